@@ -1,0 +1,1 @@
+"""The cord as a shape: centerline, straight space, cross-sections."""

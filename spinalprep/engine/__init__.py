@@ -1,0 +1,1 @@
+"""What pydra lacks: hashing, process pool, heal, progress, dry run."""

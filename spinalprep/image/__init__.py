@@ -1,0 +1,30 @@
+"""Where a voxel is: array and affine in RAS+ mm."""
+
+from spinalprep.image.orient import reorient
+from spinalprep.image.resample import grid_with_spacing, resample, resample_like, sample
+from spinalprep.image.volume import (
+    PAM50_AXES,
+    Float,
+    Image,
+    grid_points,
+    load,
+    save,
+    to_voxel,
+    to_world,
+)
+
+__all__ = [
+    "PAM50_AXES",
+    "Float",
+    "Image",
+    "grid_points",
+    "grid_with_spacing",
+    "load",
+    "reorient",
+    "resample",
+    "resample_like",
+    "sample",
+    "save",
+    "to_voxel",
+    "to_world",
+]

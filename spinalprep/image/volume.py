@@ -1,0 +1,131 @@
+"""An image: an array and where it lies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from spinalprep.errors import InputError
+
+Float = NDArray[np.floating[Any]]
+PAM50_AXES = "LAS"  # nibabel's name for the voxel order that SCT calls RPI
+
+
+@dataclass(frozen=True)
+class Image:
+    """A volume in the RAS+ world.
+
+    Attributes
+    ----------
+    data : ndarray, shape (I, J, K)
+        Voxel values.
+    affine : ndarray of float64, shape (4, 4)
+        Voxel indices ``ijk`` to RAS+ millimetres.
+    """
+
+    data: NDArray[Any]
+    affine: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along each axis."""
+        i, j, k = self.data.shape[:3]
+        return i, j, k
+
+    @property
+    def voxel_sizes(self) -> NDArray[np.float64]:
+        """Edge lengths of a voxel in mm, shape (3,)."""
+        sizes: NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return sizes
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of a voxel in mm3."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    @property
+    def axes(self) -> str:
+        """Where the axes point, in nibabel's letters (``"LAS"``)."""
+        return "".join(nib.orientations.aff2axcodes(self.affine))
+
+    def with_data(self, data: NDArray[Any]) -> "Image":
+        """Return an image of other values on the same grid."""
+        return Image(data, self.affine)
+
+    def same_grid(self, other: "Image", tolerance_mm: float = 1e-3) -> bool:
+        """Tell whether two images share shape and affine (corners within ``tolerance_mm``)."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array([[0, 0, 0], self.shape], float)
+        apart = to_world(corners, self.affine) - to_world(corners, other.affine)
+        linear = (self.affine - other.affine)[:3, :3] @ np.diag(self.shape)
+        return bool(np.abs(apart).max() <= tolerance_mm and np.abs(linear).max() <= tolerance_mm)
+
+
+def to_world(ijk: Float, affine: Float) -> NDArray[np.float64]:
+    """Map voxel indices, shape (..., 3), to RAS+ millimetres."""
+    points: NDArray[np.float64] = ijk @ affine[:3, :3].T + affine[:3, 3]
+    return points
+
+
+def to_voxel(points: Float, affine: Float) -> NDArray[np.float64]:
+    """Map RAS+ millimetres, shape (..., 3), to voxel indices (fractional)."""
+    return to_world(points, np.linalg.inv(affine))
+
+
+def grid_points(shape: Sequence[int], affine: Float) -> NDArray[np.float64]:
+    """Return the RAS+ millimetres of every voxel centre, shape (I, J, K, 3)."""
+    ijk = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
+    return to_world(ijk.astype(np.float64), affine)
+
+
+def load(path: Path) -> Image:
+    """Read a NIfTI file as float32; the sform if its code is positive, else the qform.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read as one three-dimensional volume.
+    """
+    try:
+        volume = nib.nifti1.Nifti1Image.from_filename(path)
+        data = volume.get_fdata(dtype=np.float32, caching="unchanged")
+    except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
+        message = f"{path} can't be read as NIfTI ({error}); expected a whole .nii or .nii.gz file"
+        raise InputError(message) from error
+    if data.ndim == 4 and data.shape[3] == 1:
+        data = data[..., 0]
+    if data.ndim != 3:
+        raise InputError(f"{path} has shape {data.shape}; expected one 3D volume")
+    return Image(data, world_affine(volume))
+
+
+def world_affine(volume: Any) -> NDArray[np.float64]:
+    """Return the sform of a nibabel image if it is coded, else its qform, else its base."""
+    affine: NDArray[np.float64] | None
+    affine, code = volume.header.get_sform(coded=True)
+    if not code:
+        affine, code = volume.header.get_qform(coded=True)
+    if affine is None or not code:
+        affine = np.asarray(volume.affine, np.float64)
+    return np.asarray(affine, np.float64)
+
+
+def save(image: Image, path: Path, dtype: type = np.float32) -> Path:
+    """Write ``image`` to ``path`` with sform and qform set, and return the absolute path.
+
+    Masks and label maps are written with an integer ``dtype`` and are rounded, never scaled.
+    """
+    data = image.data
+    if np.issubdtype(dtype, np.integer):
+        data = np.rint(data)
+    volume = nib.nifti1.Nifti1Image(data.astype(dtype), image.affine)
+    volume.header.set_xyzt_units("mm", "sec")
+    volume.set_sform(image.affine, code=1)
+    volume.set_qform(image.affine, code=1)
+    volume.to_filename(path)
+    return Path(path).absolute()

@@ -1,0 +1,1 @@
+"""Discs and vertebral levels."""

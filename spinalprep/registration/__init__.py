@@ -1,0 +1,1 @@
+"""From one frame to another; the only room that imports ants."""

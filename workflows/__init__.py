@@ -1,0 +1,1 @@
+"""Graphs: who feeds whom."""
