@@ -16,7 +16,7 @@ from spinalprep.image.volume import PAM50_AXES, Image, world_affine
 
 BYTES_PER_VOXEL = 4 * 8  # float32, and about eight copies alive at once along the chain
 LARGEST_SHEAR_DEG = 1.0
-GRID_TOLERANCE = 0.1  # voxels by which a label's grid may be off by rounding in its header
+GRID_TOLERANCE = 0.3  # voxels; a quaternion rounded to float32 moves a corner by 0.1
 POINTER_BYTES = 1024
 
 _log = logging.getLogger("spinalprep")

@@ -1,0 +1,290 @@
+"""From one frame to another: affine, dense and chained maps of points, and their ITK files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import io, ndimage
+
+from spinalprep.errors import InputError
+from spinalprep.image import Float, Image, grid_points, to_voxel
+
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world from RAS+, and back
+NIFTI_VECTOR = 1007
+POINTS_AT_ONCE = 1_000_000
+
+
+class Transform(Protocol):
+    """A map of points that resamples: from the grid of the result to the image's world."""
+
+    def apply(self, points: Float) -> NDArray[np.float64]:
+        """Map RAS+ points of the target, shape (..., 3), to RAS+ points of the moving image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A linear map of points and a shift.
+
+    Attributes
+    ----------
+    matrix : ndarray of float64, shape (4, 4)
+        RAS+ millimetres of the target (fixed) image to those of the moving image.
+
+    Examples
+    --------
+    >>> shift = Affine(np.array([[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
+    >>> shift.apply(np.zeros(3)), shift.inverse().apply(np.zeros(3))
+    (array([5., 0., 0.]), array([-5., 0., 0.]))
+    """
+
+    matrix: NDArray[np.float64]
+
+    @classmethod
+    def identity(cls) -> "Affine":
+        """Return the map that leaves every point where it is."""
+        return cls(np.eye(4))
+
+    def apply(self, points: Float) -> NDArray[np.float64]:
+        """Map points, shape (..., 3)."""
+        moved: NDArray[np.float64] = points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        return moved
+
+    def inverse(self) -> "Affine":
+        """Return the map of the other direction."""
+        return Affine(np.asarray(np.linalg.inv(self.matrix), np.float64))
+
+
+@dataclass(frozen=True)
+class Field:
+    """A displacement at every voxel of a grid, linear in between, constant outside.
+
+    Attributes
+    ----------
+    displacement : ndarray of float32, shape (I, J, K, 3)
+        RAS+ millimetres to add to a point of the target to reach the moving image.
+    affine : ndarray of float64, shape (4, 4)
+        Voxel indices of the field to RAS+ millimetres of the target.
+    """
+
+    displacement: NDArray[np.float32]
+    affine: NDArray[np.float64]
+
+    def apply(self, points: Float) -> NDArray[np.float64]:
+        """Map points, shape (..., 3); outside the grid the nearest displacement holds."""
+        ijk = np.moveaxis(to_voxel(points, self.affine), -1, 0)
+        shifts = [
+            ndimage.map_coordinates(
+                self.displacement[..., axis], ijk, output=np.float64, order=1, mode="nearest"
+            )
+            for axis in range(3)
+        ]
+        moved: NDArray[np.float64] = points + np.stack(shifts, axis=-1)
+        return moved
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several maps, one after the other; the first is applied first to the points."""
+
+    steps: tuple[Transform, ...]
+
+    def apply(self, points: Float) -> NDArray[np.float64]:
+        """Map points, shape (..., 3)."""
+        moved = np.asarray(points, np.float64)
+        for step in self.steps:
+            moved = step.apply(moved)
+        return moved
+
+
+def as_field(transform: Transform, shape: Sequence[int], affine: Float) -> Field:
+    """Return ``transform`` as displacements on the grid of ``shape`` and ``affine``."""
+    displacement = np.empty((*shape, 3), np.float32)
+    for start, stop, points in _slabs(shape, affine):
+        displacement[:, :, start:stop] = transform.apply(points) - points
+    return Field(displacement, np.asarray(affine, np.float64))
+
+
+def resample_through(
+    moving: Image,
+    transform: Transform,
+    like: tuple[Sequence[int], Float],
+    order: int = 1,
+    outside: float = 0.0,
+) -> Image:
+    """Return ``moving`` on another grid, through ``transform``, with one interpolation.
+
+    Parameters
+    ----------
+    moving : Image
+        The values.
+    transform : Transform
+        Points of the result's world to points of the world of ``moving``.
+    like : tuple of (shape, affine)
+        The grid of the result.
+    order : int
+        0 nearest (labels), 1 linear, 3 cubic spline.
+    outside : float
+        Value where a point is outside the grid of ``moving``.
+
+    Returns
+    -------
+    resampled : Image
+        float32, shape and affine as in ``like``.
+    """
+    shape, affine = like
+    source = moving.data.astype(np.float32, copy=False)
+    if order > 1:
+        source = ndimage.spline_filter(source, order, output=np.float32)
+    data = np.empty(tuple(shape), np.float32)
+    for start, stop, points in _slabs(shape, affine):
+        ijk = np.moveaxis(to_voxel(transform.apply(points), moving.affine), -1, 0)
+        data[:, :, start:stop] = ndimage.map_coordinates(
+            source, ijk, order=order, cval=outside, mode="constant", prefilter=False
+        )
+    return Image(data, np.asarray(affine, np.float64))
+
+
+def inside(transform: Transform, moving: Image, like: tuple[Sequence[int], Float]) -> Image:
+    """Return where a resampled image has values: 1 where the point is in ``moving``, else 0."""
+    shape, affine = like
+    last = np.asarray(moving.shape) - 0.5
+    data = np.empty(tuple(shape), np.uint8)
+    for start, stop, points in _slabs(shape, affine):
+        ijk = to_voxel(transform.apply(points), moving.affine)
+        data[:, :, start:stop] = np.all((ijk >= -0.5) & (ijk <= last), axis=-1)
+    return Image(data, np.asarray(affine, np.float64))
+
+
+def invert(
+    transform: Transform, shape: Sequence[int], affine: Float, guess: Transform | None = None
+) -> Field:
+    """Return the inverse of a smooth map as a field on the grid of ``shape`` and ``affine``.
+
+    The points are found by iteration, ``p <- p - (transform(p) - target)``, from ``guess``
+    (by default the negative displacement); it converges where the map stretches by less
+    than two.
+    """
+    displacement = np.empty((*shape, 3), np.float32)
+    for start, stop, targets in _slabs(shape, affine):
+        points = targets if guess is None else guess.apply(targets)
+        for _ in range(20):
+            miss = transform.apply(points) - targets
+            points = points - miss
+            if np.abs(miss).max() < 1e-4:
+                break
+        displacement[:, :, start:stop] = points - targets
+    return Field(displacement, np.asarray(affine, np.float64))
+
+
+def jacobian_determinant(field: Field) -> NDArray[np.float64]:
+    """Return the local change of volume (target to moving) at each voxel, shape (I, J, K)."""
+    to_ijk = np.linalg.inv(field.affine[:3, :3])
+    by_ijk = [np.gradient(field.displacement.astype(np.float64), axis=axis) for axis in range(3)]
+    slope = np.einsum("aijkc,ab->ijkcb", np.stack(by_ijk), to_ijk)
+    determinant: NDArray[np.float64] = np.linalg.det(np.eye(3) + slope)
+    return determinant
+
+
+def write_itk(transform: Affine | Field, path: Path) -> Path:
+    """Write a transform for ITK and ANTs (LPS): an affine as text, a field as NIfTI.
+
+    Parameters
+    ----------
+    transform : Affine or Field
+        What `as_field` returns for a chain.
+    path : Path
+        ``.txt`` or ``.tfm`` for an affine; ``.nii.gz`` or ``.nii`` for a field.
+
+    Returns
+    -------
+    path : Path
+        The absolute path.
+    """
+    path = Path(path)
+    if isinstance(transform, Affine):
+        matrix = LPS @ transform.matrix @ LPS
+        numbers = [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
+        path.write_text(
+            "#Insight Transform File V1.0\n#Transform 0\n"
+            "Transform: AffineTransform_double_3_3\n"
+            f"Parameters: {' '.join(f'{number:.17g}' for number in numbers)}\n"
+            "FixedParameters: 0 0 0\n"
+        )
+        return path.absolute()
+    vectors = transform.displacement * np.diag(LPS)[:3].astype(np.float32)
+    volume = nib.nifti1.Nifti1Image(vectors[:, :, :, None, :], transform.affine)
+    volume.header.set_intent(NIFTI_VECTOR)
+    volume.header.set_xyzt_units("mm", "sec")
+    volume.set_sform(transform.affine, code=1)
+    volume.set_qform(transform.affine, code=1)
+    volume.to_filename(path)
+    return path.absolute()
+
+
+def read_itk(path: Path) -> Affine | Field:
+    """Read an affine (``.txt``, ``.tfm``, ``.mat``) or a displacement field (NIfTI) of ITK.
+
+    Raises
+    ------
+    InputError
+        If the file holds neither.
+    """
+    path = Path(path)
+    try:
+        if path.suffix in {".txt", ".tfm"}:
+            return _affine_of(*_parse_text(path.read_text()))
+        if path.suffix == ".mat":
+            return _affine_of(*_parse_matlab(io.loadmat(path)))
+        return _read_field(path)
+    except (OSError, ValueError, KeyError, nib.filebasedimages.ImageFileError) as error:
+        raise InputError(
+            f"{path} can't be read as a transform ({error}); expected an ITK affine "
+            "(.txt, .tfm, .mat) or a displacement field (.nii.gz)"
+        ) from error
+
+
+def _read_field(path: Path) -> Field:
+    """Read ITK's displacement field, shape (I, J, K, 1, 3)."""
+    volume: Any = nib.loadsave.load(path)
+    if len(volume.shape) != 5 or volume.shape[3:] != (1, 3):
+        raise ValueError(f"shape {volume.shape}, not (I, J, K, 1, 3)")
+    vectors = np.asarray(volume.dataobj, np.float32)[:, :, :, 0, :]
+    return Field(vectors * np.diag(LPS)[:3].astype(np.float32), np.asarray(volume.affine))
+
+
+def _parse_text(text: str) -> tuple[Float, Float]:
+    """Return parameters and fixed parameters of ITK's text format."""
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    numbers = [np.array(fields[key].split(), float) for key in ("Parameters", "FixedParameters")]
+    return numbers[0], numbers[1]
+
+
+def _parse_matlab(content: dict[str, Any]) -> tuple[Float, Float]:
+    """Return parameters and fixed parameters of ITK's MATLAB format."""
+    parameters = next(content[key] for key in content if "Transform_" in key)
+    return np.asarray(parameters, float).ravel(), np.asarray(content["fixed"], float).ravel()
+
+
+def _affine_of(parameters: Float, centre: Float) -> Affine:
+    """Return ITK's ``x -> M (x - c) + t + c`` (LPS) as a map of RAS+ points."""
+    if parameters.size != 12 or centre.size != 3:
+        raise ValueError(f"{parameters.size} parameters, not the 12 of an affine")
+    matrix = np.eye(4)
+    matrix[:3, :3] = parameters[:9].reshape(3, 3)
+    matrix[:3, 3] = parameters[9:] + centre - matrix[:3, :3] @ centre
+    return Affine(LPS @ matrix @ LPS)
+
+
+def _slabs(shape: Sequence[int], affine: Float) -> Any:
+    """Yield (start, stop, points) over the third axis, about a million points at a time."""
+    step = max(1, POINTS_AT_ONCE // max(1, int(shape[0]) * int(shape[1])))
+    for start in range(0, int(shape[2]), step):
+        stop = min(start + step, int(shape[2]))
+        shifted = np.array(affine, np.float64)
+        shifted[:3, 3] += affine[:3, 2] * start
+        yield start, stop, grid_points((shape[0], shape[1], stop - start), shifted)
