@@ -1,0 +1,132 @@
+"""What a report is told: everything else it reads from the output folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CoregFacts:
+    """One contrast moved to the reference; ``gain`` is the rise of similarity near the cord.
+
+    ``accepted`` is False where the registration gained nothing and the header's alignment was
+    kept; ``source`` is the raw image, relative to the BIDS folder.
+    """
+
+    contrast: str
+    accepted: bool
+    gain: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """A manual label that was found; ``reason`` says why it was ignored."""
+
+    path: str
+    kind: str  # cord, lesion, gm, discs, centerline
+    used: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """One reference image with its outputs.
+
+    Attributes
+    ----------
+    participant, session : str
+        Labels without ``sub-`` and ``ses-``; no session is an empty string.
+    reference : str
+        The raw reference image, relative to the BIDS folder.
+    prefix : str
+        How the names of its outputs begin: ``sub-01_ses-1_run-1``.
+    space : str
+        The reference contrast, as in ``space-T2w``.
+    contrasts : tuple of CoregFacts
+        The other contrasts that went to this reference.
+    labels : tuple of LabelFacts
+        Manual labels, used or ignored.
+    entities : str
+        What the reference's own ``desc-preproc`` image says beside the prefix
+        (``flip-1_mt-on`` on MTS), else empty.
+    level_source : str
+        ``manual``, ``hint``, ``network`` or ``unknown``.
+    """
+
+    participant: str
+    session: str
+    reference: str
+    prefix: str
+    space: str
+    contrasts: tuple[CoregFacts, ...] = ()
+    labels: tuple[LabelFacts, ...] = ()
+    entities: str = ""
+    level_source: str = "unknown"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A network whose weights were used."""
+
+    name: str
+    version: str
+    sha256: str
+    synthetic: bool | None = None
+
+
+@dataclass(frozen=True)
+class FailureFacts:
+    """A stage that did not finish; ``crash_file`` is relative to the output folder."""
+
+    stage: str
+    node: str
+    reason: str
+    crash_file: str = ""
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What happened to one participant.
+
+    Attributes
+    ----------
+    units : tuple of UnitFacts
+        One per reference image.
+    command : str
+        The command line as it can be typed again.
+    version : str
+        Version of spinalprep.
+    template_name, template_release : str
+        ``PAM50`` or ``Generic``; empty where no template was used.
+    settings : mapping
+        The settings that change numbers, by flag name.
+    wall_s : mapping
+        Seconds per stage.
+    labels_dir : Path or None
+        Where manual labels are read from; default ``bids_dir/derivatives/labels``.
+    finished_at : str
+        When the report was made; the only thing that differs between two equal runs.
+    """
+
+    units: tuple[UnitFacts, ...]
+    command: str
+    version: str
+    bids_dir: Path
+    template_name: str = ""
+    template_release: str = ""
+    models: tuple[ModelFacts, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failures: tuple[FailureFacts, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    wall_s: Mapping[str, float] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    labels_dir: Path | None = None
+    finished_at: str = ""
+    peak_mib: float | None = None
+    cache_hits: int | None = None
+
+    @property
+    def labels_root(self) -> Path:
+        """Return the folder that the next run reads manual labels from."""
+        return self.labels_dir or self.bids_dir / "derivatives" / "labels"
