@@ -1,0 +1,275 @@
+"""The centerline: a smooth curve through the cord, measured along its arc."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline, make_smoothing_spline
+from scipy.spatial import cKDTree
+
+from spinalprep.errors import EmptyMaskError, InputError
+from spinalprep.image import Float, Image, reorient, to_voxel, to_world
+
+SPACING_MM = 0.5
+SMOOTHING_MM = 5.0  # bends of a wavelength of 100 mm lose 1 % of their amplitude
+NEWTON_STEPS = 8
+ANTERIOR = np.array([0.0, 1.0, 0.0])
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Centerline:
+    """A curve from superior to inferior, in RAS+ mm, with a frame in every point.
+
+    The frame follows the body: ``anterior`` is the world's anterior axis made orthogonal to
+    the tangent, ``right`` completes it. It has no torsion of its own, so that a rotation of the
+    cord about its axis stays visible, and it is defined for every tilt but 90 degrees.
+
+    Attributes
+    ----------
+    points : ndarray of float64, shape (N, 3)
+        RAS+ mm, equidistant in arc length, superior first.
+    """
+
+    points: Points
+
+    @cached_property
+    def arc(self) -> NDArray[np.float64]:
+        """Arc length of every point from the superior end in mm, shape (N,)."""
+        steps = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
+        return np.concatenate([[0.0], np.cumsum(steps)])
+
+    @property
+    def length(self) -> float:
+        """Length in mm."""
+        return float(self.arc[-1])
+
+    @cached_property
+    def _spline(self) -> CubicSpline:
+        return CubicSpline(self.arc, self.points, bc_type="natural")
+
+    @cached_property
+    def tangent(self) -> Points:
+        """Unit tangents that point to inferior, shape (N, 3)."""
+        return self.frame(self.arc)[2]
+
+    @cached_property
+    def right(self) -> Points:
+        """Unit vectors to the right, shape (N, 3)."""
+        return self.frame(self.arc)[0]
+
+    @cached_property
+    def anterior(self) -> Points:
+        """Unit vectors to the front, shape (N, 3)."""
+        return self.frame(self.arc)[1]
+
+    def at(self, s: Float | float) -> Points:
+        """Return the points at arc lengths ``s`` (mm, any shape); straight beyond the ends."""
+        s = np.asarray(s, float)
+        inside = np.clip(s, 0.0, self.length)
+        points: Points = self._spline(inside) + (s - inside)[..., None] * self._slope(inside)
+        return points
+
+    def frame(self, s: Float | float) -> tuple[Points, Points, Points]:
+        """Return the unit vectors (right, anterior, tangent) at arc lengths ``s``, RAS+."""
+        tangent = self._slope(np.clip(np.asarray(s, float), 0.0, self.length))
+        anterior = ANTERIOR - (tangent @ ANTERIOR)[..., None] * tangent
+        anterior /= np.linalg.norm(anterior, axis=-1, keepdims=True)
+        return np.cross(tangent, anterior), anterior, tangent
+
+    def _slope(self, s: Float) -> Points:
+        slope = self._spline(s, 1)
+        unit: Points = slope / np.linalg.norm(slope, axis=-1, keepdims=True)
+        return unit
+
+    def project(self, points: Float) -> Points:
+        """Return arc length and offsets of points.
+
+        Parameters
+        ----------
+        points : ndarray, shape (..., 3)
+            RAS+ mm.
+
+        Returns
+        -------
+        sxy : ndarray of float64, shape (..., 3)
+            Arc length of the foot point (negative or over ``length`` beyond the ends), then the
+            offsets to the right and to the front in mm.
+
+        Notes
+        -----
+        The nearest sample starts Newton steps on ``(p - C(s)) . C'(s) = 0``.
+        """
+        points = np.asarray(points, float)
+        s = self.arc[cKDTree(self.points).query(points)[1]]
+        for _ in range(NEWTON_STEPS):
+            inside = np.clip(s, 0.0, self.length)
+            bend = np.where((s == inside)[..., None], self._spline(inside, 2), 0.0)
+            apart, slope = points - self.at(s), self._slope(inside)
+            rate = np.maximum(1.0 - np.einsum("...i,...i", apart, bend), 0.2)
+            step = np.clip(np.einsum("...i,...i", apart, slope) / rate, -3.0, 3.0)
+            s = s + step
+            if step.size == 0 or np.abs(step).max() < 1e-7:
+                break
+        right, anterior, _ = self.frame(s)
+        apart = points - self.at(s)
+        x = np.einsum("...i,...i", apart, right)
+        y = np.einsum("...i,...i", apart, anterior)
+        return np.stack([s, x, y], axis=-1)
+
+    def to_table(self) -> pd.DataFrame:
+        """Return one row per point: arc length, position, tangent and frame, RAS+ mm."""
+        columns = {"s_mm": self.arc}
+        vectors = {
+            "": self.points,
+            "tangent_": self.tangent,
+            "right_": self.right,
+            "anterior_": self.anterior,
+        }
+        for prefix, values in vectors.items():
+            unit = "" if prefix else "_mm"
+            columns |= {f"{prefix}{axis}{unit}": values[:, n] for n, axis in enumerate("xyz")}
+        return pd.DataFrame(columns)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame) -> "Centerline":
+        """Return the centerline that `to_table` wrote."""
+        return cls(table[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64))
+
+
+def fit_centerline(
+    points: Float,
+    weights: Float | None = None,
+    smoothing_mm: float = SMOOTHING_MM,
+    spacing_mm: float = SPACING_MM,
+) -> Centerline:
+    """Fit a smooth curve through points that lie near the centre of the cord.
+
+    Parameters
+    ----------
+    points : ndarray of float, shape (M, 3)
+        RAS+ mm, in order along the cord, either end first; at least two.
+    weights : ndarray of float, shape (M,), optional
+        Trust in every point.
+    smoothing_mm : float
+        Half the amplitude of a bend of wavelength 2 pi ``smoothing_mm`` is kept.
+    spacing_mm : float
+        Distance of the points of the result.
+
+    Returns
+    -------
+    centerline : Centerline
+        From the first to the last point.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two points.
+
+    Notes
+    -----
+    A penalised cubic spline in chord length, refitted three times with Tukey's biweight on the
+    residuals so that a stray slice does not bend it [1]_.
+
+    References
+    ----------
+    .. [1] Eilers and Marx (1996), "Flexible smoothing with B-splines and penalties",
+       Statistical Science 11:89-121, doi:10.1214/ss/1038425655.
+    """
+    points = np.asarray(points, float)
+    if len(points) < 2:
+        raise InputError(
+            f"the cord is seen in {len(points)} slice; expected at least 2 to know its direction"
+        )
+    if points[0, 2] < points[-1, 2]:
+        points = points[::-1]
+        weights = None if weights is None else np.asarray(weights)[::-1]
+    trust = np.ones(len(points)) if weights is None else np.maximum(weights, 1e-3)
+    chord = np.concatenate(
+        [[0.0], np.cumsum(np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6))]
+    )
+    fine = np.linspace(0.0, chord[-1], max(int(chord[-1] / (spacing_mm / 4)), 8))
+    curve = _robust_curve(chord, points, trust, smoothing_mm)(fine)
+    return Centerline(_equidistant(curve, spacing_mm))
+
+
+def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Centerline:
+    """Fit the centerline through the centres of mass of the axial slices of a cord mask.
+
+    Parameters
+    ----------
+    cord : Image, shape (I, J, K)
+        Mask or probability, any voxel order.
+    smoothing_mm : float
+        See `fit_centerline`.
+
+    Raises
+    ------
+    EmptyMaskError
+        If no voxel is over zero.
+    InputError
+        If only one slice has cord.
+    """
+    upright = reorient(cord)
+    mass = np.clip(np.nan_to_num(upright.data.astype(np.float64)), 0.0, None)
+    area = mass.sum(axis=(0, 1))
+    if not area.any():
+        raise EmptyMaskError("the cord mask has no voxel; expected at least two slices")
+    slices = np.flatnonzero(area > 0)
+    i = np.einsum("ijk,i->k", mass, np.arange(mass.shape[0]))[slices] / area[slices]
+    j = np.einsum("ijk,j->k", mass, np.arange(mass.shape[1]))[slices] / area[slices]
+    centres = to_world(np.stack([i, j, slices], axis=-1), upright.affine)
+    trust = np.minimum(area[slices] / np.median(area[slices]), 1.0)
+    return fit_centerline(centres[::-1], trust[::-1], smoothing_mm)
+
+
+def rasterise(centerline: Centerline, like: Image) -> NDArray[np.bool_]:
+    """Mark one voxel in every axial slice of a LAS grid that the centerline crosses.
+
+    Returns
+    -------
+    mask : ndarray of bool, shape (I, J, K)
+    """
+    arc = np.arange(0.0, centerline.length, 0.1)
+    i, j, k = to_voxel(centerline.at(arc), like.affine).T
+    order = np.argsort(k)
+    shape: Sequence[int] = like.shape
+    first, last = max(int(np.ceil(k.min() - 0.5)), 0), min(int(k.max() + 0.5), shape[2] - 1)
+    slices = np.arange(first, last + 1)
+    rows = np.rint(np.interp(slices, k[order], i[order])).astype(int)
+    columns = np.rint(np.interp(slices, k[order], j[order])).astype(int)
+    inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+    mask = np.zeros(shape, bool)
+    mask[rows[inside], columns[inside], slices[inside]] = True
+    return mask
+
+
+def _robust_curve(u: Float, points: Float, trust: Float, smoothing_mm: float) -> CubicSpline:
+    """Fit a smoothing spline per axis, with Tukey's weights from the second round on."""
+    if len(u) < 5:  # too few for the penalised spline: a straight line
+        line = np.polyfit(u, points, 1, w=np.sqrt(trust))
+        ends = np.array([u[0], u[-1]])
+        return CubicSpline(ends, ends[:, None] * line[0] + line[1], bc_type="natural")
+    penalty = smoothing_mm**4 / np.median(np.diff(u))
+    weights = np.array(trust, float)
+    for _ in range(3):
+        splines = [make_smoothing_spline(u, axis, w=weights, lam=penalty) for axis in points.T]
+        apart = np.linalg.norm(points - np.stack([f(u) for f in splines], axis=-1), axis=1)
+        scale = max(6.0 * float(np.median(apart)), 0.5)  # mm; below half a millimetre all agree
+        weights = np.maximum(trust * np.clip(1 - (apart / scale) ** 2, 0.0, None) ** 2, 1e-4)
+    fitted = np.stack([f(u) for f in splines], axis=-1)
+    return CubicSpline(u, fitted, bc_type="natural")
+
+
+def _equidistant(curve: Points, spacing_mm: float) -> Points:
+    """Return a polyline resampled to points about ``spacing_mm`` apart."""
+    steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    count = max(round(float(arc[-1]) / spacing_mm) + 1, 4)
+    spline = CubicSpline(arc, curve, bc_type="natural")
+    points: Points = spline(np.linspace(0.0, arc[-1], count))
+    return points

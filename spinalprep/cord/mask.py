@@ -1,0 +1,61 @@
+"""From the probability of the cord to its mask."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.errors import NoCordError
+from spinalprep.image import Image, to_world
+
+REACH_MM = 6.0  # a cord's half width: farther from the centerline nothing can be the cord alone
+
+
+def binarise(
+    probability: Image, centerline: Centerline, threshold: float = 0.5
+) -> NDArray[np.bool_]:
+    """Threshold the cord and drop the islands that the centerline does not pass.
+
+    Parameters
+    ----------
+    probability : Image, shape (I, J, K)
+        Probability of the cord, voxel order LAS.
+    centerline : Centerline
+        RAS+ mm.
+    threshold : float
+        A voxel at or over it is cord.
+
+    Returns
+    -------
+    cord : ndarray of bool, shape (I, J, K)
+        Components (26 neighbours) of which some voxel is within 6 mm of the centerline,
+        holes filled slice by slice.
+
+    Raises
+    ------
+    NoCordError
+        If nothing is left.
+    """
+    over = probability.data >= threshold
+    labels, count = ndimage.label(over, structure=np.ones((3, 3, 3)))
+    ijk = np.argwhere(over)
+    if count:
+        _, x, y = centerline.project(to_world(ijk.astype(float), probability.affine)).T
+        near = np.hypot(x, y) <= REACH_MM
+        kept = np.unique(labels[tuple(ijk[near].T)])
+        cord: NDArray[np.bool_] = np.isin(labels, kept[kept > 0])
+    if not count or not cord.any():
+        best = float(probability.data.max())
+        raise NoCordError(
+            f"no cord found: the highest probability along the centerline is {best:.2f}; "
+            f"expected at least {threshold:.2f}"
+        )
+    plane = ndimage.generate_binary_structure(3, 1) & _in_plane()
+    return np.asarray(ndimage.binary_fill_holes(cord, structure=plane), bool)
+
+
+def _in_plane() -> NDArray[np.bool_]:
+    """Return the neighbourhood of one axial slice."""
+    cross = np.zeros((3, 3, 3), bool)
+    cross[:, :, 1] = True
+    return cross

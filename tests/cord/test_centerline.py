@@ -1,0 +1,103 @@
+"""The centerline is that of geometry."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spinalprep.cord.centerline import (
+    Centerline,
+    centerline_from_mask,
+    fit_centerline,
+    rasterise,
+)
+from spinalprep.cord.straight import StraightSpace
+from spinalprep.errors import EmptyMaskError, InputError
+from spinalprep.image import Image, grid_points, reorient
+
+
+def arc_of_circle(radius: float, length: float, lean: float = 0.3) -> np.ndarray:
+    """Points on a circle in the sagittal plane, then leaned to the right, superior first."""
+    angle = np.linspace(-0.5, 0.5, 200) * length / radius
+    y, z = radius * np.cos(angle) - radius, -radius * np.sin(angle)
+    return np.stack([lean * z, y, z * np.sqrt(1 - lean**2)], axis=-1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    radius=st.floats(40.0, 400.0),
+    offset=st.tuples(st.floats(-14, 14), st.floats(-14, 14)),
+    where=st.floats(0.0, 1.0),
+)
+def test_straight_space_and_back(radius: float, offset: tuple[float, float], where: float) -> None:
+    line = fit_centerline(arc_of_circle(radius, 60.0), smoothing_mm=0.5)
+    space = StraightSpace(line)
+    sxy = np.array([where * line.length, *offset])
+    np.testing.assert_allclose(space.from_world(space.to_world(sxy)), sxy, atol=0.01)
+
+
+def test_frame_is_orthonormal_and_points_right_front_down() -> None:
+    line = fit_centerline(arc_of_circle(80.0, 100.0))
+    frame = np.stack(line.frame(line.arc), axis=1)
+    np.testing.assert_allclose(
+        frame @ frame.transpose(0, 2, 1), np.tile(np.eye(3), (len(frame), 1, 1)), atol=1e-12
+    )
+    assert (frame[:, 0, 0] > 0.5).all()
+    assert (frame[:, 1, 1] > 0.5).all()
+    assert (frame[:, 2, 2] < -0.5).all()
+
+
+def test_points_are_equidistant_and_superior_first() -> None:
+    line = fit_centerline(arc_of_circle(80.0, 100.0)[::-1])
+    steps = np.linalg.norm(np.diff(line.points, axis=0), axis=1)
+    np.testing.assert_allclose(steps, steps.mean(), rtol=1e-3)
+    assert line.points[0, 2] > line.points[-1, 2]
+
+
+def test_a_stray_slice_does_not_bend_it() -> None:
+    points = np.stack([np.zeros(30), np.zeros(30), -2.0 * np.arange(30)], axis=-1)
+    points[12, 0] = 9.0
+    assert np.abs(fit_centerline(points).points[:, 0]).max() < 0.4
+
+
+def test_table_round_trip() -> None:
+    line = fit_centerline(arc_of_circle(80.0, 50.0))
+    again = Centerline.from_table(line.to_table())
+    np.testing.assert_allclose(again.points, line.points)
+
+
+@pytest.mark.parametrize("axes", ["LAS", "PSR", "RAI", "ILP"])
+@pytest.mark.parametrize("thickness", [1.0, 5.0])
+def test_from_mask_in_any_order(axes: str, thickness: float) -> None:
+    affine = np.array([[0.7, 0, 0, -20], [0, 0.7, 0, -20], [0, 0, thickness, -30], [0, 0, 0, 1.0]])
+    shape = (60, 60, int(60 / thickness))
+    points = grid_points(shape, affine)
+    true_x, true_y = 0.2 * points[..., 2], 0.004 * points[..., 2] ** 2
+    cord = np.hypot(points[..., 0] - true_x, points[..., 1] - true_y) < 5
+    line = centerline_from_mask(reorient(Image(cord.astype(np.float32), affine), axes))
+    z = line.points[:, 2]
+    inner = np.abs(z) < 25
+    np.testing.assert_allclose(line.points[inner, 0], 0.2 * z[inner], atol=0.15)
+    np.testing.assert_allclose(line.points[inner, 1], 0.004 * z[inner] ** 2, atol=0.3)
+
+
+def test_rasterise_marks_each_slice_once() -> None:
+    affine = np.diag([-1.0, 1.0, 2.5, 1.0])
+    affine[:3, 3] = [20, -20, -30]
+    grid = Image(np.zeros((40, 40, 20), np.float32), affine)
+    line = fit_centerline(
+        np.stack([0.2 * np.arange(-28, 17), np.zeros(45), np.arange(-28.0, 17)], -1)
+    )
+    mask = rasterise(line, grid)
+    assert mask.sum(axis=(0, 1)).max() == 1
+    assert mask.any(axis=(0, 1)).sum() == 18
+
+
+def test_nothing_and_one_slice_are_named() -> None:
+    empty = Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
+    with pytest.raises(EmptyMaskError, match="no voxel"):
+        centerline_from_mask(empty)
+    single = np.zeros((4, 4, 4), np.float32)
+    single[1:3, 1:3, 2] = 1
+    with pytest.raises(InputError, match="1 slice"):
+        centerline_from_mask(Image(single, np.eye(4)))
