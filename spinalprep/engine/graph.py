@@ -1,0 +1,86 @@
+"""A participant's workflow as a list of stages."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import attrs
+from pydra.engine.lazy import LazyField, LazyOutField
+from pydra.engine.workflow import Workflow
+from pydra.utils.general import attrs_values, is_workflow
+
+from spinalprep.errors import DefectError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node of a participant's workflow and the names of the nodes that it waits for."""
+
+    name: str
+    task: Any
+    upstream: frozenset[str]
+
+    def resolved(self, outputs: Mapping[str, Any]) -> Any:
+        """Return the task with the outputs of finished stages in place of promises."""
+        values = {
+            name: promised(value, outputs)
+            for name, value in attrs_values(self.task).items()
+            if isinstance(value, LazyField)
+        }
+        return attrs.evolve(self.task, **values)
+
+
+def promised(value: LazyOutField, outputs: Mapping[str, Any]) -> Any:
+    """Return what a promise stands for, given the outputs of the nodes by name."""
+    return value._apply_cast(getattr(outputs[value._node.name], value._field))
+
+
+def stages_of(task: Any) -> list[Stage]:
+    """Construct a participant's workflow and list its stages in an order that can be run.
+
+    Parameters
+    ----------
+    task : pydra workflow task
+        All inputs given.
+
+    Raises
+    ------
+    DefectError
+        If a stage is split: stages are plain nodes.
+    """
+    stages = []
+    for node in task.construct().nodes:  # pydra lets a node refer to earlier ones only
+        if node.state:
+            message = f"stage {node.name} is split; expected a plain node"
+            raise DefectError(message)
+        stages.append(Stage(node.name, node._task, upstream_of(node)))
+    return stages
+
+
+def upstream_of(node: Any) -> frozenset[str]:
+    """Return the names of the nodes that a node waits for."""
+    values = attrs_values(node._task).values()
+    return frozenset(v._node.name for v in values if isinstance(v, LazyOutField))
+
+
+def leaves(task: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the tasks inside a workflow, itself for a single task.
+
+    A workflow that can't be constructed before its inputs are known counts
+    as one task.
+    """
+    if not is_workflow(task):
+        yield prefix
+        return
+    try:
+        nodes = list(constructed(task).nodes)
+    except (TypeError, ValueError, AttributeError):  # it asks for values that are not known yet
+        yield prefix
+        return
+    for node in nodes:
+        yield from leaves(node._task, f"{prefix}.{node.name}" if prefix else node.name)
+
+
+def constructed(task: Any) -> Workflow:
+    """Construct a workflow whose inputs may be promises, leaving pydra's own store alone."""
+    return Workflow.construct(task, dont_cache=True)

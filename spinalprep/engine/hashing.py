@@ -1,0 +1,90 @@
+"""What pydra's cache keys cover: contents of inputs, and the code behind a task.
+
+Importing this module registers the serializers. Every process that hashes a
+task must have done so: ``spinalprep.interfaces`` and ``spinalprep.workflows``
+import it first.
+"""
+
+import os
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from fileformats.core import FileSet
+from pydra.compose.base.field import Field
+from pydra.utils.hash import (
+    Cache,
+    CacheKey,
+    bytes_repr_code,
+    bytes_repr_function,
+    bytes_repr_mapping_contents,
+    hash_single,
+    register_serializer,
+)
+
+from spinalprep.engine.sources import code_key, is_ours
+
+__all__ = ["code_key"]
+
+
+@register_serializer(types.FunctionType)
+def function_bytes(function: types.FunctionType, cache: Cache) -> Iterator[bytes]:
+    """Yield what a function computes: its name, its module's code key, defaults and closure."""
+    if not is_ours(function.__module__):
+        yield from bytes_repr_function(function, cache)
+        return
+    yield f"code:{function.__module__}.{function.__qualname__}:".encode()
+    yield code_key(function.__module__).encode()
+    if "<" in function.__qualname__:  # several may share one name
+        yield from bytes_repr_code(function.__code__, cache)
+    for cell in function.__closure__ or ():
+        yield hash_single(cell.cell_contents, cache)
+    yield hash_single((function.__defaults__, function.__kwdefaults__), cache)
+
+
+@register_serializer(Field)
+def field_bytes(field: Field, cache: Cache) -> Iterator[bytes]:
+    """Yield the definition of an input or output without its help text."""
+    yield f"{type(field).__module__}.{type(field).__name__}:{{".encode()
+    kept = attrs.asdict(field, recurse=False, filter=lambda a, _: bool(a.eq) and a.name != "help")
+    yield from bytes_repr_mapping_contents(kept, cache)
+    yield b"}"
+
+
+@register_serializer(FileSet)
+def file_bytes(files: FileSet, cache: Cache) -> Iterator[Any]:
+    """Yield contents; the digest is kept under path, size, times and inode of every file.
+
+    pydra's own key is path and modification time, and misses an edit that
+    keeps the time.
+    """
+    stamps = []
+    for path in sorted(files.fspaths):
+        stamps.append(_stamp(path))
+        if path.is_dir():
+            stamps.extend(_stamp(inner) for inner in sorted(path.rglob("*")))
+    yield CacheKey(tuple(stamps))
+    yield f"{type(files).__module__}.{type(files).__name__}:".encode()
+    for key, chunks in files.byte_chunks(ignore_hidden_files=False, ignore_hidden_dirs=False):
+        yield f",'{key}'=".encode()
+        yield from chunks
+
+
+def _stamp(path: Path) -> str:
+    """Return everything that tells one state of a file from another, content aside."""
+    s = os.stat(path)
+    return repr((str(path), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino))
+
+
+@register_serializer(np.generic)
+@register_serializer(np.ndarray)
+def array_bytes(array: Any, cache: Cache) -> Iterator[bytes]:  # noqa: ARG001
+    """Yield type, shape and contents of an array."""
+    yield f"numpy:{array.dtype.str}:{array.shape}:".encode()
+    if array.dtype.hasobject:
+        yield repr(array.tolist()).encode()
+    else:
+        yield np.ascontiguousarray(array).tobytes()

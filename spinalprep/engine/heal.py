@@ -1,0 +1,151 @@
+"""Before a run: leave in the cache only what can be trusted."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from spinalprep.engine.record import damage
+
+BEAT_S = 15.0
+_FRESH_S = 8 * BEAT_S
+_RESULTS = ("python-", "workflow-", "shell-")
+_HASH_BYTES = 16
+
+
+class RunLock:
+    """A file that says "a run uses this cache", kept young by a heartbeat.
+
+    Runs may share a cache (pydra's locks keep each task to one run); the note
+    keeps one run from sweeping away what another is making.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self.path = cache / f"run-{socket.gethostname()}-{os.getpid()}.json"
+        self._stop = threading.Event()
+
+    def __enter__(self) -> "RunLock":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        note = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+        }
+        self.path.write_text(json.dumps(note))
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self.path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        """Touch the file until told to stop."""
+        while not self._stop.wait(BEAT_S):
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+
+def others(cache: Path) -> list[Path]:
+    """Return the notes of other live runs that use a cache; those of dead ones are removed."""
+    live = []
+    mine = f"run-{socket.gethostname()}-{os.getpid()}.json"
+    for path in cache.glob("run-*.json"):
+        if path.name == mine:
+            continue
+        if _run_lives(path):
+            live.append(path)
+        else:
+            path.unlink(missing_ok=True)
+    return live
+
+
+def _run_lives(path: Path) -> bool:
+    """Tell whether the run that wrote a note goes on: by process here, by heartbeat elsewhere."""
+    try:
+        note = json.loads(path.read_text())
+        if note["host"] != socket.gethostname():
+            return time.time() - path.stat().st_mtime < _FRESH_S
+        return abs(psutil.Process(note["pid"]).create_time() - note["started"]) < 2
+    except psutil.Error:
+        return False
+    except (OSError, ValueError, KeyError):
+        return path.exists() and time.time() - path.stat().st_mtime < BEAT_S
+
+
+def heal(cache: Path) -> list[str]:
+    """Drop results that can't be trusted, dead locks and leftovers.
+
+    Parameters
+    ----------
+    cache : Path
+        The cache of one participant.
+
+    Returns
+    -------
+    dropped : list of str
+        Name of each dropped entry and why; empty while another live run uses
+        the cache.
+    """
+    if not cache.is_dir() or others(cache):
+        return []
+    dropped = [lock.name for lock in _dead_locks(cache)]
+    for name in dropped:
+        (cache / name).unlink(missing_ok=True)
+    for entry, why in _distrusted(cache):
+        shutil.rmtree(entry, ignore_errors=True)
+        dropped.append(f"{entry.name}: {why}")
+    for pattern in ("*_info.json", "*.out", "pkl_files"):
+        for path in cache.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return dropped
+
+
+def heal_hashes(folder: Path) -> None:
+    """Drop half-written entries and dead locks from the store of file hashes."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if path.suffix == ".lock":
+                if _holder_is_dead(path):
+                    path.unlink()
+            elif path.stat().st_size != _HASH_BYTES:
+                path.unlink()
+
+
+def _distrusted(cache: Path) -> Iterator[tuple[Path, str]]:
+    """Yield results that can't be trusted, and why."""
+    for entry in sorted(cache.iterdir()):
+        if not entry.is_dir() or not entry.name.startswith(_RESULTS):
+            continue
+        if entry.with_suffix(".lock").exists():
+            continue
+        why = damage(entry)
+        if why:
+            yield entry, why
+
+
+def _dead_locks(cache: Path) -> Iterator[Path]:
+    """Yield locks whose holder is not alive here; no other run is live."""
+    for lock in cache.glob("*.lock"):
+        if _holder_is_dead(lock, elsewhere=True):
+            yield lock
+
+
+def _holder_is_dead(lock: Path, elsewhere: bool = False) -> bool:
+    """Tell whether a lock's holder is gone; ``elsewhere`` answers for other hosts and blanks."""
+    try:
+        pid, host, *_ = [*lock.read_text().split("\n"), "", ""]
+    except OSError:
+        return False
+    if host != socket.gethostname() or not pid.isdigit():
+        return elsewhere
+    return int(pid) == os.getpid() or not psutil.pid_exists(int(pid))

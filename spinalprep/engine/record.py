@@ -1,0 +1,131 @@
+"""A note beside every result: what it was made from, and how its files looked when finished."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import attrs
+from fileformats.core import FileSet
+
+RECORD = "_record.json"
+RESULT = "_result.pklz"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """How a file looked: size, modification time, inode, and the digest of its contents."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    digest: str
+
+    def fits(self, path: Path) -> bool:
+        """Tell whether a file is unchanged: by size, time and inode, else by content."""
+        status = path.stat()
+        if (status.st_size, status.st_mtime_ns, status.st_ino) == (
+            self.size,
+            self.mtime_ns,
+            self.inode,
+        ):
+            return True
+        return status.st_size == self.size and _digest(path) == self.digest
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a result was made from and what it consists of.
+
+    ``fields`` maps each input to its hash; ``folder`` is where the result was
+    made, since pydra's results hold absolute paths.
+    """
+
+    name: str
+    task: str
+    folder: str
+    seconds: float
+    peak_mib: float
+    fields: dict[str, str]
+    files: dict[str, Stamp] = field(default_factory=dict)
+
+
+def write_record(job: Any, result: Any, seconds: float, peak_mib: float) -> None:
+    """Note beside a new result what it is; a result without a note is unfinished."""
+    folder = Path(job.cache_dir)
+    if (folder / RECORD).exists():
+        return
+    files = {str(path): stamp(path) for path in (folder / RESULT, *_files_of(result.outputs))}
+    hashes = dict(job.task._hashes or {})
+    record = Record(
+        job.name, type(job.task).__name__, str(folder), seconds, peak_mib, hashes, files
+    )
+    partial = folder / f"{RECORD}.part"
+    partial.write_text(json.dumps(asdict(record)))
+    os.replace(partial, folder / RECORD)
+
+
+def read_record(folder: Path) -> Record | None:
+    """Return the note beside a result, or None where there is none that can be read."""
+    try:
+        values = json.loads((folder / RECORD).read_text())
+        files = {path: Stamp(**stamp) for path, stamp in values.pop("files").items()}
+        return Record(**values, files=files)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def damage(folder: Path) -> str:
+    """Say what is wrong with a result in the cache; empty if it can be trusted."""
+    record = read_record(folder)
+    if record is None:
+        return "failed" if (folder / "_error.pklz").exists() else "unfinished"
+    if record.folder != str(folder):
+        return "made elsewhere"
+    for name, noted in record.files.items():
+        path = Path(name)
+        if not path.exists():
+            return f"{path.name} is missing"
+        if not noted.fits(path):
+            return f"{path.name} is damaged"
+    return ""
+
+
+def stamp(path: Path) -> Stamp:
+    """Return how a file or folder looks now."""
+    status = path.stat()
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino, _digest(path))
+
+
+def _digest(path: Path) -> str:
+    """Return SHA-256 of a file's contents; of the list of names for a folder."""
+    if path.is_dir():
+        return hashlib.sha256("\n".join(sorted(os.listdir(path))).encode()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files_of(outputs: Any) -> Iterator[Path]:
+    """Yield every file that a set of outputs names."""
+    values = attrs.asdict(outputs, recurse=False)
+    for name, value in values.items():
+        if not name.startswith("_"):
+            yield from _paths(value)
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Yield the paths inside a value."""
+    if isinstance(value, FileSet):
+        yield from value.fspaths
+    elif isinstance(value, Path):
+        if value.exists():
+            yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _paths(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _paths(inner)

@@ -1,0 +1,274 @@
+"""The driver: many participants' workflows at once, on one event loop and one worker."""
+
+import asyncio
+import concurrent.futures as cf
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import spinalprep.engine.hashing  # noqa: F401  (registers what cache keys cover)
+from spinalprep.engine.events import Failure, Observer, Observers, Tally, TaskEvent, UnitResult
+from spinalprep.engine.heal import RunLock, heal, heal_hashes
+from spinalprep.engine.pool import InlineWorker, LocalWorker, PoolOptions, PoolWorker
+from spinalprep.engine.unit import UnitRun
+
+__all__ = ["Failure", "Interrupted", "Observer", "Observers", "RunOptions", "UnitResult"]
+
+log = logging.getLogger("spinalprep")
+logging.getLogger("pydra").addHandler(logging.NullHandler())
+
+_WORKERS: dict[str, type[LocalWorker]] = {"local": PoolWorker, "debug": InlineWorker}
+
+
+@dataclass(frozen=True)
+class RunOptions(PoolOptions):
+    """Limits of a run, the worker (``local`` or ``debug``), and when to give up."""
+
+    worker: str = "local"
+    stop_on_first_crash: bool = False
+
+
+class Interrupted(Exception):  # noqa: N818  (a message to the caller, not an error)
+    """Ctrl-C or SIGTERM ended the run; ``results`` says how each unit stands."""
+
+    def __init__(self, signal_number: int, results: dict[str, UnitResult]) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+        self.results = results
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code by the custom of shells: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signal_number
+
+
+def run_units(
+    units: Mapping[str, Any],
+    cache: Callable[[str], Path],
+    options: RunOptions,
+    observer: Observer | None = None,
+) -> dict[str, UnitResult]:
+    """Run one workflow per unit (participant or session), many at once.
+
+    Parameters
+    ----------
+    units : mapping of str to pydra workflow task
+        The workflow of each unit; its nodes are the stages.
+    cache : callable
+        Gives the cache folder of a unit. File hashes are kept beside the
+        folders, in ``hashes``.
+    options : RunOptions
+        Limits and worker.
+    observer : Observer, optional
+        Hears of tasks and failures, and takes the outputs of each stage.
+
+    Returns
+    -------
+    results : dict of str to UnitResult
+        One for each unit; a failure of one unit leaves the others alone.
+
+    Raises
+    ------
+    Interrupted
+        After Ctrl-C or SIGTERM. Children are gone, the cache is whole, and the
+        same call goes on where this one stopped.
+    """
+    if not units:
+        return {}
+    folders = {key: Path(cache(key)).resolve() for key in units}
+    hashes = next(iter(folders.values())).parent / "hashes"
+    hashes.mkdir(parents=True, exist_ok=True)
+    os.environ["PYDRA_HASH_CACHE"] = str(hashes)
+    heal_hashes(hashes)
+    run = _Run(units, folders, options, observer or Observer())
+    with _restored_folder(), contextlib.ExitStack() as run.locks:
+        results = run.carry_out()
+    if run.signal_number:
+        raise Interrupted(run.signal_number, results)
+    return results
+
+
+class _Run:
+    """One call of `run_units`."""
+
+    def __init__(
+        self,
+        units: Mapping[str, Any],
+        folders: dict[str, Path],
+        options: RunOptions,
+        observer: Observer,
+    ) -> None:
+        self.units, self.folders, self.options, self.observer = units, folders, options, observer
+        self.worker = _WORKERS[options.worker](options=options, listen=self.hear)
+        self.writer = cf.ThreadPoolExecutor(1, thread_name_prefix="write")
+        self.locks = contextlib.ExitStack()
+        self.results: dict[str, UnitResult] = {}
+        self.active: dict[str, UnitRun] = {}
+        self.tally = Tally()
+        self.signal_number = 0
+        self._healed: set[Path] = set()
+        self._known = 0
+
+    def carry_out(self) -> dict[str, UnitResult]:
+        """Run everything on a loop of its own, and leave nothing behind."""
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        self.observer.on_run(list(self.units), self.options.n_procs)
+        main = loop.create_task(self._all_units())
+        try:
+            with self._signals(loop, main):
+                loop.run_until_complete(main)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            main.cancel()
+        finally:
+            self._wind_up(loop)
+            self.observer.on_end(self.tally)
+        return {key: self.results[key] for key in self.units}
+
+    def hear(self, event: TaskEvent) -> None:
+        """Add an event up and pass it on."""
+        unit, stage = event.job.submitter.unit, event.job.submitter.stage
+        self.active[unit].hear(stage, event)
+        t = self.tally
+        if event.kind == "hit":
+            t = replace(t, finished=t.finished + event.count, hits=t.hits + event.count)
+        elif event.kind == "done":
+            t = replace(t, finished=t.finished + 1, task_seconds=t.task_seconds + event.seconds)
+        elif event.kind == "error":
+            t = replace(t, failed=t.failed + 1)
+        self.tally = replace(t, total=self._total())
+        self.observer.on_task(unit, stage, event, self.tally)
+
+    async def _all_units(self) -> None:
+        """Run the units, a few more at once than there are processes."""
+        gate = asyncio.Semaphore(self.options.n_procs + 1)
+        pending = {asyncio.create_task(self._unit(key, gate)) for key in self.units}
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+                failed = any(result.state == "failed" for result in self.results.values())
+                if failed and self.options.stop_on_first_crash:
+                    self.worker.kill()
+                    break
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _unit(self, key: str, gate: asyncio.Semaphore) -> None:
+        """Run one unit when its turn has come."""
+        async with gate:
+            self._open(self.folders[key])
+            run = self.active[key] = UnitRun(
+                key,
+                self.units[key],
+                self.folders[key],
+                self.worker,
+                self.observer,
+                self._write,
+                self._count,
+                self.options.retries,
+            )
+            result = await run.run()
+            await self._write(self.observer.on_unit, key, result)
+            self.results[key] = result
+
+    def _open(self, folder: Path) -> None:
+        """Heal a cache before its first use in this run, and say that it is in use."""
+        if folder in self._healed:
+            return
+        self._healed.add(folder)
+        self.locks.enter_context(RunLock(folder))
+        for line in heal(folder):
+            log.info("cache: dropped %s", line)
+
+    async def _write(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function of the observer in the one thread that writes."""
+        await asyncio.get_running_loop().run_in_executor(self.writer, function, *arguments)
+
+    def _count(self, change: int) -> None:
+        """Correct the number of known tasks."""
+        self._known += change
+
+    def _total(self) -> int:
+        """Return the number of tasks known so far, units that wait taken to be like the others."""
+        waiting = len(self.units) - len(self.active)
+        return self._known + round(waiting * self._known / max(1, len(self.active)))
+
+    @contextlib.contextmanager
+    def _signals(self, loop: asyncio.AbstractEventLoop, main: asyncio.Task[None]) -> Iterator[None]:
+        """Stop quickly on Ctrl-C and SIGTERM while the body runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, _: object = None) -> None:
+            self.signal_number = self.signal_number or number
+            self.worker.kill()
+            main.cancel()
+            if self.options.worker == "debug":  # the loop itself is busy with a task
+                raise KeyboardInterrupt
+
+        kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in kept:
+            if self.options.worker == "debug":
+                signal.signal(number, stop)
+            else:
+                loop.add_signal_handler(number, stop, number)
+        try:
+            yield
+        finally:
+            for number, handler in kept.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+    def _wind_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End children and coroutines, heal what was in the making, and note who did not finish."""
+        whole = self.results.keys() >= self.units.keys()
+        if not whole:
+            self.worker.kill()
+        rest = asyncio.all_tasks(loop)
+        for task in rest:
+            task.cancel()
+        if rest:
+            with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
+                loop.run_until_complete(asyncio.wait(rest, timeout=2))
+        self.worker.close()
+        self.writer.shutdown(wait=whole, cancel_futures=True)
+        if not whole:
+            for folder in self._healed:
+                heal(folder)
+            self._note_unfinished()
+        asyncio.set_event_loop(None)
+        loop.close()
+
+    def _note_unfinished(self) -> None:
+        """Give every unit without a result its state and reason."""
+        if self.signal_number:
+            state = "interrupted"
+            reason = f"cancelled: stopped by {signal.Signals(self.signal_number).name}"
+        else:
+            state, reason = "skipped", "cancelled: another participant failed"
+        for key in self.units.keys() - self.results.keys():
+            run = self.active.get(key)
+            result = run.result(state, reason) if run else UnitResult(state, reason=reason)
+            self.results[key] = result
+            self.observer.on_unit(key, result)
+
+
+@contextlib.contextmanager
+def _restored_folder() -> Iterator[None]:
+    """Return to the working folder afterwards: pydra changes it."""
+    kept = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(kept)
