@@ -1,1 +1,1 @@
-"""From an image to probabilities."""
+"""From an image to probabilities: nets, weights with their cards, prediction."""

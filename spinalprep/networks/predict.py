@@ -1,0 +1,191 @@
+"""From an image to probabilities."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.straight import StraightSpace
+from spinalprep.image import Image, grid_points, sample, to_voxel, to_world
+from spinalprep.networks.weights import Model
+from spinalprep.networks.window import (
+    CORD_SIZE,
+    CORD_SPACING_MM,
+    HEAT_SPACING_MM,
+    axial_at,
+    scale_window,
+)
+
+BATCH = 8
+TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
+THICK = 2.5  # slices thicker than so many pixels are never cut across
+HALF_MM = CORD_SIZE * CORD_SPACING_MM / 2
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Probabilities on the grid of the image, float32, shape (I, J, K) each.
+
+    Attributes
+    ----------
+    cord, gm, lesion : ndarray
+        Mean over the views of a window (as it is, mirrored, darker, brighter).
+    sd : ndarray
+        Standard deviation of the cord over these views.
+    """
+
+    cord: Volume
+    gm: Volume
+    lesion: Volume
+    sd: Volume
+
+
+def find_heat(image: Image, model: Model) -> Image:
+    """Map the probability that the centerline passes.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Voxel order LAS.
+    model : Model
+        Of task ``centerline``.
+
+    Returns
+    -------
+    heat : Image
+        0 to 1; axial pixels of 1 mm, the slices of the image.
+    """
+    coarse = axial_at(image, HEAT_SPACING_MM)
+    slices = np.stack([scale_window(coarse.data[:, :, k]) for k in range(coarse.shape[2])])
+    smallest = 64  # the network was not trained on less; zero padding as in training
+    pad = [max(smallest - n, 0) for n in slices.shape[1:]]
+    margins = [(n // 2, n - n // 2) for n in pad]
+    padded = np.pad(slices, ((0, 0), *margins))
+    heat = _probabilities(model, padded)[:, 0]
+    inner = heat[
+        :,
+        margins[0][0] : margins[0][0] + slices.shape[1],
+        margins[1][0] : margins[1][0] + slices.shape[2],
+    ]
+    return coarse.with_data(np.ascontiguousarray(np.moveaxis(inner, 0, -1)))
+
+
+def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
+    """Map cord, grey matter and lesion along the centerline.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Voxel order LAS.
+    centerline : Centerline
+        RAS+ mm.
+    model : Model
+        Of task ``cord``.
+
+    Notes
+    -----
+    Windows of 56 x 56 mm at 0.5 mm around the centerline: axial slices as they were acquired,
+    or, for a cord tilted by more than 15 degrees in nearly isotropic voxels, sections across
+    the centerline.
+    """
+    cosines = np.clip(np.abs(centerline.tangent @ _normal(image)), 0.0, 1.0)
+    tilt = float(np.degrees(np.arccos(cosines.min())))
+    sizes = image.voxel_sizes
+    if tilt > TILT_DEG and sizes[2] / sizes[:2].min() <= THICK:
+        maps = _across(image, centerline, model)
+    else:
+        maps = _axial(image, centerline, model)
+    return Prediction(*maps)
+
+
+def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
+    """Predict in the axial slices that the centerline crosses."""
+    line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
+    order = np.argsort(line[:, 2])
+    ends = np.sort(to_voxel(centerline.points[[0, -1]], image.affine)[:, 2])
+    first, last = max(int(np.ceil(ends[0] - 0.75)), 0), min(int(ends[1] + 0.75), image.shape[2] - 1)
+    slices = np.arange(first, last + 1)
+    centres = np.stack([np.interp(slices, line[order, 2], line[order, n]) for n in (0, 1)], axis=-1)
+    pitch = CORD_SPACING_MM / image.voxel_sizes[:2]
+    offsets = np.arange(CORD_SIZE) - CORD_SIZE / 2 + 0.5
+    ijk = np.empty((len(slices), CORD_SIZE, CORD_SIZE, 3))
+    ijk[..., 0] = centres[:, None, None, 0] + (offsets * pitch[0])[None, :, None]
+    ijk[..., 1] = centres[:, None, None, 1] + (offsets * pitch[1])[None, None, :]
+    ijk[..., 2] = slices[:, None, None]
+    maps = _windows_to_maps(image, to_world(ijk, image.affine), model)
+    volumes = [np.zeros(image.shape, np.float32) for _ in maps]
+    grid = np.indices(image.shape[:2]).astype(float)
+    for n, k in enumerate(slices):
+        where = [
+            (grid[axis] - centres[n, axis]) / pitch[axis] + CORD_SIZE / 2 - 0.5 for axis in (0, 1)
+        ]
+        for volume, values in zip(volumes, maps, strict=True):
+            volume[:, :, k] = ndimage.map_coordinates(values[n], where, order=1, cval=0.0)
+    return volumes
+
+
+def _across(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
+    """Predict in sections orthogonal to the centerline, and bring them back to the voxels."""
+    space = StraightSpace(centerline)
+    step = float(image.voxel_sizes.min())
+    s = np.arange(-2.0, centerline.length + 2.0, step)
+    maps = _windows_to_maps(image, space.sections(s, HALF_MM, CORD_SPACING_MM), model)
+    box = _box(image, centerline)
+    points = grid_points(image.shape, image.affine)[box]
+    sxy = space.from_world(points)
+    where = [(sxy[..., 0] - s[0]) / step] + [
+        (sxy[..., n] + HALF_MM) / CORD_SPACING_MM - 0.5 for n in (1, 2)
+    ]
+    volumes = []
+    for values in maps:
+        volume = np.zeros(image.shape, np.float32)
+        volume[box] = ndimage.map_coordinates(values, where, order=1, cval=0.0)
+        volumes.append(volume)
+    return volumes
+
+
+def _box(image: Image, centerline: Centerline, margin_mm: float = 20.0) -> tuple[slice, ...]:
+    """Return the voxels within ``margin_mm`` of the box around the centerline."""
+    ijk = to_voxel(centerline.points, image.affine)
+    margin = margin_mm / image.voxel_sizes
+    low = np.maximum(np.floor(ijk.min(axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(ijk.max(axis=0) + margin) + 1, image.shape).astype(int)
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+
+
+def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) -> list[Volume]:
+    """Sample windows (n, W, W, 3), scale them, and return mean maps and the cord's spread."""
+    edge = np.asarray(image.shape) - 0.5
+    ijk = to_voxel(points, image.affine)
+    valid = ((ijk > -0.5) & (ijk < edge)).all(axis=-1)
+    windows = sample(image, points)
+    shown = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
+    views = [
+        _probabilities(model, shown),
+        _probabilities(model, shown[:, ::-1])[:, :, ::-1],
+        _probabilities(model, shown**1.3),
+        _probabilities(model, shown**0.75),
+    ]
+    mean = np.mean(views, axis=0) * valid[:, None]
+    spread = np.std([view[:, 0] for view in views], axis=0) * valid
+    return [mean[:, 0], mean[:, 1], mean[:, 2], spread]
+
+
+@torch.no_grad()
+def _probabilities(model: Model, windows: Volume) -> Volume:
+    """Run a network over windows (n, H, W), a few at a time; probabilities (n, C, H, W)."""
+    shown = torch.from_numpy(np.ascontiguousarray(windows, np.float32))[:, None]
+    found = [torch.sigmoid(model.network(part)) for part in shown.split(BATCH)]
+    values: Volume = torch.cat(found).numpy()
+    return values
+
+
+def _normal(image: Image) -> NDArray[np.float64]:
+    """Return the unit normal of the axial slices."""
+    normal = np.cross(image.affine[:3, 0], image.affine[:3, 1])
+    unit: NDArray[np.float64] = normal / np.linalg.norm(normal)
+    return unit

@@ -1,0 +1,27 @@
+"""The configurations that weights are trained for."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from spinalprep.networks.unet2d import UNet2d
+
+
+def centerline_unet() -> nn.Module:
+    """Return the heat map network: axial slices at 1 mm, dilated contracting path.
+
+    The idea of CNN1 of Gros et al. (2019), NeuroImage 184:901-915,
+    doi:10.1016/j.neuroimage.2018.09.081, whole slices in place of patches.
+    """
+    return UNet2d(out_channels=1, filters=12, levels=4, dilation=2)
+
+
+def cord_unet() -> nn.Module:
+    """Return the network of cord, grey matter and lesion: windows of 56 mm at 0.5 mm."""
+    return UNet2d(out_channels=3, filters=16, levels=4)
+
+
+PRESETS: dict[str, Callable[[], nn.Module]] = {
+    "centerline_unet": centerline_unet,
+    "cord_unet": cord_unet,
+}

@@ -1,0 +1,63 @@
+"""A small two-dimensional U-Net."""
+
+import torch
+from torch import Tensor, nn
+
+
+class UNet2d(nn.Module):
+    """U-Net with instance norm and bilinear up-sampling; any height and width.
+
+    Parameters
+    ----------
+    out_channels : int
+        Number of maps; the network returns logits.
+    filters : int
+        Filters of the first level; doubled at every level, at most eight times.
+    levels : int
+        Resolutions, the first included.
+    dilation : int
+        Dilation of the second convolution in the contracting path.
+    """
+
+    def __init__(self, out_channels: int, filters: int, levels: int, dilation: int = 1) -> None:
+        super().__init__()
+        widths = [filters * 2 ** min(level, 3) for level in range(levels)]
+        self.down = nn.ModuleList(
+            _block(before, width, dilation)
+            for before, width in zip([1, *widths[:-1]], widths, strict=True)
+        )
+        self.up = nn.ModuleList(
+            _block(deep + flat, flat)
+            for deep, flat in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(filters, out_channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (N, out_channels, H, W) of images (N, 1, H, W) scaled to [0, 1]."""
+        height, width = image.shape[2:]
+        factor = 2 ** (len(self.down) - 1)
+        pad = (0, -width % factor, 0, -height % factor)
+        features = nn.functional.pad(image, pad)
+        skips = []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else nn.functional.max_pool2d(features, 2))
+            skips.append(features)
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            wide = nn.functional.interpolate(
+                features, scale_factor=2, mode="bilinear", align_corners=False
+            )
+            features = block(torch.cat([wide, skip], dim=1))
+        logits: Tensor = self.head(features)[:, :, :height, :width]
+        return logits
+
+
+def _block(before: int, after: int, dilation: int = 1) -> nn.Sequential:
+    """Two 3 x 3 convolutions, each with instance norm and leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False),
+        nn.InstanceNorm2d(after, affine=True),
+        nn.LeakyReLU(0.01),
+        nn.Conv2d(after, after, 3, padding=dilation, dilation=dilation, bias=False),
+        nn.InstanceNorm2d(after, affine=True),
+        nn.LeakyReLU(0.01),
+    )

@@ -1,0 +1,70 @@
+"""What a network is shown: windows of an image, scaled by what they show themselves.
+
+Training and inference share these functions, so that small fields of view, padding and odd
+intensities look alike in both.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.image import Image, resample
+
+LOW, HIGH = 1.0, 99.0
+CORD_SPACING_MM = 0.5
+CORD_SIZE = 112
+HEAT_SPACING_MM = 1.0
+
+
+def scale_window(
+    window: NDArray[np.float32], valid: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Scale a window to [0, 1] between its percentiles 1 and 99.
+
+    Parameters
+    ----------
+    window : ndarray of float32, shape (H, W)
+        Intensities.
+    valid : ndarray of bool, shape (H, W), optional
+        Where the image has values; elsewhere the result is zero.
+
+    Examples
+    --------
+    >>> scale_window(np.array([[0, 50, 100]], np.float32)).round(2).tolist()
+    [[0.0, 0.5, 1.0]]
+    """
+    inside = window[valid] if valid is not None else window.ravel()
+    if not inside.size:
+        return np.zeros_like(window)
+    low, high = np.percentile(inside, [LOW, HIGH])
+    scaled = np.clip((window - low) / max(high - low, 1e-6), 0.0, 1.0).astype(np.float32)
+    return scaled if valid is None else np.where(valid, scaled, np.float32(0))
+
+
+def axial_at(image: Image, spacing_mm: float) -> Image:
+    """Return an LAS image with square axial pixels of ``spacing_mm``; slices stay as they are.
+
+    Axes finer than the target are smoothed first, against aliasing.
+    """
+    ratio = spacing_mm / image.voxel_sizes[:2]
+    sigma = [0.4 * r if r > 1.2 else 0.0 for r in ratio]
+    smooth = image.with_data(ndimage.gaussian_filter(image.data, (*sigma, 0.0)))
+    shape = [
+        max(int(np.ceil(n / r - 1e-6)), 1) for n, r in zip(image.shape[:2], ratio, strict=True)
+    ]
+    step = np.eye(4)
+    step[[0, 1], [0, 1]] = ratio
+    step[:2, 3] = (ratio - 1) / 2
+    grid = (shape[0], shape[1], image.shape[2])
+    values = _resample_edge(smooth, grid, image.affine @ step)
+    return Image(values, image.affine @ step)
+
+
+def _resample_edge(
+    image: Image, shape: tuple[int, int, int], affine: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Resample; the last pixel may lie half outside and repeats its neighbour."""
+    padded = np.pad(image.data, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    shift = np.eye(4)
+    shift[:2, 3] = -1
+    return resample(Image(padded, image.affine @ shift), shape, affine).data
