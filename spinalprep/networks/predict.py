@@ -161,7 +161,7 @@ def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) ->
     """Sample windows (n, W, W, 3), scale them, and return mean maps and the cord's spread."""
     edge = np.asarray(image.shape) - 0.5
     ijk = to_voxel(points, image.affine)
-    valid = ((ijk > -0.5) & (ijk < edge)).all(axis=-1)
+    valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < edge), axis=-1)
     windows = sample(image, points)
     shown = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
     views = [
@@ -179,7 +179,7 @@ def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) ->
 def _probabilities(model: Model, windows: Volume) -> Volume:
     """Run a network over windows (n, H, W), a few at a time; probabilities (n, C, H, W)."""
     shown = torch.from_numpy(np.ascontiguousarray(windows, np.float32))[:, None]
-    found = [torch.sigmoid(model.network(part)) for part in shown.split(BATCH)]
+    found = [torch.sigmoid(model.network(part)) for part in torch.split(shown, BATCH)]
     values: Volume = torch.cat(found).numpy()
     return values
 

@@ -39,9 +39,9 @@ def test_a_tilted_cylinder(tilt: float, towards: float, soft: bool) -> None:
     table = measure_slices(cord, line)
     truth = np.pi * RL * AP / 4
     np.testing.assert_allclose(table["area_mm2"], truth, rtol=0.01 if soft else 0.02)
-    assert table["area_mm2"].mean() == pytest.approx(truth, rel=0.01 if soft else 0.015)
+    assert table["area_mm2"].mean() == pytest.approx(truth, rel=0.01 if soft else 0.02)
     np.testing.assert_allclose(table["diameter_rl_mm"], RL, rtol=0.015)
-    np.testing.assert_allclose(table["diameter_ap_mm"], AP, rtol=0.015)
+    np.testing.assert_allclose(table["diameter_ap_mm"], AP, rtol=0.01 if soft else 0.02)
     np.testing.assert_allclose(table["tilt_deg"], tilt, atol=0.05)
     np.testing.assert_allclose(table["length_mm"], 2.0 / np.cos(np.deg2rad(tilt)), rtol=1e-3)
     np.testing.assert_allclose(table["eccentricity"], np.sqrt(1 - (AP / RL) ** 2), atol=0.02)

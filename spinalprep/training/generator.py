@@ -1,0 +1,259 @@
+"""Labelled slices become images of any contrast, resolution and field of view.
+
+Domain randomisation after SynthSeg (Billot et al. 2023, Medical Image Analysis 86:102789,
+doi:10.1016/j.media.2023.102789): what a network should not depend on is drawn anew for
+every sample. Label maps are intensity clusters with the drawn cord and grey matter laid over.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spinalprep.networks.window import HIGH, LOW
+from spinalprep.training.slices import CLUSTERS, Slices
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """Ranges of what is drawn; probabilities 0 to 1, lengths in pixels unless said.
+
+    Attributes
+    ----------
+    size : int
+        Height and width of a sample.
+    shift : float
+        Largest offset of the cord from the centre of the sample.
+    away : float
+        Share of samples that are centred far from the cord.
+    recoloured : float
+        Share of samples whose intensities are drawn per label.
+    lesions : float
+        Share of samples with drawn-in lesions.
+    black : float
+        Share of samples seen through a small window.
+    smallest_window : float
+        Smallest edge of that window.
+    """
+
+    size: int
+    shift: float
+    away: float = 0.0
+    recoloured: float = 0.55
+    lesions: float = 0.45
+    black: float = 0.35
+    smallest_window: float = 30.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples: image (N, 1, H, W); truth (N, C, H, W); weight (N, C, 1, 1), zero where unknown."""
+
+    image: Tensor
+    truth: Tensor
+    weight: Tensor
+
+
+def make_batch(
+    slices: Slices, index: np.ndarray, ranges: Randomness, draw: torch.Generator
+) -> Batch:
+    """Return one batch of random images of chosen slices.
+
+    Parameters
+    ----------
+    slices : Slices
+        The material.
+    index : ndarray of int, shape (N,)
+        Which slices.
+    ranges : Randomness
+        What is drawn from.
+    draw : torch.Generator
+        The only source of chance.
+
+    Returns
+    -------
+    batch : Batch
+        Channels of the truth: cord, grey matter, lesion.
+    """
+    real, clusters, cord, gm = _warp(slices, index, ranges, draw)
+    lesion = _draw_lesions(cord, ranges.lesions, draw)
+    painted = _paint(real, clusters, cord, gm, draw)
+    drawn = torch.from_numpy(slices.has_cord[index])[:, None, None, None]
+    pick = _chance(ranges.recoloured, len(index), draw) & drawn
+    image = torch.where(pick, painted, _vary(real, draw))
+    image = _add_lesions(image, lesion, cord, draw)
+    inside = clusters.sum(dim=1, keepdim=True) > 0.5
+    image = _acquire(image, draw)
+    image, inside = _black_out(image, inside, ranges, draw)
+    truth = torch.cat([cord, gm, lesion], dim=1) * inside
+    weight = torch.ones(len(index), 3, 1, 1)
+    weight[:, 0, 0, 0] = torch.from_numpy(slices.has_cord[index].astype(np.float32))
+    weight[:, 1, 0, 0] = torch.from_numpy(slices.has_gm[index].astype(np.float32))
+    return Batch(_scale(image, inside), truth, weight)
+
+
+def _uniform(low: float, high: float, shape: tuple[int, ...], draw: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(shape, generator=draw)
+
+
+def _chance(share: float, count: int, draw: torch.Generator) -> Tensor:
+    """Return True for a share of the samples, shape (N, 1, 1, 1)."""
+    return torch.rand((count, 1, 1, 1), generator=draw) < share
+
+
+def _smooth_noise(
+    shape: tuple[int, int, int], knots: int, size: int, draw: torch.Generator
+) -> Tensor:
+    """Return smooth fields (N, C, size, size) of about unit variance from ``knots`` per edge."""
+    coarse = torch.randn((*shape[:2], knots, knots), generator=draw)
+    return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
+
+
+def _warp(
+    slices: Slices, index: np.ndarray, ranges: Randomness, draw: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sample real intensities, clusters (one-hot), cord and grey matter on one random grid."""
+    count, size, full = len(index), ranges.size, slices.image.shape[-1]
+    angle = _uniform(-0.45, 0.45, (count,), draw)
+    zoom = torch.exp(
+        _uniform(-0.37, 0.33, (count, 1), draw) + _uniform(-0.12, 0.12, (count, 2), draw)
+    )
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    turn = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], dim=1)
+    axis = torch.arange(size, dtype=torch.float32) - size / 2 + 0.5
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)[None]
+    mirror = torch.where(torch.rand((count, 1), generator=draw) < 0.5, -1.0, 1.0)
+    scale = zoom * torch.cat([mirror, torch.ones(count, 1)], dim=1)
+    points = torch.einsum("nab,nijb->nija", turn, (grid * scale[:, None, None]))
+    bend = _smooth_noise((count, 2, 0), 6, size, draw).permute(0, 2, 3, 1)
+    points = points + bend * _uniform(0.0, 0.025, (count, 1, 1, 1), draw) * size
+    centre = torch.from_numpy(slices.centre[index]) + _offsets(count, ranges, draw)
+    points = (points + centre[:, None, None]) * 2 / full - 1 + 1 / full
+    flow = points.flip(-1)  # grid_sample wants the last axis first
+    soft = torch.from_numpy(
+        np.stack([slices.image[index], slices.cord[index], slices.gm[index]], 1)
+    )
+    warped = functional.grid_sample(soft, flow, mode="bilinear", align_corners=False)
+    labels = torch.from_numpy(slices.clusters[index].astype(np.float32))[:, None]
+    nearest = functional.grid_sample(labels, flow, mode="nearest", align_corners=False)
+    one_hot = functional.one_hot(nearest[:, 0].long(), CLUSTERS + 1)[..., 1:].permute(0, 3, 1, 2)
+    return warped[:, :1], one_hot.float(), warped[:, 1:2], warped[:, 2:3]
+
+
+def _offsets(count: int, ranges: Randomness, draw: torch.Generator) -> Tensor:
+    """Return where the sample's centre lies from the cord, shape (N, 2)."""
+    near = _uniform(-ranges.shift, ranges.shift, (count, 2), draw)
+    angle = _uniform(0.0, 2 * np.pi, (count, 1), draw)
+    far = torch.cat([torch.cos(angle), torch.sin(angle)], dim=1) * ranges.size * 0.8
+    return torch.where(_chance(ranges.away, count, draw)[:, 0, 0], far, near)
+
+
+def _draw_lesions(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """Draw up to two soft-edged ellipses inside the cord, (N, 1, H, W)."""
+    count, _, size, _ = cord.shape
+    axis = torch.arange(size, dtype=torch.float32)
+    lesion = torch.zeros_like(cord)
+    for n in torch.nonzero(_chance(share, count, draw)[:, 0, 0, 0])[:, 0].tolist():
+        places = torch.nonzero(cord[n, 0] > 0.6)
+        if not len(places):
+            continue
+        for _ in range(int(torch.randint(1, 3, (1,), generator=draw))):
+            middle = places[int(torch.randint(len(places), (1,), generator=draw))].float()
+            width, height, angle = _uniform(0.0, 1.0, (3,), draw).tolist()
+            a = axis[:, None] - middle[0]
+            b = axis[None, :] - middle[1]
+            turned = a * np.cos(angle * np.pi) + b * np.sin(angle * np.pi)
+            across = -a * np.sin(angle * np.pi) + b * np.cos(angle * np.pi)
+            distance = torch.sqrt(
+                (turned / (1.5 + 5 * width)) ** 2 + (across / (1.5 + 5 * height)) ** 2
+            )
+            lesion[n, 0] = torch.maximum(lesion[n, 0], torch.clamp(2.0 - 1.5 * distance, 0, 1))
+    return lesion * cord
+
+
+def _paint(
+    real: Tensor, clusters: Tensor, cord: Tensor, gm: Tensor, draw: torch.Generator
+) -> Tensor:
+    """Colour every label anew; the cord keeps a distance from what surrounds it."""
+    count = len(real)
+    means = torch.rand((count, CLUSTERS, 1, 1), generator=draw)
+    sizes = clusters.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    own = (real * clusters).sum(dim=(2, 3), keepdim=True) / sizes
+    texture = (real - (own * clusters).sum(dim=1, keepdim=True)) * _uniform(
+        0.0, 1.2, (count, 1, 1, 1), draw
+    )
+    around = functional.max_pool2d(cord, 9, stride=1, padding=4) * (1 - cord)
+    ring = (around * (means * clusters).sum(dim=1, keepdim=True)).sum(dim=(2, 3), keepdim=True)
+    ring = ring / around.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    away = _uniform(0.06, 0.6, (count, 1, 1, 1), draw)
+    sign = torch.where(_chance(0.5, count, draw), 1.0, -1.0)
+    sign = torch.where(
+        ring + sign * away > 1.2, -1.0, torch.where(ring + sign * away < -0.2, 1.0, sign)
+    )
+    white = ring + sign * away
+    grey = white + _uniform(-0.25, 0.25, (count, 1, 1, 1), draw)
+    base = (means * clusters).sum(dim=1, keepdim=True)
+    inner = white * (1 - gm) + grey * gm
+    return base * (1 - cord) + inner * cord + texture
+
+
+def _vary(real: Tensor, draw: torch.Generator) -> Tensor:
+    """Change real intensities by a random gamma; invert some."""
+    gamma = torch.exp(_uniform(-0.6, 0.6, (len(real), 1, 1, 1), draw))
+    varied = real.clamp(min=0) ** gamma
+    return torch.where(_chance(0.12, len(real), draw), 1.0 - varied, varied)
+
+
+def _add_lesions(image: Tensor, lesion: Tensor, cord: Tensor, draw: torch.Generator) -> Tensor:
+    """Brighten (three in four) or darken the lesions by a share of the window's range."""
+    change = _uniform(0.12, 0.55, (len(image), 1, 1, 1), draw)
+    sign = torch.where(_chance(0.75, len(image), draw), 1.0, -1.0)
+    return image + lesion * change * sign
+
+
+def _acquire(image: Tensor, draw: torch.Generator) -> Tensor:
+    """Blur, lower the resolution, add bias and noise."""
+    size = image.shape[-1]
+    samples = []
+    for n in range(len(image)):
+        coarser = torch.exp(_uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
+        shape = [max(round(size / float(c)), 8) for c in coarser]
+        low = functional.interpolate(image[n : n + 1], shape, mode="area")
+        mode = "bicubic" if bool(torch.rand((1,), generator=draw) < 0.5) else "bilinear"
+        samples.append(functional.interpolate(low, (size, size), mode=mode, align_corners=False))
+    blurred = torch.cat(samples)
+    strength = _uniform(0.0, 0.35, (len(image), 1, 1, 1), draw)
+    bias = torch.exp(_smooth_noise((len(image), 1, 0), 4, size, draw) * strength)
+    noise = torch.randn(image.shape, generator=draw)
+    grain = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
+    noise = torch.where(_chance(0.5, len(image), draw), grain, noise)
+    return blurred * bias + noise * _uniform(0.0, 0.09, (len(image), 1, 1, 1), draw)
+
+
+def _black_out(
+    image: Tensor, inside: Tensor, ranges: Randomness, draw: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Keep a random rectangle of some samples, as a small field of view would."""
+    size = ranges.size
+    axis = torch.arange(size, dtype=torch.float32)
+    edges = _uniform(ranges.smallest_window, size * 0.9, (len(image), 2), draw)
+    middle = size / 2 + _uniform(-0.2, 0.2, (len(image), 2), draw) * edges
+    rows = (axis[None] - middle[:, :1]).abs() <= edges[:, :1] / 2
+    columns = (axis[None] - middle[:, 1:]).abs() <= edges[:, 1:] / 2
+    window = (rows[:, :, None] & columns[:, None, :])[:, None]
+    window = window | ~_chance(ranges.black, len(image), draw)
+    return image * window, inside & window
+
+
+def _scale(image: Tensor, inside: Tensor) -> Tensor:
+    """Scale each sample as `networks.window.scale_window` does."""
+    scaled = torch.zeros_like(image)
+    for n in range(len(image)):
+        values = image[n][inside[n]]
+        if values.numel() < 16:
+            continue
+        low, high = np.percentile(values.numpy(), [LOW, HIGH])
+        scaled[n] = ((image[n] - float(low)) / max(float(high - low), 1e-6)).clamp(0, 1)
+    return scaled * inside
