@@ -85,6 +85,7 @@ def run(payload: bytes) -> Report:
     packages, module, stamps, output, pickled = pickle.loads(payload)
     for package in packages:
         sources.follow(package)
+    os.chdir(Path(output).parent)
     with _output_to(Path(output)):
         return execute(cloudpickle.loads(pickled), module, stamps, Path(output))
 
@@ -106,7 +107,7 @@ def execute(job: Any, module: str, stamps: dict[str, tuple[int, int]], output: P
     except BaseException as error:  # SystemExit too: pydra would store it as a success
         if not isinstance(error, Exception):
             shutil.rmtree(job.cache_dir, ignore_errors=True)
-        failure = explain(error, repr(job.task), _tail(output))
+        failure = explain(error, repr(job.task), tail(output))
         return Report(time.monotonic() - began, peak_mib(), failure)
     return Report(seconds, peak_mib())
 
@@ -177,7 +178,7 @@ def _output_to(path: Path) -> Iterator[None]:
         os.close(sink)
 
 
-def _tail(path: Path) -> str:
+def tail(path: Path) -> str:
     """Return the end of a text file, or nothing."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spinalprep.engine.child import Failure
-from spinalprep.engine.pool import TaskEvent
+from spinalprep.engine.worker import TaskEvent
 
 __all__ = ["Failure", "Observer", "Observers", "Tally", "TaskEvent", "UnitResult"]
 
@@ -24,6 +24,13 @@ class Tally:
     def computed(self) -> int:
         """Number of tasks that were computed in this run."""
         return self.finished - self.hits
+
+    def remaining_s(self, n_procs: int) -> float | None:
+        """Return an estimate of the seconds to go, or None before any task was computed."""
+        if not self.computed:
+            return None
+        tasks = max(0, self.total - self.finished - self.failed)
+        return tasks * self.task_seconds / self.computed / max(1, min(n_procs, tasks))
 
 
 @dataclass(frozen=True)

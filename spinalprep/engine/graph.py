@@ -63,19 +63,19 @@ def upstream_of(node: Any) -> frozenset[str]:
     return frozenset(v._node.name for v in values if isinstance(v, LazyOutField))
 
 
-def leaves(task: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the names of the tasks inside a workflow, itself for a single task.
+def leaves(task: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield path and class of each task inside a workflow, of itself for a single task.
 
     A workflow that can't be constructed before its inputs are known counts
     as one task.
     """
     if not is_workflow(task):
-        yield prefix
+        yield prefix, type(task).__name__
         return
     try:
         nodes = list(constructed(task).nodes)
     except (TypeError, ValueError, AttributeError):  # it asks for values that are not known yet
-        yield prefix
+        yield prefix, type(task).__name__
         return
     for node in nodes:
         yield from leaves(node._task, f"{prefix}.{node.name}" if prefix else node.name)

@@ -7,7 +7,7 @@ import it first.
 
 import os
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,21 @@ from pydra.utils.hash import (
 
 from spinalprep.engine.sources import code_key, is_ours
 
-__all__ = ["code_key"]
+__all__ = ["code_key", "keep_hashes_beside"]
 
 
-@register_serializer(types.FunctionType)
+def keep_hashes_beside(caches: Iterable[Path]) -> Path | None:
+    """Let pydra keep the digests of files in ``hashes`` beside the caches, not in the home."""
+    first = next(iter(caches), None)
+    if first is None:
+        return None
+    folder = first.parent / "hashes"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PYDRA_HASH_CACHE"] = str(folder)
+    return folder
+
+
+@register_serializer(types.FunctionType)  # type: ignore[untyped-decorator]
 def function_bytes(function: types.FunctionType, cache: Cache) -> Iterator[bytes]:
     """Yield what a function computes: its name, its module's code key, defaults and closure."""
     if not is_ours(function.__module__):
@@ -45,7 +56,7 @@ def function_bytes(function: types.FunctionType, cache: Cache) -> Iterator[bytes
     yield hash_single((function.__defaults__, function.__kwdefaults__), cache)
 
 
-@register_serializer(Field)
+@register_serializer(Field)  # type: ignore[untyped-decorator]
 def field_bytes(field: Field, cache: Cache) -> Iterator[bytes]:
     """Yield the definition of an input or output without its help text."""
     yield f"{type(field).__module__}.{type(field).__name__}:{{".encode()
@@ -54,7 +65,7 @@ def field_bytes(field: Field, cache: Cache) -> Iterator[bytes]:
     yield b"}"
 
 
-@register_serializer(FileSet)
+@register_serializer(FileSet)  # type: ignore[untyped-decorator]
 def file_bytes(files: FileSet, cache: Cache) -> Iterator[Any]:
     """Yield contents; the digest is kept under path, size, times and inode of every file.
 
@@ -79,9 +90,9 @@ def _stamp(path: Path) -> str:
     return repr((str(path), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino))
 
 
-@register_serializer(np.generic)
-@register_serializer(np.ndarray)
-def array_bytes(array: Any, cache: Cache) -> Iterator[bytes]:  # noqa: ARG001
+@register_serializer(np.generic)  # type: ignore[untyped-decorator]
+@register_serializer(np.ndarray)  # type: ignore[untyped-decorator]
+def array_bytes(array: Any, cache: Cache) -> Iterator[bytes]:
     """Yield type, shape and contents of an array."""
     yield f"numpy:{array.dtype.str}:{array.shape}:".encode()
     if array.dtype.hasobject:

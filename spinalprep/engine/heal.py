@@ -73,7 +73,8 @@ def _run_lives(path: Path) -> bool:
         note = json.loads(path.read_text())
         if note["host"] != socket.gethostname():
             return time.time() - path.stat().st_mtime < _FRESH_S
-        return abs(psutil.Process(note["pid"]).create_time() - note["started"]) < 2
+        age = psutil.Process(note["pid"]).create_time() - float(note["started"])
+        return bool(-2 < age < 2)
     except psutil.Error:
         return False
     except (OSError, ValueError, KeyError):
@@ -108,9 +109,9 @@ def heal(cache: Path) -> list[str]:
     return dropped
 
 
-def heal_hashes(folder: Path) -> None:
+def heal_hashes(folder: Path | None) -> None:
     """Drop half-written entries and dead locks from the store of file hashes."""
-    if not folder.is_dir():
+    if folder is None:
         return
     for path in folder.iterdir():
         with contextlib.suppress(OSError):

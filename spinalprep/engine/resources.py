@@ -13,7 +13,15 @@ class Resources:
 
 
 DEFAULT = Resources()
-TABLE: dict[str, Resources] = {}
+TABLE: dict[str, Resources] = {
+    "Conform": Resources(mem_gb=1.5),
+    "Denoise": Resources(mem_gb=1.5),
+    "CorrectBias": Resources(cpus=4, mem_gb=1.5),
+    "Coregister": Resources(cpus=4, mem_gb=1.5),
+    "FindHeat": Resources(cpus=4, mem_gb=2.0),
+    "SegmentCord": Resources(cpus=4, mem_gb=2.0),
+    "RegisterToTemplate": Resources(cpus=4, mem_gb=2.0),
+}
 
 
 def resources_of(task: object) -> Resources:

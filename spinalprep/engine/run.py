@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import spinalprep.engine.hashing  # noqa: F401  (registers what cache keys cover)
 from spinalprep.engine.events import Failure, Observer, Observers, Tally, TaskEvent, UnitResult
+from spinalprep.engine.hashing import keep_hashes_beside
 from spinalprep.engine.heal import RunLock, heal, heal_hashes
-from spinalprep.engine.pool import InlineWorker, LocalWorker, PoolOptions, PoolWorker
+from spinalprep.engine.pool import PoolWorker
 from spinalprep.engine.unit import UnitRun
+from spinalprep.engine.worker import InlineWorker, LocalWorker, PoolOptions
 
 __all__ = ["Failure", "Interrupted", "Observer", "Observers", "RunOptions", "UnitResult"]
 
@@ -79,13 +80,8 @@ def run_units(
         After Ctrl-C or SIGTERM. Children are gone, the cache is whole, and the
         same call goes on where this one stopped.
     """
-    if not units:
-        return {}
     folders = {key: Path(cache(key)).resolve() for key in units}
-    hashes = next(iter(folders.values())).parent / "hashes"
-    hashes.mkdir(parents=True, exist_ok=True)
-    os.environ["PYDRA_HASH_CACHE"] = str(hashes)
-    heal_hashes(hashes)
+    heal_hashes(keep_hashes_beside(folders.values()))
     run = _Run(units, folders, options, observer or Observer())
     with _restored_folder(), contextlib.ExitStack() as run.locks:
         results = run.carry_out()

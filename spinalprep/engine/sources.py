@@ -5,7 +5,6 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def forget() -> None:
         cached.cache_clear()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def code_key(module: str) -> str:
     """Return the key of a module's code and of all that it reaches.
 
@@ -86,7 +85,7 @@ def code_key(module: str) -> str:
     return digest.hexdigest()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def reached_modules(module: str) -> tuple[str, ...]:
     """Return the followed modules that a module reaches through imports, itself included."""
     found: set[str] = set()
@@ -126,7 +125,7 @@ def source_file(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _root(top: str) -> Path | None:
     """Find the folder of a top-level package without importing it."""
     spec = importlib.util.find_spec(top)
@@ -135,7 +134,7 @@ def _root(top: str) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _read(module: str) -> tuple[str, tuple[str, ...]]:
     """Return the digest of a module's normalised tree and the names that it may import."""
     path = source_file(module)
@@ -170,9 +169,8 @@ def _imported_names(tree: ast.Module, package: str) -> Iterator[str]:
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and "import_module" in ast.dump(node.func):
-            yield from (
-                a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
-            )
+            constants = (a.value for a in node.args if isinstance(a, ast.Constant))
+            yield from (value for value in constants if isinstance(value, str))
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
@@ -190,8 +188,3 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def fingerprint(stamps: dict[str, tuple[int, int]]) -> str:
-    """Return one short text for a set of stamps."""
-    return hashlib.sha256(json.dumps(sorted(stamps.items())).encode()).hexdigest()

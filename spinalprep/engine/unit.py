@@ -1,6 +1,7 @@
 """One participant's workflow, stage by stage."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -8,13 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydra.engine.audit import Audit
 from pydra.engine.job import Job
 from pydra.engine.submitter import Submitter
+from pydra.utils.messenger import AuditFlag
 
 from spinalprep.engine.child import Failure, explain
 from spinalprep.engine.events import Observer, UnitResult
 from spinalprep.engine.graph import Stage, leaves, stages_of
-from spinalprep.engine.pool import LocalWorker, TaskEvent
+from spinalprep.engine.plan import remember
+from spinalprep.engine.worker import LocalWorker, TaskEvent
 from spinalprep.errors import SpinalprepError
 
 _WRAPPED = re.compile(r"^(\w+(?:Error|Exception)): (.+)$", re.MULTILINE)
@@ -25,7 +29,18 @@ class StageSubmitter(Submitter):  # type: ignore[misc]
 
     def __init__(self, unit: str, stage: str, cache: Path, worker: LocalWorker) -> None:
         super().__init__(cache_root=cache, worker=worker)
+        self.audit = StillAudit(AuditFlag.NONE, None, None)
         self.unit, self.stage = unit, stage
+
+
+class StillAudit(Audit):  # type: ignore[misc]
+    """An audit that leaves the working folder alone; pydra's moves the main process about."""
+
+    def start_audit(self, odir: Path) -> None:
+        """Begin in a folder, and stay where we are."""
+        kept = Path.cwd()
+        super().start_audit(odir)
+        os.chdir(kept)
 
 
 @dataclass
@@ -118,6 +133,8 @@ class UnitRun:
         elif event.kind != "start":
             self.tasks_run += 1
             self.peak_mib = max(self.peak_mib, event.peak_mib)
+        if event.kind in ("hit", "done"):
+            remember(self.cache, self.key, f"{stage}.{event.job.name}", event.job.task._hashes)
         if event.failure is not None:
             self._task_failures.setdefault(stage, (event.job.name, event.failure))
 

@@ -1,0 +1,141 @@
+"""What a person sees while a run goes on: a live picture on a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from spinalprep.engine.events import Observer, Tally, TaskEvent, UnitResult
+
+_SIGNS = {"finished": "green", "failed": "red", "interrupted": "yellow", "skipped": "yellow"}
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> duration(0.04), duration(12.3), duration(95), duration(7300)
+    ('0.0 s', '12 s', '1 min 35 s', '2 h 1 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def task_line(unit: str, stage: str, event: TaskEvent, tally: Tally) -> str:
+    """Return the plain line for a task that ended."""
+    width = len(str(tally.total))
+    head = f"[{tally.finished:>{width}}/{tally.total}] {unit} {stage}: {event.job.name}"
+    if event.failure is not None:
+        return f"{head} failed: {event.failure.reason}"
+    return f"{head} {duration(event.seconds)}"
+
+
+def unit_line(unit: str, result: UnitResult) -> str:
+    """Return the line that says how a unit ended."""
+    if result.state == "finished" and not result.tasks_run:
+        return f"{unit}: unchanged, {result.cache_hits} results from the cache"
+    if result.state == "finished":
+        kept = f", {result.cache_hits} from the cache" if result.cache_hits else ""
+        return f"{unit}: finished in {duration(result.wall_s)}, {result.tasks_run} computed{kept}"
+    where = f" in {result.failed_node}" if result.failed_node else ""
+    return f"{unit}: {result.state}{where}: {result.reason}"
+
+
+def progress_to(stream: TextIO) -> "PlainProgress | LiveProgress":
+    """Return the progress display that suits a stream."""
+    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+
+
+class PlainProgress(Observer):
+    """One line for each task that was computed or failed, and one for each unit."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def on_task(self, unit: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+        """Write a line when a task ends."""
+        if event.kind in ("done", "error"):
+            self._write(task_line(unit, stage, event, tally))
+
+    def on_unit(self, unit: str, result: UnitResult) -> None:
+        """Write how a unit ended."""
+        self._write(unit_line(unit, result))
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+class LiveProgress(Observer):
+    """A bar, what runs now and for how long, and an estimate of the rest."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._live = Live(
+            get_renderable=self._picture,
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, str, str], float] = {}
+        self._tally = Tally()
+        self._began = time.monotonic()
+        self._n_procs = 1
+
+    def on_run(self, units: Sequence[str], n_procs: int) -> None:
+        """Start the display."""
+        self._n_procs, self._began = n_procs, time.monotonic()
+        self._live.start()
+
+    def on_task(self, unit: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+        """Keep the list of what runs."""
+        key = (unit, stage, event.job.name)
+        with self._lock:
+            self._tally = tally
+            if event.kind == "start":
+                self._running[key] = time.monotonic()
+            else:
+                self._running.pop(key, None)
+        if event.failure is not None:
+            self._console.print(Text(task_line(unit, stage, event, tally), style="red"))
+
+    def on_unit(self, unit: str, result: UnitResult) -> None:
+        """Leave a lasting line for each unit."""
+        self._console.print(Text(unit_line(unit, result), style=_SIGNS.get(result.state, "")))
+
+    def on_end(self, tally: Tally) -> None:
+        """Remove the display."""
+        self._live.stop()
+
+    def _picture(self) -> Group:
+        """Draw the state of things."""
+        with self._lock:
+            tally, running = self._tally, list(self._running.items())
+        head = Table.grid(padding=(0, 1))
+        rest = tally.remaining_s(self._n_procs)
+        estimate = f"about {duration(rest)} to go" if rest is not None else ""
+        head.add_row(
+            ProgressBar(total=max(1, tally.total), completed=tally.finished, width=32),
+            f"{tally.finished}/{tally.total}",
+            duration(time.monotonic() - self._began),
+            Text(estimate, style="dim"),
+        )
+        now = time.monotonic()
+        body = Table.grid(padding=(0, 1))
+        for (unit, stage, name), began in running:
+            body.add_row("  ", unit, Text(stage, style="cyan"), name, duration(now - began))
+        return Group(head, body)
