@@ -1,0 +1,86 @@
+"""Tasks that find the cord."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python
+
+from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.mask import binarise
+from spinalprep.cord.trace import trace_centerline
+from spinalprep.image import load, save
+
+
+def read_centerline(path: Path) -> Centerline:
+    """Read a centerline as `write_centerline` wrote it."""
+    return Centerline.from_table(pd.read_csv(path, sep="\t"))
+
+
+def write_centerline(centerline: Centerline) -> Path:
+    """Write a centerline as TSV, RAS+ mm, superior to inferior."""
+    path = Path("centerline.tsv")
+    centerline.to_table().to_csv(path, sep="\t", index=False, float_format="%.5f")
+    return path.absolute()
+
+
+@python.define(outputs=["heat"])
+def FindHeat(image: NiftiGz, weights: File, card: File) -> NiftiGz:
+    """Map the probability of the centerline with a network."""
+    from spinalprep.networks.predict import find_heat
+    from spinalprep.networks.weights import load_model
+
+    heat = find_heat(load(image.fspath), load_model(Path(weights.fspath)))
+    return save(heat, Path("heat.nii.gz"))
+
+
+@python.define(outputs=["centerline", "confidence"])
+def TraceCenterline(heat: NiftiGz) -> tuple[File, float]:
+    """Find the best curve through a heat map; the confidence is the mean along it."""
+    from spinalprep.cord.centerline import fit_centerline
+
+    trace = trace_centerline(load(heat.fspath))
+    centerline = fit_centerline(trace.points, weights=trace.confidence)
+    return write_centerline(centerline), float(trace.confidence.mean())
+
+
+@python.define(outputs=["centerline"])
+def CenterlineFromCord(cord: NiftiGz) -> File:
+    """Fit the centerline through a cord mask."""
+    return write_centerline(centerline_from_mask(load(cord.fspath)))
+
+
+@python.define(outputs=["cord", "gm", "lesion", "uncertainty"])
+def SegmentCord(
+    image: NiftiGz, centerline: File, weights: File, card: File
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
+    """Map the probability of cord, grey matter and lesion along the centerline."""
+    from spinalprep.networks.predict import segment
+    from spinalprep.networks.weights import load_model
+
+    source = load(image.fspath)
+    model = load_model(Path(weights.fspath))
+    found = segment(source, read_centerline(Path(centerline.fspath)), model)
+    maps = (("cord", found.cord), ("gm", found.gm), ("lesion", found.lesion), ("sd", found.sd))
+    cord, gm, lesion, sd = (
+        save(source.with_data(data), Path(f"{name}.nii.gz")) for name, data in maps
+    )
+    return cord, gm, lesion, sd
+
+
+@python.define(outputs=["cord"])
+def BinariseCord(cord: NiftiGz, centerline: File) -> NiftiGz:
+    """Threshold the cord and keep what the centerline runs through."""
+    probability = load(cord.fspath)
+    mask = binarise(probability, read_centerline(Path(centerline.fspath)))
+    return save(probability.with_data(mask), Path("cord.nii.gz"), dtype=np.uint8)
+
+
+@python.define(outputs=["mask"])
+def RasteriseCenterline(centerline: File, like: NiftiGz) -> NiftiGz:
+    """Mark one voxel of every axial slice that the centerline crosses."""
+    grid = load(like.fspath)
+    mask = rasterise(read_centerline(Path(centerline.fspath)), grid)
+    return save(grid.with_data(mask), Path("centerline.nii.gz"), dtype=np.uint8)

@@ -1,0 +1,34 @@
+"""Tasks that bring the other contrasts to the reference."""
+
+from pathlib import Path
+
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python
+
+from spinalprep.image import load, save
+
+
+@python.define(outputs=["image", "forward", "inverse", "measures"])
+def Coregister(
+    moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
+) -> tuple[NiftiGz, File, File, dict]:
+    """Register one contrast to the reference around the cord; refuse what gains nothing."""
+    from spinalprep.registration.coregister import coregister
+    from spinalprep.registration.transform import resample_through, write_itk
+
+    source, target = load(moving.fspath), load(reference.fspath)
+    fit = coregister(source, target, load(cord.fspath), seed=seed, sloppy=sloppy)
+    moved = resample_through(source, fit.forward, (target.shape, target.affine), order=3)
+    return (
+        save(moved, Path("moved.nii.gz")),
+        write_itk(fit.forward, Path("forward.txt")),
+        write_itk(fit.inverse, Path("inverse.txt")),
+        {
+            "gain": fit.gain,
+            "accepted": fit.accepted,
+            "before": fit.before,
+            "after": fit.after,
+            "metric": fit.metric,
+        },
+    )

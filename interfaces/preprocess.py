@@ -1,0 +1,46 @@
+"""Tasks that make an image fit to work on."""
+
+import os
+from pathlib import Path
+
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python
+
+from spinalprep.image import load, save
+from spinalprep.image.sanity import check
+
+
+@python.define(outputs=["image", "warnings"])
+def Conform(image: File) -> tuple[NiftiGz, list[str]]:
+    """Check an image and bring it to PAM50's voxel order, float32."""
+    limit = float(os.environ.get("SPINALPREP_MEM_GB", "inf"))  # a limit, not a parameter
+    checked = check(Path(image.fspath), limit)
+    return save(checked.image, Path("conform.nii.gz")), list(checked.warnings)
+
+
+@python.define(outputs=["image"])
+def Denoise(image: NiftiGz) -> NiftiGz:
+    """Remove noise by non-local means."""
+    from spinalprep.registration.bias import denoise
+
+    return save(denoise(load(image.fspath)), Path("denoised.nii.gz"))
+
+
+@python.define(outputs=["image"])
+def CorrectBias(image: NiftiGz, sloppy: bool) -> NiftiGz:
+    """Divide by the bias field (N4) measured inside the body."""
+    from spinalprep.registration.bias import correct_bias, neck_mask
+
+    source = load(image.fspath)
+    corrected, _ = correct_bias(source, neck_mask(source), sloppy=sloppy)
+    return save(corrected, Path("preproc.nii.gz"))
+
+
+@python.define(outputs=["label"])
+def ConformLabel(label: File, image: NiftiGz) -> NiftiGz:
+    """Bring a manual label to the voxel order of its image; refuse another grid."""
+    from spinalprep.image.sanity import conform_label
+
+    conformed = conform_label(Path(label.fspath), load(image.fspath))
+    return save(conformed, Path("label.nii.gz"))

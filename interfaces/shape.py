@@ -1,0 +1,32 @@
+"""Tasks that measure the shape of the cord."""
+
+from pathlib import Path
+
+import numpy as np
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python
+
+from spinalprep.cord.shape import measure_slices, summarise
+from spinalprep.image import load
+from spinalprep.interfaces.cord import read_centerline
+from spinalprep.interfaces.tables import read_table, write_table
+
+
+@python.define(outputs=["table"])
+def MeasureSlices(cord: NiftiGz, centerline: File, vertebrae: NiftiGz | None) -> File:
+    """Measure area and shape in every slice, with the vertebral level where it is known."""
+    table = measure_slices(load(cord.fspath), read_centerline(Path(centerline.fspath)))
+    table.insert(0, "vertebral_level", np.nan)
+    if vertebrae is not None:
+        labels = load(vertebrae.fspath).data.astype(int)
+        counts = [np.bincount(labels[:, :, k][labels[:, :, k] > 0]) for k in table["slice"]]
+        table["vertebral_level"] = [float(n.argmax()) if len(n) else np.nan for n in counts]
+    return write_table(table, "perslice.tsv")
+
+
+@python.define(outputs=["table"])
+def MeasureLevels(perslice: File) -> File:
+    """Average the slices of every vertebral level."""
+    table = read_table(Path(perslice.fspath))
+    return write_table(summarise(table, "vertebral_level"), "perlevel.tsv")

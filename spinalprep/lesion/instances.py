@@ -1,0 +1,57 @@
+"""From the probability of a lesion to numbered lesions inside the cord."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.image import Image
+
+EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
+
+
+def lesion_instances(
+    lesion: Image, cord: Image, threshold: float = 0.5, min_mm3: float = 3.0
+) -> NDArray[np.int32]:
+    """Number the lesions of a cord, the largest first.
+
+    Parameters
+    ----------
+    lesion : Image, shape (I, J, K)
+        Probability or mask.
+    cord : Image, shape (I, J, K)
+        Mask on the same grid; a lesion may reach one voxel beyond it, in plane.
+    threshold : float
+        A voxel at or over it is lesion.
+    min_mm3 : float
+        Smaller lesions are dropped.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (I, J, K)
+        0 outside; components of 26 neighbours, 1 the largest; equal sizes in voxel order.
+    """
+    reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
+    found, count = ndimage.label((lesion.data >= threshold) & reach, structure=EVERY_NEIGHBOUR)
+    sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
+    kept = [n for n in range(count) if sizes[n] * lesion.voxel_volume >= min_mm3]
+    kept.sort(key=lambda n: -sizes[n])
+    number = np.zeros(count + 1, np.int32)
+    for rank, n in enumerate(kept, start=1):
+        number[n + 1] = rank
+    labels: NDArray[np.int32] = number[found]
+    return labels
+
+
+def share_outside(lesion: Image, cord: Image, threshold: float = 0.5) -> float:
+    """Return the share of lesion voxels that lie beyond the cord; 0 where there is no lesion."""
+    over = lesion.data >= threshold
+    total = int(over.sum())
+    reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
+    return float((over & ~reach).sum() / total) if total else 0.0
+
+
+def _plane() -> NDArray[np.bool_]:
+    """Return the neighbourhood of one axial slice."""
+    cross = np.zeros((3, 3, 3), bool)
+    cross[:, :, 1] = True
+    return cross
