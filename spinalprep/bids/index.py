@@ -1,0 +1,110 @@
+"""The pybids index of the anatomical images, built small and kept on request."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spinalprep.bids.names import CONTRASTS
+
+INDEX_FOLDER = "spinalprep-1"  # inside --bids-database-dir; the number changes with the content
+STAMP = "stamp.json"
+
+_log = logging.getLogger("spinalprep")
+
+
+def participants(bids_dir: Path) -> tuple[str, ...]:
+    """Return the labels of the ``sub-`` folders, in order."""
+    with os.scandir(bids_dir) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith("sub-")]
+    return tuple(sorted(n.removeprefix("sub-") for n in names if (bids_dir / n).is_dir()))
+
+
+def open_index(
+    bids_dir: Path, labels: Sequence[str] | None = None, database_dir: Path | None = None
+) -> Any:
+    """Return a pybids layout that knows the anatomical images and nothing else.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        The dataset.
+    labels : sequence of str or None
+        Participants to read; None reads all. Ignored when the index is kept, so that one kept
+        index answers every question.
+    database_dir : Path or None
+        Where the index is kept. It is made anew when a folder of images has changed since.
+
+    Notes
+    -----
+    pybids spends its time on every file that it is shown (0.7 ms each), so folders and files
+    that can't be inputs are ignored before it looks inside them; metadata is not indexed.
+    """
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
+    indexer = BIDSLayoutIndexer(
+        validate=False, index_metadata=False, ignore=_ignored(labels if not database_dir else None)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pybids's own libraries, of no use to a user
+        if database_dir is None:
+            return BIDSLayout(bids_dir, validate=False, indexer=indexer)
+        kept = database_dir / INDEX_FOLDER
+        stamp = _stamp(bids_dir)
+        fresh = _is_fresh(kept, stamp)
+        if not fresh:
+            shutil.rmtree(kept, ignore_errors=True)
+        layout = BIDSLayout(bids_dir, validate=False, indexer=indexer, database_path=kept)
+        if not fresh:
+            (kept / STAMP).write_text(json.dumps(stamp))
+        _log.debug("index %s: %s", kept, "read" if fresh else "made")
+        return layout
+
+
+def anat_folders(bids_dir: Path, label: str) -> Iterator[Path]:
+    """Yield the folders of a participant's anatomical images."""
+    subject = bids_dir / f"sub-{label}"
+    with os.scandir(subject) as entries:
+        names = sorted(entry.name for entry in entries)
+    for name in names:
+        folder = subject / name if name == "anat" else subject / name / "anat"
+        if (name == "anat" or name.startswith("ses-")) and folder.is_dir():
+            yield folder
+
+
+def _ignored(labels: Sequence[str] | None) -> list[re.Pattern[str]]:
+    """Return patterns of what is not read, matched against ``/sub-01/anat/...``."""
+    some = "|".join(map(re.escape, labels or ()))
+    wanted = f"sub-(?:{some})" if labels else r"sub-[^/]+"
+    image = rf".*_(?:{'|'.join(CONTRASTS)})\.nii(?:\.gz)?$"
+    made = r".*_(?:space|desc|label|seg|atlas|from)-"
+    return [
+        re.compile(rf"^/(?!{wanted}(?:/|$))"),
+        re.compile(r"^/sub-[^/]+/(?!ses-[^/]+(?:/|$)|anat(?:/|$))"),
+        re.compile(r"^/sub-[^/]+/ses-[^/]+/(?!anat(?:/|$))"),
+        re.compile(rf"/anat/(?!{image})"),
+        re.compile(rf"/anat/{made}"),
+    ]
+
+
+def _stamp(bids_dir: Path) -> dict[str, Any]:
+    """Return what changes when an image is added or removed: the times of the anat folders."""
+    folders = {
+        str(folder.relative_to(bids_dir)): folder.stat().st_mtime_ns
+        for label in participants(bids_dir)
+        for folder in anat_folders(bids_dir, label)
+    }
+    return {"root": str(bids_dir), "folders": folders}
+
+
+def _is_fresh(kept: Path, stamp: dict[str, Any]) -> bool:
+    """Tell whether the kept index describes the dataset as it is."""
+    try:
+        return bool(json.loads((kept / STAMP).read_text()) == stamp)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,199 @@
+"""Find the images to work on, one session at a time."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from spinalprep.bids.index import open_index, participants
+from spinalprep.bids.names import CONTRASTS, parse_name
+from spinalprep.bids.session import Scan, Session
+from spinalprep.bids.sidecar import Listings, read_sidecar
+from spinalprep.errors import NoInputError, UsageError
+from spinalprep.settings import Settings
+
+SHOWN = 5  # labels named in a message
+
+_log = logging.getLogger("spinalprep")
+
+
+def find_sessions(settings: Settings) -> Iterator[Session]:
+    """Yield the sessions to work on, in the order of their names.
+
+    Only what is asked for is read: the ``anat`` folders of the wanted participants. Sidecars
+    are read when a session is yielded.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``bids_dir``, ``participant_label``, ``session_label``, ``bids_filters``,
+        ``bids_database_dir`` and ``skip_bids_validation`` count.
+
+    Yields
+    ------
+    session : Session
+        A participant without a usable image yields one session without scans.
+
+    Raises
+    ------
+    NoInputError
+        If the folder is no BIDS dataset, a participant does not exist, or there is no image.
+    UsageError
+        If a filter names an entity that pybids does not know.
+    """
+    check_dataset(settings.bids_dir)
+    labels = _wanted(settings)
+    layout = open_index(
+        settings.bids_dir,
+        labels if settings.participant_label else None,
+        settings.bids_database_dir,
+    )
+    found: dict[str, dict[str | None, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path in sorted(set(_matching(layout, settings))):
+        entities, _, _ = parse_name(path.name)
+        participant, session = _folder_labels(path, settings.bids_dir)
+        if entities.get("sub") == participant and entities.get("ses") == session:
+            found[participant][session].append(path)
+        else:
+            _log.warning("%s is ignored: its name and its folder disagree", path)
+    if not any(label in found for label in labels):
+        raise NoInputError(_nothing(settings))
+    for label in labels:
+        for session, paths in sorted(found[label].items(), key=lambda item: item[0] or ""):
+            yield read_session(settings, label, session, paths)
+        if not found[label]:
+            why = f"sub-{label} has no T1w, T2w, T2starw or MTS image that is wanted"
+            yield Session(label, None, (), (why,))
+
+
+def check_dataset(bids_dir: Path) -> None:
+    """Refuse a folder that is no BIDS dataset.
+
+    Raises
+    ------
+    NoInputError
+        If the folder, its ``dataset_description.json`` or its ``sub-*`` folders are missing.
+    """
+    if not bids_dir.is_dir():
+        raise NoInputError(f"{bids_dir} is not a folder; expected a BIDS dataset")
+    description = bids_dir / "dataset_description.json"
+    if not description.is_file():
+        raise NoInputError(f"{bids_dir} is not a BIDS dataset: it has no {description.name}")
+    try:
+        content = json.loads(description.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NoInputError(f"{description} can't be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise NoInputError(f"{description} holds no JSON object")
+    if not participants(bids_dir):
+        raise NoInputError(f"{bids_dir} has no participant: there is no sub-* folder")
+
+
+def read_session(settings: Settings, label: str, session: str | None, paths: list[Path]) -> Session:
+    """Return the session of these image files, with their sidecars read."""
+    scans: list[Scan] = []
+    notes: list[str] = []
+    listings: Listings = {}
+    for path in _without_twins(paths, notes):
+        entities, contrast, _ = parse_name(path.name)
+        if entities.get("part", "mag") != "mag":
+            notes.append(f"{path.name} is ignored: no magnitude image")
+            continue
+        relative = path.relative_to(settings.bids_dir).as_posix()
+        if not settings.skip_bids_validation and not _is_bids(relative):
+            notes.append(f"{path.name} is not a valid BIDS name; it is used all the same")
+        metadata, warnings = read_sidecar(path, settings.bids_dir, listings)
+        notes.extend(warnings)
+        beside = {key: value for key, value in entities.items() if key not in ("sub", "ses")}
+        scans.append(Scan(settings.bids_dir, relative, label, session, contrast, beside, metadata))
+    return Session(label, session, tuple(scans), tuple(notes))
+
+
+def _wanted(settings: Settings) -> tuple[str, ...]:
+    """Return the labels to work on; every label that was asked for must exist."""
+    present = participants(settings.bids_dir)
+    asked = tuple(label.removeprefix("sub-") for label in settings.participant_label)
+    absent = [label for label in asked if label not in present]
+    if absent:
+        more = f" and {len(present) - SHOWN} more" if len(present) > SHOWN else ""
+        raise NoInputError(
+            f"there is no participant {', '.join(absent)} in {settings.bids_dir}; "
+            f"there are {', '.join(present[:SHOWN])}{more}"
+        )
+    return tuple(sorted(set(asked))) or present
+
+
+def _matching(layout: Any, settings: Settings) -> Iterator[Path]:
+    """Yield the image files that match participants, sessions and filters."""
+    query: dict[str, Any] = {"extension": [".nii", ".nii.gz"]}
+    if settings.participant_label:
+        query["subject"] = [label.removeprefix("sub-") for label in settings.participant_label]
+    if settings.session_label:
+        query["session"] = [label.removeprefix("ses-") for label in settings.session_label]
+    for contrast in CONTRASTS:
+        wanted = {**query, **_filter(contrast, settings.bids_filters), "suffix": contrast}
+        try:
+            names = layout.get(return_type="filename", **wanted)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--bids-filter-file, {contrast.lower()}: {error}") from error
+        yield from map(Path, names)
+
+
+def _filter(contrast: str, filters: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
+    """Return the pybids filter of a contrast; ``null`` means without, ``*`` with any value."""
+    from bids.layout import Query
+
+    words = {"Query.NONE": Query.NONE, "Query.ANY": Query.REQUIRED, "*": Query.REQUIRED}
+    words |= {"Query.REQUIRED": Query.REQUIRED, "Query.OPTIONAL": Query.OPTIONAL}
+    chosen: dict[str, Any] = {}
+    for key, value in filters.get(contrast.lower(), {}).items():
+        if key in ("suffix", "datatype") and value not in (contrast, "anat"):
+            raise UsageError(
+                f"--bids-filter-file, {contrast.lower()}: {key} is {value!r}; "
+                f"only {contrast} images in anat folders can be read as {contrast.lower()}"
+            )
+        if value is None:
+            chosen[key] = Query.NONE
+        else:
+            chosen[key] = words.get(value, value) if isinstance(value, str) else value
+    chosen.pop("datatype", None)
+    return chosen
+
+
+def _folder_labels(path: Path, root: Path) -> tuple[str, str | None]:
+    """Return the participant and the session that the folders of a file name."""
+    subject, *middle = path.relative_to(root).parts[:-2]
+    session = middle[0].removeprefix("ses-") if middle else None
+    return subject.removeprefix("sub-"), session
+
+
+def _without_twins(paths: list[Path], notes: list[str]) -> Iterator[Path]:
+    """Yield the files, of a ``.nii`` and a ``.nii.gz`` of one name the compressed one."""
+    names = {path.name for path in paths}
+    for path in paths:
+        if path.suffix == ".nii" and f"{path.name}.gz" in names:
+            notes.append(f"{path.name} is ignored: {path.name}.gz is beside it")
+        else:
+            yield path
+
+
+def _is_bids(relative: str) -> bool:
+    """Tell whether the name follows BIDS."""
+    from bids_validator import BIDSValidator  # type: ignore[import-untyped]
+
+    return bool(BIDSValidator().is_bids(f"/{relative}"))
+
+
+def _nothing(settings: Settings) -> str:
+    """Say that no image is left, and what was asked for."""
+    asked = []
+    if settings.participant_label:
+        asked.append(f"participant {', '.join(settings.participant_label)}")
+    if settings.session_label:
+        asked.append(f"session {', '.join(settings.session_label)}")
+    if settings.bids_filters:
+        asked.append("the filters of --bids-filter-file")
+    where = f"{settings.bids_dir} has no T1w, T2w, T2starw or MTS image in an anat folder"
+    return f"{where} that matches {' and '.join(asked)}" if asked else where
