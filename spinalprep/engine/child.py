@@ -76,26 +76,26 @@ def run(payload: bytes) -> Report:
     Parameters
     ----------
     payload : bytes
-        Pickle of (followed packages, module, source stamps, output file, pickled job).
+        Pickle of (followed packages, source stamps, output file, pickled job).
     """
     import cloudpickle
 
     from spinalprep.engine import sources
 
-    packages, module, stamps, output, pickled = pickle.loads(payload)
+    packages, stamps, output, pickled = pickle.loads(payload)
     for package in packages:
         sources.follow(package)
     os.chdir(Path(output).parent)
     with _output_to(Path(output)):
-        return execute(cloudpickle.loads(pickled), module, stamps, Path(output))
+        return execute(cloudpickle.loads(pickled), stamps, Path(output))
 
 
-def execute(job: Any, module: str, stamps: dict[str, tuple[int, int]], output: Path) -> Report:
+def execute(job: Any, stamps: dict[str, tuple[int, int]], output: Path) -> Report:
     """Run one job here; errors come back as part of the report."""
     began = time.monotonic()
     _reset_peak()
     try:
-        _check_sources(module, stamps)
+        _check_sources(stamps)
         result = job.run()
         from spinalprep.engine.record import write_record
 
@@ -130,12 +130,12 @@ def explain(error: BaseException, inputs: str = "", output: str = "") -> Failure
     return Failure(kind, message, name, trace, inputs, output)
 
 
-def _check_sources(module: str, stamps: dict[str, tuple[int, int]]) -> None:
+def _check_sources(stamps: dict[str, tuple[int, int]]) -> None:
     """Refuse to run code other than that which the cache key stands for."""
     from spinalprep.engine import sources
     from spinalprep.errors import UsageError
 
-    if stamps and sources.source_stamps(module) != stamps:
+    if not sources.unchanged(stamps):
         message = "the program's own files changed during the run; start it again"
         raise UsageError(message)
 

@@ -145,20 +145,10 @@ def _payload(job: Job) -> bytes:
     slim = copy.copy(job)
     slim.submitter = None
     function = getattr(job.task, "function", None)
-    module = function.__module__ if sources.is_ours(getattr(function, "__module__", None)) else ""
-    stamps = _stamps(module) if module else {}
-    packed = (sources.followed(), module, stamps, str(_output_of(job)), cloudpickle.dumps(slim))
+    module = str(getattr(function, "__module__", ""))
+    stamps = sources.source_stamps(module) if sources.is_ours(module) else {}
+    packed = (sources.followed(), stamps, str(_output_of(job)), cloudpickle.dumps(slim))
     return pickle.dumps(packed)
-
-
-_KNOWN_STAMPS: dict[str, dict[str, tuple[int, int]]] = {}
-
-
-def _stamps(module: str) -> dict[str, tuple[int, int]]:
-    """Return the state of a module's sources when this process first asked."""
-    if module not in _KNOWN_STAMPS:
-        _KNOWN_STAMPS[module] = sources.source_stamps(module)
-    return _KNOWN_STAMPS[module]
 
 
 def _output_of(job: Job) -> Path:

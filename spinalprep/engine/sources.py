@@ -6,7 +6,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+Stamp = tuple[int, int]
 
 _FOLLOWED = ["spinalprep"]
 _DISTRIBUTIONS = {
@@ -17,6 +20,16 @@ _DISTRIBUTIONS = {
     "skimage": "scikit-image",
     "torch": "torch",
 }
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A source file as it was read."""
+
+    path: str
+    stamp: Stamp
+    digest: str
+    imports: tuple[str, ...]
 
 
 def follow(package: str) -> None:
@@ -77,9 +90,10 @@ def code_key(module: str) -> str:
     digest = hashlib.sha256()
     libraries: set[str] = set()
     for name in reached_modules(module):
-        tree_digest, imports = _read(name)
-        digest.update(f"{name}={tree_digest}\n".encode())
-        libraries.update(_DISTRIBUTIONS.keys() & {i.split(".", maxsplit=1)[0] for i in imports})
+        source = _read(name)
+        digest.update(f"{name}={source.digest}\n".encode())
+        tops = {imported.split(".", maxsplit=1)[0] for imported in source.imports}
+        libraries.update(_DISTRIBUTIONS.keys() & tops)
     for library in sorted(libraries):
         digest.update(f"{library}={_version(_DISTRIBUTIONS[library])}\n".encode())
     return digest.hexdigest()
@@ -97,19 +111,22 @@ def reached_modules(module: str) -> tuple[str, ...]:
         found.add(name)
         parts = name.split(".")
         waiting += [".".join(parts[:n]) for n in range(1, len(parts))]
-        waiting += [imported for imported in _read(name)[1] if is_ours(imported)]
+        waiting += [imported for imported in _read(name).imports if is_ours(imported)]
     return tuple(sorted(found))
 
 
-def source_stamps(module: str) -> dict[str, tuple[int, int]]:
-    """Return size and modification time of every file behind a module's key."""
-    stamps = {}
-    for name in reached_modules(module):
-        path = source_file(name)
-        if path is not None:
-            status = path.stat()
-            stamps[str(path)] = (status.st_size, status.st_mtime_ns)
-    return stamps
+def source_stamps(module: str) -> dict[str, Stamp]:
+    """Return size and modification time of each file behind a key, as they were when read."""
+    read = (_read(name) for name in reached_modules(module))
+    return {source.path: source.stamp for source in read}
+
+
+def unchanged(stamps: dict[str, Stamp]) -> bool:
+    """Tell whether source files are as they were when their key was made."""
+    try:
+        return all(_stamp(Path(path)) == stamp for path, stamp in stamps.items())
+    except OSError:
+        return False
 
 
 def source_file(module: str) -> Path | None:
@@ -135,19 +152,23 @@ def _root(top: str) -> Path | None:
 
 
 @functools.cache
-def _read(module: str) -> tuple[str, tuple[str, ...]]:
-    """Return the digest of a module's normalised tree and the names that it may import."""
+def _read(module: str) -> "_Source":
+    """Read a module's source: digest of its normalised tree, imports, and state of the file."""
     path = source_file(module)
     if path is None:
-        return "", ()
-    source = path.read_bytes()
-    if path.suffix != ".py":
-        return hashlib.sha256(source).hexdigest(), ()
-    tree = ast.parse(source)
+        return _Source("", (0, 0), "", ())
+    stamp = _stamp(path)
+    tree = ast.parse(path.read_bytes())
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     imports = tuple(sorted(set(_imported_names(tree, package))))
     dump = ast.dump(_without_docstrings(tree), annotate_fields=False)
-    return hashlib.sha256(dump.encode()).hexdigest(), imports
+    return _Source(str(path), stamp, hashlib.sha256(dump.encode()).hexdigest(), imports)
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return size and modification time of a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

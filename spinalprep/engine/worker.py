@@ -124,7 +124,7 @@ class InlineWorker(LocalWorker):
     async def _compute(self, job: Job) -> Report:
         self.listen(TaskEvent("start", job))
         await asyncio.sleep(0)
-        return child.execute(job, "", {}, Path(os.devnull))
+        return child.execute(job, {}, Path(os.devnull))
 
 
 def is_finished(job: Job) -> bool:

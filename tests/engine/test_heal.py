@@ -1,0 +1,88 @@
+"""What is swept out of a cache, and what is left to others."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from spinalprep.engine.heal import RunLock, heal, heal_hashes, others
+
+
+@pytest.fixture
+def dead():
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def lock_text(pid, host=None):
+    return f"{pid}\n{host or socket.gethostname()}\n"
+
+
+def test_leftovers_go(tmp_path, dead):
+    unfinished = tmp_path / "python-1"
+    unfinished.mkdir()
+    (tmp_path / "python-2.lock").write_text(lock_text(dead))
+    (tmp_path / "python-3.lock").write_text("")
+    (tmp_path / "python-4.lock").write_text(lock_text(1, "elsewhere"))
+    (tmp_path / "abc_info.json").write_text("{}")
+    (tmp_path / "python-1.out").write_text("noise")
+    dropped = heal(tmp_path)
+    assert "python-1: unfinished" in dropped
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_living_process_holds_stays(tmp_path):
+    held = tmp_path / "python-1"
+    held.mkdir()
+    (tmp_path / "python-1.lock").write_text(lock_text(os.getppid()))
+    assert heal(tmp_path) == []
+    assert held.is_dir()
+
+
+def run_note(path, pid, host, started):
+    path.write_text(json.dumps({"pid": pid, "host": host, "started": started}))
+
+
+@pytest.mark.parametrize(
+    ("host", "age_s", "lives"), [("elsewhere", 0, True), ("elsewhere", 3600, False)]
+)
+def test_a_run_on_another_host_lives_by_its_heartbeat(tmp_path, host, age_s, lives):
+    (tmp_path / "python-1").mkdir()
+    note = tmp_path / "run-elsewhere-7.json"
+    run_note(note, 7, host, 0.0)
+    os.utime(note, (time.time() - age_s,) * 2)
+    dropped = heal(tmp_path)
+    assert (dropped == []) == lives
+    assert (tmp_path / "python-1").is_dir() == lives
+    assert note.exists() == lives
+
+
+def test_a_run_here_lives_by_its_process(tmp_path, dead):
+    parent = psutil.Process(os.getppid())
+    here = socket.gethostname()
+    run_note(tmp_path / "run-a-1.json", parent.pid, here, parent.create_time())
+    run_note(tmp_path / "run-a-2.json", parent.pid, here, 0.0)  # the number was used before
+    run_note(tmp_path / "run-a-3.json", dead, here, 0.0)
+    assert [path.name for path in others(tmp_path)] == ["run-a-1.json"]
+
+
+def test_a_run_does_not_see_itself_and_leaves_nothing(tmp_path):
+    with RunLock(tmp_path) as lock:
+        assert lock.path.exists()
+        assert others(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_written_hashes_go(tmp_path, dead):
+    (tmp_path / "good").write_bytes(bytes(16))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "old.lock").write_text(lock_text(dead))
+    heal_hashes(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
