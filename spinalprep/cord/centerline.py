@@ -7,14 +7,16 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline, make_smoothing_spline
+from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from spinalprep.cord.section import cord_sections
+from spinalprep.cord.spline import smooth_curve
 from spinalprep.errors import EmptyMaskError, InputError
 from spinalprep.image import Float, Image, reorient, to_voxel, to_world
 
 SPACING_MM = 0.5
-SMOOTHING_MM = 5.0  # bends of a wavelength of 100 mm lose 1 % of their amplitude
+SMOOTHING_MM = 8.0  # bends of a wavelength of 100 mm lose 2 % of their amplitude
 NEWTON_STEPS = 8
 ANTERIOR = np.array([0.0, 1.0, 0.0])
 
@@ -172,13 +174,8 @@ def fit_centerline(
 
     Notes
     -----
-    A penalised cubic spline in chord length, refitted three times with Tukey's biweight on the
-    residuals so that a stray slice does not bend it [1]_.
-
-    References
-    ----------
-    .. [1] Eilers and Marx (1996), "Flexible smoothing with B-splines and penalties",
-       Statistical Science 11:89-121, doi:10.1214/ss/1038425655.
+    `spinalprep.cord.spline.smooth_curve`, in the arc length of the smooth curve itself: circles
+    are kept as they are, up to the ends, and a stray slice does not bend the rest.
     """
     points = np.asarray(points, float)
     if len(points) < 2:
@@ -189,12 +186,15 @@ def fit_centerline(
         points = points[::-1]
         weights = None if weights is None else np.asarray(weights)[::-1]
     trust = np.ones(len(points)) if weights is None else np.maximum(weights, 1e-3)
-    chord = np.concatenate(
-        [[0.0], np.cumsum(np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6))]
-    )
-    fine = np.linspace(0.0, chord[-1], max(int(chord[-1] / (spacing_mm / 4)), 8))
-    curve = _robust_curve(chord, points, trust, smoothing_mm)(fine)
-    return Centerline(_equidistant(curve, spacing_mm))
+    steps = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    for _ in range(2):  # noise lengthens the first chords: measure again along the smooth curve
+        curve = smooth_curve(along, points, trust, smoothing_mm)
+        fine = np.linspace(0.0, along[-1], max(int(along[-1] / (spacing_mm / 4)), 8))
+        line = curve(fine)
+        arc = np.cumsum(np.linalg.norm(np.diff(line, axis=0, prepend=line[:1]), axis=1))
+        along = np.interp(along, fine, arc)
+    return Centerline(_equidistant(line, spacing_mm))
 
 
 def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Centerline:
@@ -215,7 +215,7 @@ def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Cen
         If only one slice has cord.
     """
     upright = reorient(cord)
-    mass = np.clip(np.nan_to_num(upright.data.astype(np.float64)), 0.0, None)
+    mass = cord_sections(upright.data)
     area = mass.sum(axis=(0, 1))
     if not area.any():
         raise EmptyMaskError("the cord mask has no voxel; expected at least two slices")
@@ -246,23 +246,6 @@ def rasterise(centerline: Centerline, like: Image) -> NDArray[np.bool_]:
     mask = np.zeros(shape, bool)
     mask[rows[inside], columns[inside], slices[inside]] = True
     return mask
-
-
-def _robust_curve(u: Float, points: Float, trust: Float, smoothing_mm: float) -> CubicSpline:
-    """Fit a smoothing spline per axis, with Tukey's weights from the second round on."""
-    if len(u) < 5:  # too few for the penalised spline: a straight line
-        line = np.polyfit(u, points, 1, w=np.sqrt(trust))
-        ends = np.array([u[0], u[-1]])
-        return CubicSpline(ends, ends[:, None] * line[0] + line[1], bc_type="natural")
-    penalty = smoothing_mm**4 / np.median(np.diff(u))
-    weights = np.array(trust, float)
-    for _ in range(3):
-        splines = [make_smoothing_spline(u, axis, w=weights, lam=penalty) for axis in points.T]
-        apart = np.linalg.norm(points - np.stack([f(u) for f in splines], axis=-1), axis=1)
-        scale = max(6.0 * float(np.median(apart)), 0.5)  # mm; below half a millimetre all agree
-        weights = np.maximum(trust * np.clip(1 - (apart / scale) ** 2, 0.0, None) ** 2, 1e-4)
-    fitted = np.stack([f(u) for f in splines], axis=-1)
-    return CubicSpline(u, fitted, bc_type="natural")
 
 
 def _equidistant(curve: Points, spacing_mm: float) -> Points:

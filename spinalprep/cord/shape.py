@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from skimage.morphology import convex_hull_image
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.section import cord_sections
 from spinalprep.errors import EmptyMaskError
 from spinalprep.image import Image, to_world
 
@@ -57,7 +58,7 @@ def measure_slices(cord: Image, centerline: Centerline) -> pd.DataFrame:
     .. [1] De Leener et al. (2017), "SCT: Spinal Cord Toolbox", NeuroImage 145:24-43,
        doi:10.1016/j.neuroimage.2016.10.009.
     """
-    weights = np.clip(np.nan_to_num(cord.data.astype(np.float64)), 0.0, 1.0)
+    weights = cord_sections(cord.data)
     slices = np.flatnonzero(weights.sum(axis=(0, 1)) > 0)
     if not len(slices):
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
