@@ -84,17 +84,17 @@ class LiveProgress(Observer):
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, str, str], float] = {}
+        self._tally = Tally()
+        self._began = time.monotonic()
+        self._n_procs = 1
         self._live = Live(
             get_renderable=self._picture,
             console=self._console,
             refresh_per_second=4,
             transient=True,
         )
-        self._lock = threading.Lock()
-        self._running: dict[tuple[str, str, str], float] = {}
-        self._tally = Tally()
-        self._began = time.monotonic()
-        self._n_procs = 1
 
     def on_run(self, units: Sequence[str], n_procs: int) -> None:
         """Start the display."""

@@ -139,7 +139,10 @@ class _Run:
         elif event.kind == "error":
             t = replace(t, failed=t.failed + 1)
         self.tally = replace(t, total=self._total())
-        self.observer.on_task(unit, stage, event, self.tally)
+        try:
+            self.observer.on_task(unit, stage, event, self.tally)
+        except Exception:  # a fault in a display must not cost a result
+            log.exception("an observer failed")
 
     async def _all_units(self) -> None:
         """Run the units, a few more at once than there are processes."""
