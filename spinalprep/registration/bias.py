@@ -1,5 +1,6 @@
 """Evenness of an image: a mask of the neck, N4 bias field correction, denoising."""
 
+import ants
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -7,7 +8,7 @@ from skimage.filters import threshold_otsu
 
 from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_with_spacing, resample, to_voxel, to_world
-from spinalprep.registration.ants_arrays import ants, from_ants, to_ants
+from spinalprep.registration.ants_arrays import from_ants, to_ants
 
 FIELD_SPACING = 3.0  # mm between the voxels on which the field is fitted
 SPLINE_DISTANCE = 160  # mm between the knots at the first of the levels; halved at each

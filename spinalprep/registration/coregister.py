@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ants
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.image import Image, grid_with_spacing, resample
-from spinalprep.registration.ants_arrays import ants, to_ants
-from spinalprep.registration.transform import Affine, inside, read_itk, resample_through
+from spinalprep.registration.ants_arrays import to_ants
+from spinalprep.registration.search import search_rigid
+from spinalprep.registration.transform import LPS, Affine, inside, read_itk, resample_through
 
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
@@ -69,10 +71,10 @@ def coregister(
 
     Notes
     -----
-    ANTs [1]_, Mattes mutual information on every voxel, so that nothing is drawn at random.
-    It starts from the headers, and again from the centres of mass where that gains nothing;
-    candidates compete by normalised mutual information [2]_ around the cord, and one that
-    gains less than 0.005 over the headers is refused.
+    A search finds the start; ANTs [1]_ refines it, rigid, then affine, by Mattes mutual
+    information on every voxel, so that nothing is drawn at random. Candidates compete by
+    normalised mutual information [2]_ around the cord, and the best is refused where it gains
+    less than 0.005 over the headers.
 
     References
     ----------
@@ -84,15 +86,11 @@ def coregister(
     around = _around(reference_cord, target)
     before = similarity(moving, target, around, Affine.identity())
     fits = [(before, Affine.identity())]
-    for start in ("headers", "centres"):
-        rigid = _run(moving, target, around, ("Rigid", start, sloppy))
-        fits.append((similarity(moving, target, around, rigid), rigid))
-        if _gained(fits) >= LEAST_GAIN:
-            break
-    best = max(fits, key=_score)[1]
-    if _gained(fits) >= LEAST_GAIN:
-        affine = _run(moving, target, around, ("Affine", best, sloppy))
-        fits.append((similarity(moving, target, around, affine), affine))
+    found = search_rigid(moving, target, around)
+    for kind in ("", "Rigid", "Affine"):
+        if kind:
+            found = _run(moving, target, around, (kind, max(fits, key=_score)[1], sloppy))
+        fits.append((similarity(moving, target, around, found), found))
     after, best = max(fits, key=_score)
     accepted = _gained(fits) >= LEAST_GAIN
     forward = best if accepted else Affine.identity()
@@ -178,7 +176,7 @@ def _run(
     moving: Image,
     target: Image,
     around: NDArray[np.bool_],
-    how: tuple[str, str | Affine, bool],
+    how: tuple[str, Affine, bool],
 ) -> Affine:
     """Run ANTs once; ``how`` is the kind, the start and whether to hurry."""
     kind, start, sloppy = how
@@ -193,9 +191,10 @@ def _run(
             aff_metric="mattes",
             aff_sampling=BINS,
             aff_random_sampling_rate=1.0,
-            aff_iterations=(30, 10, 0) if sloppy else (100, 60, 20),
-            aff_shrink_factors=(4, 2, 1),
-            aff_smoothing_sigmas=(2, 1, 0),
+            grad_step=0.05,
+            aff_iterations=(20, 0) if sloppy else (40, 20),
+            aff_shrink_factors=(2, 1),
+            aff_smoothing_sigmas=(1, 0),
         )
         found = read_itk(Path(fit["fwdtransforms"][0]))
     if not isinstance(found, Affine):
@@ -203,13 +202,9 @@ def _run(
     return found
 
 
-def _start_file(start: str | Affine, folder: Path) -> list[str] | None:
-    """Write the start as ANTs wants it; None lets ANTs align the centres of mass."""
-    if start == "centres":
-        return None
-    given = start if isinstance(start, Affine) else Affine.identity()
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-    matrix = lps @ given.matrix @ lps
+def _start_file(start: Affine, folder: Path) -> list[str]:
+    """Write the start as ANTs reads it."""
+    matrix = LPS @ start.matrix @ LPS
     transform = ants.create_ants_transform(
         transform_type="AffineTransform",
         dimension=3,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ants
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -15,7 +16,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import InputError
 from spinalprep.image import Float, Image, sample
-from spinalprep.registration.ants_arrays import ants, to_ants
+from spinalprep.registration.ants_arrays import to_ants
 from spinalprep.registration.transform import (
     Chain,
     Field,
@@ -398,7 +399,7 @@ def _judge(
 
 def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     total = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / total if total else float("nan")
+    return float(2.0 * int((a & b).sum()) / total) if total else float("nan")
 
 
 def _line(x: Float, known_x: Float, known_y: Float) -> NDArray[np.float64]:

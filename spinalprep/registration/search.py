@@ -1,0 +1,117 @@
+"""Rigid registration by search: slow gradients and thin slabs don't lead it astray."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, optimize
+from scipy.spatial.transform import Rotation
+
+from spinalprep.image import Image, to_voxel, to_world
+from spinalprep.registration.transform import Affine
+
+BINS = 24
+MOST_POINTS = 12_000
+SHIFTS_MM = ((-9.0, -4.5, 0.0, 4.5, 9.0), (-9.0, -4.5, 0.0, 4.5, 9.0), (-6.0, 0.0, 6.0))
+TURNS_DEG = ((-10.0, 0.0, 10.0), (0.0,), (-10.0, 0.0, 10.0))  # about right, front, up
+KEPT = 8  # candidates of the coarse search that are polished
+LEAST_OVERLAP = 0.6
+
+
+def search_rigid(moving: Image, target: Image, around: NDArray[np.bool_]) -> Affine:
+    """Find the rigid map of target points to moving points that shares most information.
+
+    Parameters
+    ----------
+    moving, target : Image
+        Two contrasts, any grids, roughly aligned: within about 12 mm and 15 degrees.
+    around : ndarray of bool
+        Voxels of ``target`` that are compared.
+
+    Returns
+    -------
+    rigid : Affine
+        RAS+ mm.
+
+    Notes
+    -----
+    A grid of shifts and turns on smoothed images, then Powell's method from the best eight,
+    on finer ones. The measure is normalised mutual information less one, times the share of
+    points inside both images, so that leaving the image never pays.
+    """
+    points, values = _points(target, around)
+    coarse = _Cost(_smoothed(moving, 2.0), points[::4], values[::4])
+    grid = [np.array(p) for p in product(*TURNS_DEG, *SHIFTS_MM)]
+    ranked = sorted(grid, key=coarse)[:KEPT]
+    fine = _Cost(_smoothed(moving, 0.7), points, values)
+    polished = []
+    for start in (np.zeros(6), *ranked):
+        middle = _powell(coarse, start)
+        polished.append((fine(middle), middle.tolist()))
+    best = _powell(fine, np.array(min(polished)[1]))
+    return fine.affine(best)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Negative shared information as a function of turns (degrees) and shifts (mm)."""
+
+    moving: Image
+    points: NDArray[np.float64]
+    values: NDArray[np.intp]
+
+    def affine(self, six: NDArray[np.float64]) -> Affine:
+        """Return the map: turned about the middle of the points, then shifted."""
+        middle = self.points.mean(axis=0)
+        matrix = np.eye(4)
+        matrix[:3, :3] = Rotation.from_euler("xyz", six[:3], degrees=True).as_matrix()
+        matrix[:3, 3] = middle + six[3:] - matrix[:3, :3] @ middle
+        return Affine(matrix)
+
+    def __call__(self, six: NDArray[np.float64]) -> float:
+        ijk = to_voxel(self.affine(np.asarray(six)).apply(self.points), self.moving.affine)
+        inside = np.all((ijk >= 0) & (ijk <= np.array(self.moving.shape) - 1), axis=1)
+        share = float(inside.mean())
+        if share < LEAST_OVERLAP:
+            return 1.0 - share
+        found = ndimage.map_coordinates(self.moving.data, ijk[inside].T, order=1)
+        low, high = np.percentile(found, [1, 99])
+        bins = np.clip((found - low) / max(high - low, 1e-6) * BINS, 0, BINS - 1).astype(int)
+        joint = np.bincount(self.values[inside] * BINS + bins, minlength=BINS * BINS)
+        return -share * (_shared(joint.reshape(BINS, BINS)) - 1.0)
+
+
+def _shared(joint: NDArray[np.intp]) -> float:
+    """Return normalised mutual information of a joint histogram."""
+    share = joint / joint.sum()
+    entropies = [
+        float(-(p[p > 0] * np.log(p[p > 0])).sum())
+        for p in (share.sum(axis=0), share.sum(axis=1), share.ravel())
+    ]
+    return (entropies[0] + entropies[1]) / max(entropies[2], 1e-9)
+
+
+def _powell(cost: _Cost, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = optimize.minimize(
+        cost, start, method="Powell", options={"xtol": 0.02, "ftol": 1e-5, "maxiter": 8}
+    )
+    return np.asarray(found.x, np.float64)
+
+
+def _points(
+    target: Image, around: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return points and binned intensities of at most 12,000 voxels, evenly taken."""
+    ijk = np.argwhere(around)
+    ijk = ijk[:: max(1, len(ijk) // MOST_POINTS)]
+    values = _smoothed(target, 0.7).data[tuple(ijk.T)]
+    low, high = np.percentile(values, [1, 99])
+    bins = np.clip((values - low) / max(high - low, 1e-6) * BINS, 0, BINS - 1).astype(int)
+    return to_world(ijk.astype(float), target.affine), bins
+
+
+def _smoothed(image: Image, sigma_mm: float) -> Image:
+    """Blur by a Gaussian, in mm, along the axes that are finer than it."""
+    sigma = np.where(image.voxel_sizes < 2 * sigma_mm, sigma_mm / image.voxel_sizes, 0.0)
+    return image.with_data(ndimage.gaussian_filter(image.data.astype(np.float32), sigma))
