@@ -80,6 +80,7 @@ def run(payload: bytes) -> Report:
     """
     import cloudpickle
 
+    import spinalprep.engine.hashing  # noqa: F401  (children must hash as the main process does)
     from spinalprep.engine import sources
 
     packages, stamps, output, pickled = pickle.loads(payload)
