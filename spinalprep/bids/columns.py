@@ -1,0 +1,120 @@
+"""What every column of every table means, in one place."""
+
+from collections.abc import Iterable
+from typing import Any
+
+_METRIC_NOTE = "corrected for the tilt of the cord against the slice"
+_VERDICTS = {
+    "PASS": "within the threshold",
+    "WARN": "look at the report",
+    "FAIL": "don't use without correction",
+}
+_STATES = {
+    "finished": "all outputs are written",
+    "failed": "stopped at failed_node for the reason given",
+    "skipped": "nothing to do",
+    "interrupted": "stopped by the user or the system; the same command resumes",
+}
+_SOURCES = {"true": "drawn or corrected by a person", "false": "automatic"}
+
+# name: (description, unit or None, levels or None)
+COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
+    "participant_id": ("participant, as in the names of the folders", None, None),
+    "session_id": ("session, n/a where the dataset has none", None, None),
+    "run": ("run of the reference image", None, None),
+    "contrast": ("contrast of the image that was measured", None, None),
+    "vertebral_level": (
+        "vertebral level at this place, C1 to S5; n/a where it is not known",
+        None,
+        None,
+    ),
+    "slice": ("index along the third axis of the preprocessed image, 0 lowest", None, None),
+    "slices": ("number of complete slices that were averaged", None, None),
+    "area_mm2": (f"cross-sectional area, {_METRIC_NOTE}", "mm2", None),
+    "diameter_ap_mm": ("front-to-back diameter of the ellipse of equal moments", "mm", None),
+    "diameter_rl_mm": ("right-to-left diameter of the ellipse of equal moments", "mm", None),
+    "eccentricity": ("eccentricity of that ellipse, 0 is a circle", None, None),
+    "orientation_deg": (
+        "angle of its long axis against the right-left axis, positive to the front",
+        "degree",
+        None,
+    ),
+    "solidity": ("share of the convex hull that the section fills", None, None),
+    "tilt_deg": ("angle between the cord and the normal of the slice", "degree", None),
+    "complete": ("whether the section lies wholly in the field of view", None, None),
+    "length_mm": ("length along the centerline", "mm", None),
+    "s_mm": ("arc length from the upper end of the centerline", "mm", None),
+    "x_mm": ("position to the right, scanner coordinates (RAS+)", "mm", None),
+    "y_mm": ("position to the front, scanner coordinates (RAS+)", "mm", None),
+    "z_mm": ("position upwards, scanner coordinates (RAS+)", "mm", None),
+    "tangent_x": ("direction of the cord downwards, to the right", None, None),
+    "tangent_y": ("direction of the cord downwards, to the front", None, None),
+    "tangent_z": ("direction of the cord downwards, upwards", None, None),
+    "right_x": ("the cord's own right, to the right", None, None),
+    "right_y": ("the cord's own right, to the front", None, None),
+    "right_z": ("the cord's own right, upwards", None, None),
+    "anterior_x": ("the cord's own front, to the right", None, None),
+    "anterior_y": ("the cord's own front, to the front", None, None),
+    "anterior_z": ("the cord's own front, upwards", None, None),
+    "lesion": ("number of the lesion in seg-lesions_dseg, 1 the largest", None, None),
+    "volume_mm3": ("volume", "mm3", None),
+    "width_ap_mm": ("extent across the cord, front to back", "mm", None),
+    "width_rl_mm": ("extent across the cord, right to left", "mm", None),
+    "max_equivalent_diameter_mm": ("diameter of the circle of the largest section", "mm", None),
+    "max_axial_damage_ratio": ("largest share of a section of the cord", None, None),
+    "index": ("value in the image", None, None),
+    "name": ("what the value stands for", None, None),
+    "abbreviation": ("short name", None, None),
+    "metric": ("what was measured", None, None),
+    "value": ("result; n/a where it could not be measured", None, None),
+    "threshold": ("limits of WARN and FAIL", None, None),
+    "verdict": ("what the gate says", None, _VERDICTS),
+    "status": ("what the gate says", None, _VERDICTS),
+    "result": ("what the gate says", None, _VERDICTS),
+    "warn": ("limit beyond which the gate says WARN", None, None),
+    "fail": ("limit beyond which the gate says FAIL", None, None),
+    "action": ("what to do about it", None, None),
+    "manual": ("where the mask came from", None, _SOURCES),
+    "state": ("how the last run ended", None, _STATES),
+    "failed_node": ("task that failed", None, None),
+    "reason": (
+        "why; the first word is input:, memory:, time:, cancelled: or defect:",
+        None,
+        None,
+    ),
+    "wall_s": ("wall-clock time of the last run", "s", None),
+    "peak_mib": ("largest memory of a task", "MiB", None),
+    "cache_hits": ("tasks whose results were still valid and were not run again", None, None),
+    "desc_id": ("desc- entity of a file name", None, None),
+    "description": ("what it means", None, None),
+}
+SPREAD = "_sd"
+_UNITS = {"_mm": "mm", "_mm2": "mm2", "_mm3": "mm3", "_deg": "degree", "_s": "s", "_mib": "MiB"}
+
+
+def describe_columns(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the data dictionary of a table.
+
+    A column that is not in the table of this module is described by its name, with the unit
+    that its ending says.
+
+    Examples
+    --------
+    >>> describe_columns(["area_mm2_sd"])["area_mm2_sd"]["Units"]
+    'mm2'
+    """
+    return {name: _describe(name) for name in names}
+
+
+def _describe(name: str) -> dict[str, Any]:
+    base = name.removesuffix(SPREAD)
+    unit = next((unit for end, unit in _UNITS.items() if base.endswith(end)), None)
+    text, unit, levels = COLUMNS.get(base, (base.replace("_", " "), unit, None))
+    if base != name:
+        text = f"standard deviation between slices of: {text}"
+    entry: dict[str, Any] = {"Description": text}
+    if unit is not None:
+        entry["Units"] = unit
+    if levels is not None:
+        entry["Levels"] = levels
+    return entry
