@@ -1,0 +1,81 @@
+"""Tasks between the reference image and the template."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python
+
+from spinalprep.image import load, save
+from spinalprep.interfaces.cord import read_centerline
+from spinalprep.interfaces.levels import read_levels
+
+
+@python.define(outputs=["forward", "inverse", "measures"])
+def RegisterToTemplate(
+    cord: NiftiGz,
+    centerline: File,
+    levels: File | None,
+    template_cord: NiftiGz,
+    template_z: dict,
+    sloppy: bool,
+) -> tuple[NiftiGz, NiftiGz, dict]:
+    """Register the cord to the template's; one field for each direction."""
+    from spinalprep.registration.template import register_to_template
+    from spinalprep.registration.transform import write_itk
+
+    known = read_levels(Path(levels.fspath)).disc_s if levels is not None else {}
+    fit = register_to_template(
+        load(cord.fspath),
+        read_centerline(Path(centerline.fspath)),
+        known,
+        load(template_cord.fspath),
+        template_z,
+        sloppy,
+    )
+    measures = {
+        "dice_subject": fit.dice_subject,
+        "dice_template": fit.dice_template,
+        "jacobian_min": fit.jacobian_min,
+        "span_z_mm": list(fit.span_z_mm),
+    }
+    return (
+        write_itk(fit.forward, Path("forward.nii.gz")),
+        write_itk(fit.inverse, Path("inverse.nii.gz")),
+        measures,
+    )
+
+
+@python.define(outputs=["image"])
+def ApplyTransform(
+    moving: NiftiGz, field: NiftiGz, like: NiftiGz, order: int, threshold: float | None
+) -> NiftiGz:
+    """Resample once; below order 2 and with a threshold the result is a mask."""
+    from spinalprep.registration.transform import read_itk, resample_through
+
+    grid = load(like.fspath)
+    transform = read_itk(Path(field.fspath))
+    moved = resample_through(load(moving.fspath), transform, (grid.shape, grid.affine), order)
+    if threshold is not None:
+        mask = moved.with_data(moved.data >= threshold)
+        return save(mask, Path("moved.nii.gz"), dtype=np.uint8)
+    return save(moved, Path("moved.nii.gz"), dtype=np.int16 if order == 0 else np.float32)
+
+
+@python.define(outputs=["tracts"])
+def WarpAtlas(atlas: list[NiftiGz], field: NiftiGz, cord: NiftiGz) -> NiftiGz:
+    """Bring every region of the atlas to the cord's grid; inside the cord they add up to one."""
+    import os
+
+    from spinalprep.registration.atlas import warp_regions
+    from spinalprep.registration.transform import read_itk
+
+    mask = load(cord.fspath)
+    transform = read_itk(Path(field.fspath))
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # a limit, not a parameter
+    with ThreadPoolExecutor(threads) as pool:
+        regions = pool.map(lambda region: load(region.fspath), atlas)
+        fractions = warp_regions(regions, transform, mask)
+    return save(mask.with_data(fractions), Path("tracts.nii.gz"))

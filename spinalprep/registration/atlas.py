@@ -1,0 +1,43 @@
+"""The template's regions in the subject."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinalprep.image import Image, sample, to_world
+from spinalprep.registration.transform import Transform
+
+LEAST_SHARE = 0.05  # a voxel that the atlas barely touches is not blown up to a whole one
+CSF_REGION = 36  # the atlas's contour of the cord
+
+
+def warp_regions(
+    regions: Iterable[Image], template_to_subject: Transform, cord: Image
+) -> NDArray[np.float32]:
+    """Sample every region of the atlas at the voxels of the cord, one region at a time.
+
+    Parameters
+    ----------
+    regions : iterable of Image
+        Share of each region per voxel of the template, 0 to 1, in the atlas's order.
+    template_to_subject : Transform
+        Subject points to template points.
+    cord : Image, shape (I, J, K)
+        Cord mask.
+
+    Returns
+    -------
+    fractions : ndarray of float32, shape (I, J, K, regions)
+        Regions 0 to 35 add up to one in each cord voxel that the atlas reaches; the CSF (36)
+        is given as it is. Zero outside the cord.
+    """
+    ijk = np.argwhere(cord.data > 0)
+    points = template_to_subject.apply(to_world(ijk.astype(float), cord.affine))
+    shares = np.stack([sample(region, points) for region in regions], axis=-1)
+    total = shares[:, :CSF_REGION].sum(axis=1, keepdims=True)
+    scale = np.where(total > LEAST_SHARE, 1.0 / np.maximum(total, LEAST_SHARE), 0.0)
+    shares[:, :CSF_REGION] *= scale
+    fractions = np.zeros((*cord.shape, shares.shape[1]), np.float32)
+    fractions[tuple(ijk.T)] = shares
+    return fractions

@@ -1,0 +1,77 @@
+"""From the cord to the template and back."""
+
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import workflow
+
+from spinalprep.interfaces.template import ApplyTransform, RegisterToTemplate, WarpAtlas
+
+
+@workflow.define(
+    outputs=[
+        "forward",
+        "inverse",
+        "measures",
+        "image",
+        "cord",
+        "template_cord",
+        "spinal_levels",
+        "tracts",
+    ]
+)
+def ToTemplate(
+    image: NiftiGz,
+    cord: NiftiGz,
+    probability: NiftiGz,
+    centerline: File,
+    template_cord: NiftiGz,
+    template_z: dict,
+    sloppy: bool,
+    levels: File | None = None,
+    template_spinal_levels: NiftiGz | None = None,
+    atlas: list[NiftiGz] | None = None,
+) -> tuple[NiftiGz, NiftiGz, dict, NiftiGz, NiftiGz, NiftiGz, NiftiGz | None, NiftiGz | None]:
+    """Register, then resample each thing once; spinal levels and tracts where levels are known."""
+    fit = workflow.add(
+        RegisterToTemplate(
+            cord=probability,
+            centerline=centerline,
+            levels=levels,
+            template_cord=template_cord,
+            template_z=template_z,
+            sloppy=sloppy,
+        )
+    )
+
+    def move(name: str, moving: NiftiGz, way: str, order: int, threshold: float | None) -> NiftiGz:
+        like, field = (template_cord, fit.forward) if way == "there" else (cord, fit.inverse)
+        node = ApplyTransform(
+            moving=moving, field=field, like=like, order=order, threshold=threshold
+        )
+        return workflow.add(node, name=name).image
+
+    warped = move("warp_image", image, "there", 3, None)
+    warped_cord = move("warp_cord", probability, "there", 1, 0.5)
+    own_cord = move("warp_template_cord", template_cord, "back", 1, 0.5)
+    spinal = tracts = None
+    if levels is not None and template_spinal_levels is not None:
+        spinal = move("warp_spinal_levels", template_spinal_levels, "back", 0, None)
+    if levels is not None and atlas:
+        tracts = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord)).tracts
+    return (
+        fit.forward,
+        fit.inverse,
+        fit.measures,
+        warped,
+        warped_cord,
+        own_cord,
+        spinal,
+        tracts,
+    )
+
+
+@workflow.define(outputs=["mask"])
+def LesionInTemplate(mask: NiftiGz, forward: NiftiGz, template_cord: NiftiGz) -> NiftiGz:
+    """Resample the lesion mask on the template's grid."""
+    node = ApplyTransform(moving=mask, field=forward, like=template_cord, order=1, threshold=0.5)
+    return workflow.add(node, name="warp_lesion").image
