@@ -18,7 +18,7 @@ from spinalprep.lesion.measures import measure_lesions
 def SeparateLesions(
     lesion: NiftiGz, cord: NiftiGz, threshold: float, min_mm3: float
 ) -> tuple[NiftiGz, NiftiGz, float]:
-    """Number the lesions inside the cord; tell what share of voxels lay outside."""
+    """Separate the lesions inside the cord; tell what share of voxels lay outside."""
     probability, mask = load(lesion.fspath), load(cord.fspath)
     labels = lesion_instances(probability, mask, threshold, min_mm3)
     return (

@@ -12,7 +12,7 @@ EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 def lesion_instances(
     lesion: Image, cord: Image, threshold: float = 0.5, min_mm3: float = 3.0
 ) -> NDArray[np.int32]:
-    """Number the lesions of a cord, the largest first.
+    """Give every lesion of a cord its number, the largest first.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ L1 to L5 20 to 24.
 """
 
 import re
+from itertools import pairwise
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -222,7 +223,7 @@ def _template_height(level: float, template_z: Mapping[int, float]) -> float:
 def _check_order(disc_s: Mapping[int, float]) -> None:
     """Refuse discs that don't go down the cord as their numbers go up."""
     numbers = sorted(disc_s)
-    for upper, lower in zip(numbers, numbers[1:], strict=False):
+    for upper, lower in pairwise(numbers):
         if disc_s[lower] <= disc_s[upper]:
             raise InputError(
                 f"disc label {lower} lies above disc label {upper}; expected numbers that grow "
