@@ -18,6 +18,7 @@ from spinalprep.image import Float, Image, reorient, to_voxel, to_world
 SPACING_MM = 0.5
 SMOOTHING_MM = 8.0  # bends of a wavelength of 100 mm lose 2 % of their amplitude
 NEWTON_STEPS = 8
+ROUNDS = 3  # of fitting a curve and measuring anew where each point lies along it
 ANTERIOR = np.array([0.0, 1.0, 0.0])
 
 Points = NDArray[np.float64]
@@ -107,21 +108,31 @@ class Centerline:
         The nearest sample starts Newton steps on ``(p - C(s)) . C'(s) = 0``.
         """
         points = np.asarray(points, float)
-        s = self.arc[cKDTree(self.points).query(points)[1]]
+        flat = points.reshape(-1, 3)
+        s = self.arc[cKDTree(self.points).query(flat)[1]]
+        moving = np.arange(len(flat))
         for _ in range(NEWTON_STEPS):
-            inside = np.clip(s, 0.0, self.length)
-            bend = np.where((s == inside)[..., None], self._spline(inside, 2), 0.0)
-            apart, slope = points - self.at(s), self._slope(inside)
-            rate = np.maximum(1.0 - np.einsum("...i,...i", apart, bend), 0.2)
-            step = np.clip(np.einsum("...i,...i", apart, slope) / rate, -3.0, 3.0)
-            s = s + step
-            if step.size == 0 or np.abs(step).max() < 1e-7:
+            step = self._newton_step(flat[moving], s[moving])
+            s[moving] += step
+            moving = moving[np.abs(step) > 1e-7]
+            if not len(moving):
                 break
         right, anterior, _ = self.frame(s)
-        apart = points - self.at(s)
-        x = np.einsum("...i,...i", apart, right)
-        y = np.einsum("...i,...i", apart, anterior)
-        return np.stack([s, x, y], axis=-1)
+        apart = flat - self.at(s)
+        x = np.einsum("mi,mi->m", apart, right)
+        y = np.einsum("mi,mi->m", apart, anterior)
+        return np.stack([s, x, y], axis=-1).reshape(points.shape)
+
+    def _newton_step(self, points: Points, s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what takes ``s`` nearer to the feet of points; along the curve at most 3 mm."""
+        inside = np.clip(s, 0.0, self.length)
+        slope = self._slope(inside)
+        apart = points - self._spline(inside)
+        bend = np.where(s == inside, np.einsum("mi,mi->m", apart, self._spline(inside, 2)), 0.0)
+        ahead = np.einsum("mi,mi->m", apart, slope) - (s - inside)
+        leaves = ((s <= 0.0) & (ahead < 0.0)) | ((s >= self.length) & (ahead > 0.0))
+        step = np.clip(ahead / np.maximum(1.0 - bend, 0.2), -3.0, 3.0)
+        return np.where(leaves, ahead, step)  # beyond the ends the curve is straight
 
     def to_table(self) -> pd.DataFrame:
         """Return one row per point: arc length, position, tangent and frame, RAS+ mm."""
@@ -177,7 +188,7 @@ def fit_centerline(
     `spinalprep.cord.spline.smooth_curve`, in the arc length of the smooth curve itself: circles
     are kept as they are, up to the ends, and a stray slice does not bend the rest.
     """
-    points = np.asarray(points, float)
+    points = np.asarray(points, np.float64)
     if len(points) < 2:
         raise InputError(
             f"the cord is seen in {len(points)} slice; expected at least 2 to know its direction"
@@ -187,14 +198,14 @@ def fit_centerline(
         weights = None if weights is None else np.asarray(weights)[::-1]
     trust = np.ones(len(points)) if weights is None else np.maximum(weights, 1e-3)
     steps = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6)
-    along = np.concatenate([[0.0], np.cumsum(steps)])
-    for _ in range(2):  # noise lengthens the first chords: measure again along the smooth curve
+    along: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum(steps)])
+    for _ in range(ROUNDS):
         curve = smooth_curve(along, points, trust, smoothing_mm)
         fine = np.linspace(0.0, along[-1], max(int(along[-1] / (spacing_mm / 4)), 8))
-        line = curve(fine)
-        arc = np.cumsum(np.linalg.norm(np.diff(line, axis=0, prepend=line[:1]), axis=1))
-        along = np.interp(along, fine, arc)
-    return Centerline(_equidistant(line, spacing_mm))
+        line = Centerline(_equidistant(curve(fine), spacing_mm))
+        foot = np.maximum.accumulate(line.project(points)[:, 0]) + 1e-6 * np.arange(len(points))
+        along = foot - foot[0]  # noise lengthens chords: measure again along the smooth curve
+    return line
 
 
 def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Centerline:

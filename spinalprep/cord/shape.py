@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from skimage.morphology import convex_hull_image
+from scipy.spatial import ConvexHull
+from skimage.measure import find_contours
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.section import cord_sections
@@ -104,7 +105,8 @@ def _measure(
     normal = np.cross(affine[:3, 0], affine[:3, 1])  # its length is the area of a pixel in mm2
     pixel = float(np.linalg.norm(normal))
     cosine = float(abs(tangent @ normal)) / pixel
-    covariance = _covariance(points - centre, share, np.stack([right, anterior]), affine)
+    across = (points - centre) @ np.stack([right, anterior], axis=1)
+    covariance = (across * share[:, None]).T @ across / share.sum()
     return {
         "slice": k,
         "z_mm": float(centre[2]),
@@ -116,20 +118,6 @@ def _measure(
         "tilt_deg": float(np.degrees(np.arccos(min(cosine, 1.0)))),
         "complete": not _touches_border(weights),
     }
-
-
-def _covariance(
-    apart: NDArray[np.float64],
-    share: NDArray[np.float64],
-    axes: NDArray[np.float64],
-    affine: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return second moments about the centre in the frame of the centerline, shape (2, 2)."""
-    xy = apart @ axes.T
-    between = (xy * share[:, None]).T @ xy / share.sum()
-    edges = axes @ affine[:3, :2]  # a pixel has moments of its own
-    moments: NDArray[np.float64] = between + edges @ edges.T / 12.0
-    return moments
 
 
 def _ellipse(covariance: NDArray[np.float64]) -> dict[str, float]:
@@ -148,11 +136,17 @@ def _ellipse(covariance: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _solidity(weights: NDArray[np.float64]) -> float:
-    """Return the share of the convex hull that is cord; a ratio, so the tilt cancels."""
-    mask = weights >= 0.5
-    if mask.sum() < 3 or min(np.ptp(np.argwhere(mask), axis=0)) == 0:
+    """Return the share of the convex hull of the half-way contour that is cord.
+
+    A ratio of areas, so tilt and pixel size cancel.
+    """
+    contours = find_contours(np.pad(weights, 1), 0.5)  # type: ignore[no-untyped-call]
+    outline = max(contours, key=len, default=np.empty((0, 2)))
+    if len(outline) < 4:
         return float("nan")
-    return float(mask.sum() / convex_hull_image(mask).sum())  # type: ignore[no-untyped-call]
+    i, j = outline.T
+    area = abs(float(i[:-1] @ j[1:] - i[1:] @ j[:-1])) / 2
+    return area / float(ConvexHull(outline).volume)  # in a plane, scipy's volume is the area
 
 
 def _touches_border(weights: NDArray[np.float64]) -> bool:

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from spinalprep.image import Float
+
 Array = NDArray[np.float64]
 
 DEGREE = 5
@@ -15,7 +17,7 @@ AGREES = 0.3  # mm: residuals below it are never called stray
 STRAY = 3.0  # standard deviations at which a point has lost three quarters of its weight
 
 
-def smooth_curve(u: Array, points: Array, trust: Array, smoothing: float) -> BSpline:
+def smooth_curve(u: Array, points: Float, trust: Float, smoothing: float) -> BSpline:
     """Fit a smooth curve that stray points do not bend.
 
     Parameters

@@ -26,14 +26,21 @@ def arc_of_circle(radius: float, length: float, lean: float = 0.3) -> np.ndarray
 @settings(max_examples=25, deadline=None)
 @given(
     radius=st.floats(40.0, 400.0),
-    offset=st.tuples(st.floats(-14, 14), st.floats(-14, 14)),
+    turn=st.floats(0.0, 2 * np.pi),
+    off=st.floats(0.0, 20.0),
     where=st.floats(0.0, 1.0),
 )
-def test_straight_space_and_back(radius: float, offset: tuple[float, float], where: float) -> None:
+def test_straight_space_and_back(radius: float, turn: float, off: float, where: float) -> None:
     line = fit_centerline(arc_of_circle(radius, 60.0), smoothing_mm=0.5)
     space = StraightSpace(line)
-    sxy = np.array([where * line.length, *offset])
+    sxy = np.array([where * line.length, off * np.cos(turn), off * np.sin(turn)])
     np.testing.assert_allclose(space.from_world(space.to_world(sxy)), sxy, atol=0.01)
+
+
+def test_far_beyond_the_ends_space_is_straight() -> None:
+    line = fit_centerline(arc_of_circle(100.0, 60.0))
+    sxy = np.array([[-80.0, 5.0, -3.0], [-0.01, 18.0, 0.0], [line.length + 90.0, -7.0, 15.0]])
+    np.testing.assert_allclose(line.project(StraightSpace(line).to_world(sxy)), sxy, atol=1e-6)
 
 
 def test_frame_is_orthonormal_and_points_right_front_down() -> None:
@@ -58,6 +65,32 @@ def test_a_stray_slice_does_not_bend_it() -> None:
     points = np.stack([np.zeros(30), np.zeros(30), -2.0 * np.arange(30)], axis=-1)
     points[12, 0] = 9.0
     assert np.abs(fit_centerline(points).points[:, 0]).max() < 0.4
+
+
+@pytest.mark.parametrize("radius", [40.0, 60.0, 100.0])
+@pytest.mark.parametrize("thickness", [1.0, 7.5])
+def test_a_bend_is_kept_up_to_its_ends(radius: float, thickness: float) -> None:
+    points = arc_of_circle(radius, 80.0, lean=0.0)[:: max(round(thickness / 0.4), 1)]
+    line = fit_centerline(points)
+    apart = np.abs(np.hypot(line.points[:, 1] + radius, line.points[:, 2]) - radius)
+    assert apart.max() < (0.25 if radius < 50 else 0.1)
+    np.testing.assert_allclose(line.points[[0, -1]], points[[0, -1]], atol=0.3)
+
+
+def test_noise_of_thick_slices_is_smoothed() -> None:
+    noise = np.random.default_rng(3).normal(size=(100, 3)) * [0.5, 0.5, 0.0]
+    points = np.stack([np.zeros(100), np.zeros(100), -1.0 * np.arange(100)], axis=-1)
+    line = fit_centerline(points + noise)
+    assert np.sqrt((line.points[:, :2] ** 2).sum(axis=1).mean()) < 0.2
+    assert line.length == pytest.approx(99.0, rel=0.01)
+
+
+def test_two_slices_make_a_straight_line() -> None:
+    line = fit_centerline(np.array([[0.0, 1.0, 10.0], [2.0, 1.0, 0.0]]))
+    np.testing.assert_allclose(
+        line.tangent, np.tile(line.tangent[0], (len(line.tangent), 1)), atol=1e-6
+    )
+    np.testing.assert_allclose(line.points[[0, -1]], [[0, 1, 10], [2, 1, 0]], atol=1e-3)
 
 
 def test_table_round_trip() -> None:
