@@ -1,0 +1,257 @@
+"""The output folder as a dataset: what it says of itself, and who is in it."""
+
+import csv
+import io
+import json
+import logging
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spinalprep import __version__
+from spinalprep.bids.atomic import clear_temporary, put_copy, put_text
+from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
+from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
+from spinalprep.errors import UsageError
+from spinalprep.settings import Settings
+from spinalprep.template.files import Template
+
+BIDS_VERSION = "1.10.0"
+CONTAINER_VARIABLE = "SPINALPREP_CONTAINER"  # docker or apptainer, set by the image's recipe
+IGNORED = (
+    *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log", "*_xfm.*", "*_morph.*"),
+    *("*_qc.*", "group*", "status*"),
+)
+DESCRIPTIONS = {
+    "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",
+    "auto": "automatic result, kept where a manual label took its place",
+    "uncertainty": "standard deviation of the network's probability under flips",
+    "perslice": "one row per axial slice",
+    "perlevel": "one row per vertebral level",
+}
+ATLAS_REFERENCE = (
+    "De Leener et al. (2018), PAM50: unbiased multimodal template of the brainstem and spinal "
+    "cord aligned with the ICBM152 space, NeuroImage 165:170-179, "
+    "doi:10.1016/j.neuroimage.2017.10.041"
+)
+README = """# Spinal cord MRI, processed with spinalprep
+
+Made by spinalprep {version} from a raw BIDS dataset (see `dataset_description.json`).
+
+- `sub-*.html`: a report per participant; look at it before you use the numbers.
+- `status.tsv`: who finished, who did not, and why.
+- `sub-*/**/anat/`: images, masks, tables and transforms; every one has a JSON beside it.
+- `logs/CITATION.md`: what to cite, and a methods text.
+
+Masks are on the grid of the reference image that `space-` names; `space-PAM50` (or
+`space-Generic`) is the template's. `from-A_to-B` transforms resample A on the grid of B.
+What the values of a `dseg` stand for is in its JSON (`LabelMap`).
+"""
+
+_log = logging.getLogger("spinalprep")
+
+
+def check_folders(settings: Settings) -> None:
+    """Refuse output and work folders that can't be used, before any work.
+
+    Raises
+    ------
+    UsageError
+        If a folder can't be made or written, is the dataset itself, or holds another dataset.
+    """
+    if settings.out_dir.resolve() == settings.bids_dir.resolve():
+        raise UsageError(
+            f"the output folder is the dataset itself ({settings.out_dir}); "
+            f"expected another one, for example {settings.bids_dir / 'derivatives' / 'spinalprep'}"
+        )
+    _check_owner(settings.out_dir)
+    _check_writable("the output folder", settings.out_dir)
+    _check_writable("the work folder", settings.work_dir)
+
+
+def write_dataset(
+    settings: Settings, participants: Sequence[str], template: Template | None = None
+) -> None:
+    """Empty the temporary folder and write the files that describe the output folder.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``bids_dir`` and ``out_dir`` count.
+    participants : sequence of str
+        Labels of the participants that are worked on.
+    template : Template or None
+        PAM50 is linked and its atlas described where it is the template.
+    """
+    out_dir = settings.out_dir
+    clear_temporary(out_dir)
+    pam50 = template is not None and template.name == "PAM50"
+    links = {"raw": settings.bids_dir.resolve().as_uri()}
+    if pam50:
+        links["PAM50"] = PAM50_URL
+    write_json(out_dir, out_dir / "dataset_description.json", _description(links))
+    put_text(out_dir, out_dir / ".bidsignore", "\n".join(IGNORED) + "\n")
+    put_text(out_dir, out_dir / "README.md", README.format(version=__version__))
+    _write_changes(out_dir)
+    _write_lists(out_dir)
+    if pam50:
+        write_json(out_dir, out_dir / "atlas-PAM50_description.json", _atlas(template))
+    write_participants(settings, participants)
+
+
+def write_participants(settings: Settings, participants: Sequence[str]) -> None:
+    """Copy ``participants.tsv`` and ``.json``; people they lack are added with ``n/a``.
+
+    Everyone in the dataset is listed, so that parallel jobs write the same table.
+    """
+    out_dir = settings.out_dir
+    columns, rows = _read_participants(settings.bids_dir / "participants.tsv")
+    everyone = {*participants, *_folders(out_dir), *_folders(settings.bids_dir)}
+    for label in sorted(everyone):
+        name = f"sub-{label}"
+        if name not in rows:
+            rows[name] = {"participant_id": name}
+    table = pd.DataFrame(
+        [{column: row.get(column) or MISSING for column in columns} for row in rows.values()],
+        columns=list(columns),
+    )
+    described = settings.bids_dir / "participants.json"
+    try:
+        usable = isinstance(json.loads(described.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        usable = False
+    write_table(out_dir, out_dir / "participants.tsv", table, dictionary=not usable)
+    if usable:
+        put_copy(out_dir, out_dir / "participants.json", described)
+
+
+def log_folder(out_dir: Path, participant: str) -> Path:
+    """Return where a participant's logs and crash files go."""
+    return out_dir / f"sub-{participant}" / "log"
+
+
+def citation_paths(out_dir: Path) -> tuple[Path, Path]:
+    """Return the paths of the methods text and of its references."""
+    return out_dir / "logs" / "CITATION.md", out_dir / "logs" / "CITATION.bib"
+
+
+def report_path(out_dir: Path, participant: str) -> Path:
+    """Return the path of a participant's report."""
+    return out_dir / f"sub-{participant}.html"
+
+
+def _description(links: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``dataset_description.json``."""
+    made: dict[str, Any] = {"Name": "spinalprep", "Version": __version__}
+    container = os.environ.get(CONTAINER_VARIABLE)
+    if container:
+        made["Container"] = {"Type": container, "Tag": f"spinalprep:{__version__}"}
+    return {
+        "Name": "spinalprep: spinal cord MRI derivatives",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [made],
+        "SourceDatasets": [{"URL": links["raw"]}],
+        "DatasetLinks": dict(links),
+    }
+
+
+def _atlas(template: Template | None) -> dict[str, Any]:
+    """Return ``atlas-PAM50_description.json``."""
+    release = template.release if template is not None else None
+    identity = template.identity if template is not None else ""
+    return {
+        "Name": "PAM50",
+        "AtlasName": "PAM50",
+        "Description": "template and white and grey matter atlas of the spinal cord "
+        f"(release {release or 'unknown'}, content {identity})",
+        "Authors": [
+            "De Leener B",
+            "Fonov VS",
+            "Collins DL",
+            "Callot V",
+            "Stikov N",
+            "Cohen-Adad J",
+        ],
+        "License": f"see {PAM50_URL}",
+        "ReferencesAndLinks": [ATLAS_REFERENCE, PAM50_URL],
+        "Species": "human",
+    }
+
+
+def _write_changes(out_dir: Path) -> None:
+    """Add this version to ``CHANGES`` if it is not there."""
+    path = out_dir / "CHANGES"
+    before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if not any(line.startswith(f"{__version__} ") for line in before.splitlines()):
+        entry = f"{__version__} {date.today().isoformat()}\n  - written by spinalprep\n"
+        put_text(out_dir, path, entry + before)
+
+
+def _write_lists(out_dir: Path) -> None:
+    """Write what ``desc-`` and the values of vertebral levels mean."""
+    names = [f"desc-{name}" for name in DESCRIPTIONS]
+    table = pd.DataFrame({"desc_id": names, "description": list(DESCRIPTIONS.values())})
+    write_table(out_dir, out_dir / "descriptions.tsv", table, dictionary=False)
+    levels = lookup_table(vertebra_labels())
+    write_table(out_dir, out_dir / "dseg.tsv", levels, dictionary=False)
+
+
+def _read_participants(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Return columns and rows by participant; a table that can't be read counts as empty."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        if path.exists():
+            _log.warning("%s can't be read (%s); its people are listed with n/a", path, error)
+        return ["participant_id"], {}
+    reader = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+    columns = list(reader.fieldnames or ())
+    if "participant_id" not in columns:
+        _log.warning("%s has no column participant_id; its people are listed with n/a", path)
+        return ["participant_id"], {}
+    rows = {}
+    for row in reader:
+        name = row["participant_id"]
+        rows[name if name.startswith("sub-") else f"sub-{name}"] = {
+            key: value for key, value in row.items() if isinstance(key, str) and value
+        }
+    for name, row in rows.items():
+        row["participant_id"] = name
+    return columns, rows
+
+
+def _folders(root: Path) -> set[str]:
+    """Return the participants that have a folder."""
+    return {path.name.removeprefix("sub-") for path in root.glob("sub-*") if path.is_dir()}
+
+
+def _check_owner(out_dir: Path) -> None:
+    """Refuse a folder in which somebody else's dataset lies."""
+    path = out_dir / "dataset_description.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        makers = [str(maker.get("Name")) for maker in content.get("GeneratedBy", ())]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return
+    if "spinalprep" not in makers:
+        raise UsageError(
+            f"{out_dir} holds another dataset ({content.get('Name', 'without name')}); "
+            "expected an empty folder or outputs of spinalprep"
+        )
+
+
+def _check_writable(what: str, folder: Path) -> None:
+    """Refuse a folder that can't be made or written."""
+    probe = folder / f".spinalprep-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0")
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"{what} {folder} can't be written: {error.strerror or error}") from error

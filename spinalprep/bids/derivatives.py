@@ -1,0 +1,220 @@
+"""Write outputs with the JSON that says what they are."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spinalprep import __version__
+from spinalprep.bids.atomic import put_copy, put_made, put_text
+from spinalprep.bids.catalogue import OUTPUTS
+from spinalprep.bids.columns import describe_columns
+from spinalprep.bids.names import derivative_path, image_stem
+from spinalprep.bids.session import Scan
+from spinalprep.image import Image, save
+
+PAM50_URL = "https://github.com/spinalcordtoolbox/PAM50"
+MISSING = "n/a"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an output came from.
+
+    Attributes
+    ----------
+    sources : tuple of str
+        BIDS URIs: `Scan.uri` of raw images, `derivative_uri` of our own files.
+    spatial_reference : str or None
+        `reference_uri` or `template_uri`; None for an image in its own space.
+    parameters : mapping
+        Settings that changed the numbers.
+    model : mapping or None
+        ``name``, ``version`` and ``sha256`` where a network made it.
+    manual : bool or None
+        Whether a person drew it; None where the question makes no sense.
+    label_map : mapping of str to str or None
+        What the values (or the volumes) stand for.
+    """
+
+    sources: tuple[str, ...]
+    spatial_reference: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    model: Mapping[str, object] | None = None
+    manual: bool | None = None
+    label_map: Mapping[str, str] | None = None
+
+
+def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[str, Any]:
+    """Return the JSON beside an image of the catalogue.
+
+    Parameters
+    ----------
+    key : str
+        A key of `catalogue.OUTPUTS`.
+    provenance : Provenance
+        Where it came from.
+    contrast : str
+        Of an anatomical image; its description begins with it.
+    """
+    output = OUTPUTS[key]
+    anatomical = not output.suffix
+    text = f"{contrast} {output.description}".strip() if anatomical else output.description
+    content: dict[str, Any] = {"Description": text, **_common(provenance)}
+    if output.mask:
+        content["Type"] = "ROI"
+    if anatomical:
+        content["SkullStripped"] = False
+    if provenance.manual is not None:
+        content["Manual"] = provenance.manual
+    if provenance.label_map is not None:
+        content["LabelMap"] = dict(provenance.label_map)
+    if key == "lesions":  # its table shares the JSON
+        content |= describe_columns(("index", "name", "volume_mm3"))
+    return content
+
+
+def transform_sidecar(moving: str, fixed: str, provenance: Provenance) -> dict[str, Any]:
+    """Return the JSON beside a transform that resamples ``moving`` on the grid of ``fixed``."""
+    text = f"resamples an image in the space of {moving} on the grid of {fixed} (ITK, LPS mm)"
+    return {"Description": text, **_common(provenance)}
+
+
+def write_image(
+    out_dir: Path,
+    path: Path,
+    image: Image,
+    sidecar: Mapping[str, Any],
+    dtype: type = np.float32,
+) -> bool:
+    """Write an image and its sidecar; tell whether the image changed.
+
+    Parameters
+    ----------
+    out_dir, path : Path
+        The output folder; where in it the image goes (``.nii.gz``).
+    image : Image
+        Voxel order LAS.
+    sidecar : mapping
+        From `image_sidecar`.
+    dtype : type
+        As in `spinalprep.image.save`.
+    """
+    changed = put_made(out_dir, path, lambda made: save(image, made, dtype))
+    write_json(out_dir, sidecar_path(path), sidecar)
+    return changed
+
+
+def write_file(out_dir: Path, path: Path, source: Path, sidecar: Mapping[str, Any] | None) -> bool:
+    """Copy a finished file (of the cache) to its name, with a sidecar; tell whether it changed."""
+    changed = put_copy(out_dir, path, source)
+    if sidecar is not None:
+        write_json(out_dir, sidecar_path(path), sidecar)
+    return changed
+
+
+def write_table(out_dir: Path, path: Path, table: pd.DataFrame, *, dictionary: bool = True) -> bool:
+    """Write a table as TSV with ``n/a`` for what is missing, and its data dictionary as JSON.
+
+    ``dictionary=False`` leaves the JSON out (``seg-lesions_dseg.tsv`` shares its image's).
+    """
+    changed = put_text(out_dir, path, table_text(table))
+    if dictionary:
+        write_json(out_dir, sidecar_path(path), describe_columns(map(str, table.columns)))
+    return changed
+
+
+def write_json(out_dir: Path, path: Path, content: Mapping[str, Any]) -> bool:
+    """Write a JSON object."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
+    return put_text(out_dir, path, text + "\n")
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Return a table as BIDS wants it: tabs, ``n/a``, ``true`` and ``false``, six digits."""
+    cells = table.astype(object)
+    cells = cells.where(cells.notna(), MISSING).map(_cell)
+    text: str = cells.to_csv(sep="\t", index=False, lineterminator="\n")
+    return text
+
+
+def with_identity(table: pd.DataFrame, scan: Scan) -> pd.DataFrame:
+    """Return a table that says in its first columns whose it is.
+
+    ``participant_id``, ``session_id``, ``run``, ``contrast`` and, where the table has it,
+    ``vertebral_level`` come first.
+    """
+    identity = {
+        "participant_id": f"sub-{scan.participant}",
+        "session_id": MISSING if scan.session is None else f"ses-{scan.session}",
+        "run": scan.entities.get("run", MISSING),
+        "contrast": scan.contrast,
+    }
+    first = ["vertebral_level"] if "vertebral_level" in table else []
+    rest = [name for name in table.columns if name not in (*identity, *first)]
+    ordered = table[[*first, *rest]].copy()
+    for place, (name, value) in enumerate(identity.items()):
+        ordered.insert(place, name, value)
+    return ordered
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return the JSON beside a file."""
+    stem = image_stem(path)
+    return path.with_name((stem if stem != path.name else path.stem) + ".json")
+
+
+def derivative_uri(out_dir: Path, path: Path) -> str:
+    """Return the BIDS URI of a file of the output folder."""
+    return f"bids::{path.relative_to(out_dir).as_posix()}"
+
+
+def reference_uri(out_dir: Path, reference: Scan) -> str:
+    """Return the ``SpatialReference`` of files on the grid of the reference image."""
+    suffix = reference.contrast
+    return derivative_uri(
+        out_dir, derivative_path(out_dir, reference, suffix=suffix, desc="preproc")
+    )
+
+
+def template_uri(name: str, release: str | None, identity: str) -> str:
+    """Return the ``SpatialReference`` of files in the template's space, with its release.
+
+    Where the release is not known, the digest of the template's content stands for it.
+    """
+    if name == "PAM50":
+        return f"{PAM50_URL}/releases/tag/{release}" if release else f"{PAM50_URL}#{identity}"
+    return f"urn:spinalprep:template-{name}:{release or identity}"
+
+
+def _common(provenance: Provenance) -> dict[str, Any]:
+    """Return what all sidecars say."""
+    content: dict[str, Any] = {"Sources": list(provenance.sources)}
+    if provenance.spatial_reference is not None:
+        content["SpatialReference"] = provenance.spatial_reference
+    content["GeneratedBy"] = [{"Name": "spinalprep", "Version": __version__}]
+    if provenance.parameters:
+        content["Parameters"] = dict(provenance.parameters)
+    if provenance.model is not None:
+        content["Model"] = dict(provenance.model)
+    return content
+
+
+def _cell(value: object) -> str:
+    """Return a cell as text."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}" if np.isfinite(value) else MISSING
+    return " ".join(str(value).split())  # a tab or a line break would be a new cell
+
+
+def _plain(value: object) -> object:
+    """Return what JSON can hold of numpy's and pathlib's values."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value)
