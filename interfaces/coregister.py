@@ -18,7 +18,7 @@ def Coregister(
     from spinalprep.registration.transform import resample_through, write_itk
 
     source, target = load(moving.fspath), load(reference.fspath)
-    fit = coregister(source, target, load(cord.fspath), seed=seed, sloppy=sloppy)
+    fit = coregister(source, target, load(cord.fspath), sloppy=sloppy)
     moved = resample_through(source, fit.forward, (target.shape, target.affine), order=3)
     return (
         save(moved, Path("moved.nii.gz")),
@@ -29,6 +29,5 @@ def Coregister(
             "accepted": fit.accepted,
             "before": fit.before,
             "after": fit.after,
-            "metric": fit.metric,
         },
     )

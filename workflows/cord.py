@@ -19,34 +19,41 @@ from spinalprep.interfaces.preprocess import ConformLabel
     outputs=["cord", "probability", "gm", "lesion", "uncertainty", "centerline", "confidence"]
 )
 def AutomaticCord(
-    image: NiftiGz, finder: File, finder_card: File, segmenter: File, segmenter_card: File
+    image: NiftiGz,
+    finder: File,
+    finder_card: File,
+    segmenter: File,
+    segmenter_card: File,
+    centerline_label: File | None = None,
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float]:
-    """Find the centerline, then cord, grey matter and lesions along it."""
-    heat = workflow.add(FindHeat(image=image, weights=finder, card=finder_card))
-    trace = workflow.add(TraceCenterline(heat=heat.heat))
+    """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it."""
+    confidence = 1.0
+    if centerline_label is not None:
+        drawn = workflow.add(ConformLabel(label=centerline_label, image=image)).label
+        centerline = workflow.add(CenterlineFromCord(cord=drawn)).centerline
+    else:
+        heat = workflow.add(FindHeat(image=image, weights=finder, card=finder_card)).heat
+        trace = workflow.add(TraceCenterline(heat=heat))
+        centerline, confidence = trace.centerline, trace.confidence
     maps = workflow.add(
-        SegmentCord(
-            image=image, centerline=trace.centerline, weights=segmenter, card=segmenter_card
-        )
+        SegmentCord(image=image, centerline=centerline, weights=segmenter, card=segmenter_card)
     )
-    mask = workflow.add(BinariseCord(cord=maps.cord, centerline=trace.centerline))
-    return (
-        mask.cord,
-        maps.cord,
-        maps.gm,
-        maps.lesion,
-        maps.uncertainty,
-        trace.centerline,
-        trace.confidence,
-    )
+    mask = workflow.add(BinariseCord(cord=maps.cord, centerline=centerline))
+    return mask.cord, maps.cord, maps.gm, maps.lesion, maps.uncertainty, centerline, confidence
 
 
 @workflow.define(outputs=["cord", "probability", "centerline"])
-def ManualCord(image: NiftiGz, label: File) -> tuple[NiftiGz, NiftiGz, File]:
-    """Take the cord that a person drew, and the centerline through it."""
-    cord = workflow.add(ConformLabel(label=label, image=image))
-    line = workflow.add(CenterlineFromCord(cord=cord.label))
-    return cord.label, cord.label, line.centerline
+def ManualCord(
+    image: NiftiGz, label: File, centerline_label: File | None = None
+) -> tuple[NiftiGz, NiftiGz, File]:
+    """Take the cord that a person drew, and the centerline that was drawn or runs through it."""
+    cord = workflow.add(ConformLabel(label=label, image=image), name="conform_cord").label
+    guide = cord
+    if centerline_label is not None:
+        drawn = ConformLabel(label=centerline_label, image=image)
+        guide = workflow.add(drawn, name="conform_centerline").label
+    line = workflow.add(CenterlineFromCord(cord=guide))
+    return cord, cord, line.centerline
 
 
 @workflow.define(outputs=["mask"])

@@ -21,7 +21,7 @@ def Shape(cord: NiftiGz, centerline: File, vertebrae: NiftiGz | None = None) -> 
 
 @workflow.define(outputs=["mask", "instances", "table", "outside"])
 def Lesions(
-    lesion: NiftiGz,
+    lesion: NiftiGz | None,
     cord: NiftiGz,
     centerline: File,
     threshold: float,

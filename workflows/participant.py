@@ -1,0 +1,158 @@
+"""One reference image and what goes with it: the stages, and who feeds whom."""
+
+from dataclasses import dataclass
+
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import workflow
+
+from spinalprep.workflows.coregister import ToReference
+from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
+from spinalprep.workflows.levels import VertebralLevels
+from spinalprep.workflows.manual import GreyMatter
+from spinalprep.workflows.measures import Lesions, Shape
+from spinalprep.workflows.preprocess import Preprocess
+from spinalprep.workflows.template import LesionInTemplate, ToTemplate
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The settings that change numbers; each stage takes its own."""
+
+    n4: bool = True
+    denoise: bool = False
+    sloppy: bool = False
+    coreg: bool = True
+    template: bool = True
+    lesion: bool = True
+    lesion_threshold: float = 0.5
+    min_lesion_mm3: float = 3.0
+    level_hint: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weight files with their cards."""
+
+    finder: File
+    finder_card: File
+    segmenter: File
+    segmenter_card: File
+
+
+@dataclass(frozen=True)
+class TemplateFiles:
+    """What of a template the stages read; heights of the discs in mm."""
+
+    cord: NiftiGz
+    disc_z: dict[int, float]
+    spinal_levels: NiftiGz | None = None
+    atlas: tuple[NiftiGz, ...] = ()
+
+
+@workflow.define(outputs=["cord"])
+def Participant(
+    reference: File,
+    others: dict[str, File],
+    labels: dict[str, File],
+    weights: Weights,
+    template: TemplateFiles,
+    parameters: Parameters,
+) -> NiftiGz:
+    """Chain the stages; what is missing, or left out, is simply not added."""
+    p = parameters
+    basics = {"denoise": p.denoise, "n4": p.n4, "sloppy": p.sloppy}
+    image = workflow.add(Preprocess(image=reference, **basics), name="preprocess").image
+    automatic = workflow.add(
+        AutomaticCord(
+            image=image,
+            finder=weights.finder,
+            finder_card=weights.finder_card,
+            segmenter=weights.segmenter,
+            segmenter_card=weights.segmenter_card,
+            centerline_label=None if "cord" in labels else labels.get("centerline"),
+        ),
+        name="automatic",
+    )
+    cord = automatic
+    if "cord" in labels:
+        manual = ManualCord(
+            image=image, label=labels["cord"], centerline_label=labels.get("centerline")
+        )
+        cord = workflow.add(manual, name="manual")
+    if "gm" in labels:
+        workflow.add(GreyMatter(image=image, label=labels["gm"]), name="manual_gm")
+    drawn = CenterlineMask(centerline=cord.centerline, like=image)
+    workflow.add(drawn, name="centerline")
+    for name, other in others.items():
+        _other_contrast(name, other, image, cord.cord, p)
+    levels = _levels(cord, labels, template, p)
+    vertebrae = levels.vertebrae if levels is not None else None
+    shape = Shape(cord=cord.probability, centerline=cord.centerline, vertebrae=vertebrae)
+    workflow.add(shape, name="shape")
+    _template_and_lesions((image, automatic, cord, levels), labels, template, p)
+    return cord.cord
+
+
+def _other_contrast(
+    name: str, other: File, reference: NiftiGz, cord: NiftiGz, p: Parameters
+) -> None:
+    """Preprocess another contrast and bring it to the reference."""
+    step = Preprocess(image=other, denoise=p.denoise, n4=p.n4, sloppy=p.sloppy)
+    moving = workflow.add(step, name=f"preprocess_{name}").image
+    if p.coreg:
+        fit = ToReference(
+            moving=moving, reference=reference, cord=cord, seed=p.seed, sloppy=p.sloppy
+        )
+        workflow.add(fit, name=f"coregister_{name}")
+
+
+def _levels(cord, labels: dict[str, File], template: TemplateFiles, p: Parameters):  # noqa: ANN001, ANN202
+    """Add the stage of levels where somebody says where they are."""
+    if "discs" not in labels and p.level_hint is None:
+        return None
+    stage = VertebralLevels(
+        cord=cord.cord,
+        centerline=cord.centerline,
+        template_z=template.disc_z,
+        label=labels.get("discs"),
+        hint=None if "discs" in labels else p.level_hint,
+    )
+    return workflow.add(stage, name="levels")
+
+
+def _template_and_lesions(found, labels: dict[str, File], template: TemplateFiles, p: Parameters):  # noqa: ANN001, ANN202
+    """Add template, lesions, and lesions in the template."""
+    image, automatic, cord, levels = found
+    fit = lesions = None
+    if p.template:
+        stage = ToTemplate(
+            image=image,
+            cord=cord.cord,
+            probability=cord.probability,
+            centerline=cord.centerline,
+            template_cord=template.cord,
+            template_z=template.disc_z,
+            sloppy=p.sloppy,
+            levels=levels.levels if levels is not None else None,
+            template_spinal_levels=template.spinal_levels if levels is not None else None,
+            atlas=list(template.atlas) if levels is not None and template.atlas else None,
+        )
+        fit = workflow.add(stage, name="template")
+    if p.lesion:
+        stage = Lesions(
+            lesion=automatic.lesion if "lesion" not in labels else None,
+            cord=cord.cord,
+            centerline=cord.centerline,
+            threshold=p.lesion_threshold,
+            min_mm3=p.min_lesion_mm3,
+            vertebrae=levels.vertebrae if levels is not None else None,
+            label=labels.get("lesion"),
+        )
+        lesions = workflow.add(stage, name="lesion")
+    if fit is not None and lesions is not None:
+        moved = LesionInTemplate(
+            mask=lesions.mask, forward=fit.forward, template_cord=template.cord
+        )
+        workflow.add(moved, name="lesion_template")
