@@ -55,3 +55,35 @@ def test_a_gap_is_bridged() -> None:
 def test_no_cord_is_said(level: float) -> None:
     with pytest.raises(NoCordError, match="no cord found"):
         trace_centerline(Image(np.full((30, 30, 10), level, np.float32), np.eye(4)))
+
+
+@pytest.mark.parametrize("gap", [0.5, 1.0, 5.0])
+def test_one_bright_blob_is_no_cord(gap: float) -> None:
+    data = np.zeros((40, 40, 16), np.float32)
+    data[10:14, 10:14, 7] = 1.0
+    with pytest.raises(NoCordError, match="no cord found"):
+        trace_centerline(Image(data, np.diag([-1.0, 1.0, gap, 1.0])))
+
+
+@pytest.mark.parametrize("gap", [0.5, 1.0, 2.0, 5.0])
+def test_a_faint_cord_wins_over_a_bright_vessel(gap: float) -> None:
+    heat, centres = heat_map(gap)
+    data = heat.data * np.float32(0.6)
+    data[46:49, 48:51, 2:9] = 1.0
+    trace = trace_centerline(Image(data, heat.affine))
+    np.testing.assert_allclose(trace.points[:, 0], -centres[::-1, 0], atol=0.5)
+
+
+def test_nan_speaks_against_the_cord() -> None:
+    heat, _ = heat_map(2.0)
+    data = heat.data.copy()
+    data[:, :, 20:] = np.nan
+    trace = trace_centerline(Image(data, heat.affine))
+    assert trace.points[:, 2].max() == 38.0
+    assert np.isfinite(trace.points).all()
+
+
+def test_a_stack_of_three_thick_slices_is_enough() -> None:
+    heat, _ = heat_map(5.0)
+    few = Image(heat.data[:, :, 10:13], heat.affine)
+    assert len(trace_centerline(few).points) == 3
