@@ -52,7 +52,9 @@ def measure_lesions(
 
     Notes
     -----
-    Extents are those of voxel centres plus the extent of one voxel along that direction.
+    Positions are those of voxel centres in straight space. The length is their extent along
+    the cord plus the reach of a slice; the widths are the largest extents of one slice, seen
+    along the tangent, plus the reach of a pixel: a tilted cord does not widen its lesions.
     """
     rows = [
         _measure(number, labels, cord, centerline, levels)
@@ -68,9 +70,8 @@ def _measure(
     ijk = np.argwhere(labels.data == number)
     points = to_world(ijk.astype(float), labels.affine)
     sxy = centerline.project(points)
-    right, anterior, tangent = centerline.frame(float(sxy[:, 0].mean()))
-    edges = [_voxel_extent(labels, axis) for axis in (tangent, right, anterior)]
-    length, width_rl, width_ap = np.ptp(sxy, axis=0) + edges
+    tangent = centerline.frame(float(sxy[:, 0].mean()))[2]
+    length, width_rl, width_ap = _extents(ijk, sxy, labels, centerline)
     section, damage = _largest_section(ijk, labels, cord, abs(float(tangent @ _normal(labels))))
     centre = points.mean(axis=0)
     return {
@@ -87,11 +88,25 @@ def _measure(
     }
 
 
-def _voxel_extent(image: Image, direction: NDArray[np.float64]) -> float:
-    """Return the extent of one voxel along the axis of it that points most nearly there."""
-    axes = image.affine[:3, :3] / image.voxel_sizes
-    nearest = int(np.abs(direction @ axes).argmax())
-    return float(image.voxel_sizes[nearest])
+def _extents(
+    ijk: NDArray[np.intp], sxy: NDArray[np.float64], labels: Image, centerline: Centerline
+) -> tuple[float, float, float]:
+    """Return the extents of a lesion along s, x and y in mm."""
+    right, anterior, tangent = centerline.frame(float(sxy[:, 0].mean()))
+    reach = np.abs(np.stack([tangent, right, anterior]) @ labels.affine[:3, :3])  # of a voxel
+    slices = ijk[:, 2] - ijk[:, 2].min()
+    across = [
+        float((_highest(slices, values) + _highest(slices, -values)).max()) + float(edge)
+        for values, edge in zip(sxy.T[1:], reach[1:, :2].max(axis=1), strict=True)
+    ]
+    return float(np.ptp(sxy[:, 0]) + reach[0, 2]), across[0], across[1]
+
+
+def _highest(slices: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the largest value in each slice; minus infinity in an empty one."""
+    highest = np.full(int(slices.max()) + 1, -np.inf)
+    np.maximum.at(highest, slices, values)
+    return highest
 
 
 def _largest_section(

@@ -43,6 +43,29 @@ def test_an_ellipsoid(tilt: float) -> None:
     assert np.isnan(row["vertebral_level"])
 
 
+@pytest.mark.parametrize("tilt", [0.0, 20.0, 40.0])
+@pytest.mark.parametrize("voxel", [(0.5, 0.5, 0.5), (1.0, 1.0, 1.0), (0.6, 0.6, 3.0)])
+def test_voxels_and_tilt_do_not_change_a_lesion(
+    voxel: tuple[float, float, float], tilt: float
+) -> None:
+    axis = -np.array([0.0, np.sin(np.deg2rad(tilt)), np.cos(np.deg2rad(tilt))])
+    line = fit_centerline(np.linspace(-30, 30, 80)[:, None] * axis + [0.2, -0.3, 0.1])
+    shape = [round(44 / size) for size in voxel]
+    affine = np.diag([-voxel[0], voxel[1], voxel[2], 1.0])
+    affine[:3, 3] = [22.0, -22.0, -22.0]
+    s, x, y = np.moveaxis(line.project(grid_points(shape, affine)), -1, 0)
+    cord = Image((np.hypot(x, y) <= 5).astype(np.uint8), affine)
+    lesion = (s - line.length / 2) ** 2 / 64 + (x - 1) ** 2 / 6.25 + y**2 / 4 <= 1
+    row = measure_lesions(cord.with_data(lesion.astype(np.int32)), cord, line).iloc[0]
+    pixel = max(voxel[:2])
+    assert row["volume_mm3"] == pytest.approx(4 / 3 * np.pi * 8 * 2.5 * 2, rel=0.08)
+    assert row["length_mm"] == pytest.approx(16.0, abs=max(0.6 * voxel[2], 0.5))
+    assert row["width_rl_mm"] == pytest.approx(5.0, abs=pixel)
+    assert row["width_ap_mm"] == pytest.approx(4.0, abs=pixel)
+    assert row["max_equivalent_diameter_mm"] == pytest.approx(2 * np.sqrt(5.0), rel=0.08)
+    assert row["max_axial_damage_ratio"] == pytest.approx(0.2, abs=0.03)
+
+
 def test_largest_first_small_ones_dropped() -> None:
     cord = Image(np.ones((20, 20, 20), np.uint8), np.eye(4))
     data = np.zeros((20, 20, 20), np.float32)
