@@ -60,6 +60,11 @@ OUTPUTS: Mapping[str, Output] = {
         "SC",
         "uncertainty",
     ),
+    "template_cord": Output(
+        "spinal cord of the template on the grid of the reference image",
+        *("mask", REFERENCE, "SC", "template"),
+        mask=True,
+    ),
     "gm_probability": Output("grey matter, soft", "probseg", label="GM"),
     "centerline": Output("centerline of the spinal cord", "mask", label="centerline", mask=True),
     "lesion": Output("lesions in the spinal cord", "mask", label="lesion", mask=True),

@@ -17,6 +17,7 @@ from spinalprep import __version__
 from spinalprep.bids.atomic import clear_temporary, put_copy, put_text
 from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
+from spinalprep.bids.labels import labels_folder
 from spinalprep.errors import UsageError
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
@@ -31,6 +32,7 @@ DESCRIPTIONS = {
     "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",
     "auto": "automatic result, kept where a manual label took its place",
     "uncertainty": "standard deviation of the network's probability under flips",
+    "template": "the template's own mask, brought to the image; its Dice with ours is a gate",
     "perslice": "one row per axial slice",
     "perlevel": "one row per vertebral level",
 }
@@ -94,6 +96,9 @@ def write_dataset(
     links = {"raw": settings.bids_dir.resolve().as_uri()}
     if pam50:
         links["PAM50"] = PAM50_URL
+    labels = labels_folder(settings) if settings.manual_labels else None
+    if labels is not None:
+        links["labels"] = labels.resolve().as_uri()
     write_json(out_dir, out_dir / "dataset_description.json", _description(links))
     put_text(out_dir, out_dir / ".bidsignore", "\n".join(IGNORED) + "\n")
     put_text(out_dir, out_dir / "README.md", README.format(version=__version__))

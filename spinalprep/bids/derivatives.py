@@ -74,7 +74,7 @@ def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[
     if provenance.label_map is not None:
         content["LabelMap"] = dict(provenance.label_map)
     if key == "lesions":  # its table shares the JSON
-        content |= describe_columns(("index", "name", "volume_mm3"))
+        content |= describe_columns(("volume_mm3",))
     return content
 
 

@@ -54,12 +54,20 @@ class Label:
         Whether it replaces the automatic result.
     reason : str
         Why it is ignored.
+    relative : str
+        The file below the folder of labels, with forward slashes.
     """
 
     path: Path
     role: str
     used: bool
     reason: str = ""
+    relative: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The file as a BIDS URI, as it stands in ``Sources``."""
+        return f"bids:labels:{self.relative}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,10 @@ class Labels:
     def path(self, role: str) -> Path | None:
         """Return the file of a role, None if nobody drew it."""
         return self.paths.get(role)
+
+    def uri(self, role: str) -> str | None:
+        """Return the BIDS URI of a role's file, None if nobody drew it."""
+        return next((label.uri for label in self.found if label.used and label.role == role), None)
 
 
 def labels_folder(settings: Settings) -> Path | None:
@@ -120,7 +132,8 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
             reason = "--no-manual-labels"
         elif role in taken:
             reason = f"{taken[role]} is used"
-        found.append(Label(path, role, not reason, reason))
+        relative = path.relative_to(folder).as_posix()
+        found.append(Label(path, role, not reason, reason, relative))
     for label in found:
         if label.used:
             _log.info("manual %s: %s", label.role, label.path)

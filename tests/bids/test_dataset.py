@@ -233,7 +233,7 @@ def test_sidecars_say_what_the_contract_asks(dataset: Dataset) -> None:
     assert sidecar("space-T2w_seg-vertebrae_dseg")["LabelMap"]["8"] == "T1"
     lesions = sidecar("space-T2w_seg-lesions_dseg")
     assert lesions["LabelMap"] == {"1": "lesion 1", "2": "lesion 2"}
-    assert lesions["name"]["Description"]
+    assert lesions["volume_mm3"]["Units"] == "mm3"
 
 
 def test_images_are_stored_as_given(dataset: Dataset) -> None:

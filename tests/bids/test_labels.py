@@ -60,6 +60,7 @@ def test_the_names_of_the_community_are_read(settings: Settings, ending: str, ro
     path = labels.path(role)
     assert path is not None
     assert path.name.endswith(f"T2w_{ending}.nii.gz")
+    assert labels.uri(role) == f"bids:labels:sub-01/ses-1/anat/{path.name}"
 
 
 def test_of_two_names_one_is_used_and_the_log_says_which(

@@ -41,6 +41,7 @@ CONTRACT = [
     ("cord", T2W, T2W, "sub-01_space-T2w_label-SC_mask.nii.gz"),
     ("cord_probability", T2W, T2W, "sub-01_space-T2w_label-SC_probseg.nii.gz"),
     ("cord_uncertainty", T2W, T2W, "sub-01_space-T2w_label-SC_desc-uncertainty_probseg.nii.gz"),
+    ("template_cord", T2W, T2W, "sub-01_space-T2w_label-SC_desc-template_mask.nii.gz"),
     ("gm_probability", T2W, T2W, "sub-01_space-T2w_label-GM_probseg.nii.gz"),
     ("centerline", T2W, T2W, "sub-01_space-T2w_label-centerline_mask.nii.gz"),
     ("lesion", T2W, T2W, "sub-01_space-T2w_label-lesion_mask.nii.gz"),
