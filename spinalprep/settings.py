@@ -29,6 +29,7 @@ class Settings:
     min_lesion_mm3: float = 3.0
     template: str | None = None
     level_hint: str | None = None
+    qc_gates: Path | None = None
     output_spaces: tuple[str, ...] = ()
     random_seed: int = 0
     reproducible: bool = False

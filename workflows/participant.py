@@ -6,8 +6,8 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
-from spinalprep.workflows.coregister import ToReference
 from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
+from spinalprep.workflows.coregister import ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Lesions, Shape
@@ -29,6 +29,7 @@ class Parameters:
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
     seed: int = 0
+    reproducible: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _other_contrast(
         workflow.add(fit, name=f"coregister_{name}")
 
 
-def _levels(cord, labels: dict[str, File], template: TemplateFiles, p: Parameters):  # noqa: ANN001, ANN202
+def _levels(cord, labels: dict[str, File], template: TemplateFiles, p: Parameters):
     """Add the stage of levels where somebody says where they are."""
     if "discs" not in labels and p.level_hint is None:
         return None
@@ -122,7 +123,7 @@ def _levels(cord, labels: dict[str, File], template: TemplateFiles, p: Parameter
     return workflow.add(stage, name="levels")
 
 
-def _template_and_lesions(found, labels: dict[str, File], template: TemplateFiles, p: Parameters):  # noqa: ANN001, ANN202
+def _template_and_lesions(found, labels: dict[str, File], template: TemplateFiles, p: Parameters):
     """Add template, lesions, and lesions in the template."""
     image, automatic, cord, levels = found
     fit = lesions = None

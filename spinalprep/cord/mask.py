@@ -59,3 +59,8 @@ def _in_plane() -> NDArray[np.bool_]:
     cross = np.zeros((3, 3, 3), bool)
     cross[:, :, 1] = True
     return cross
+
+
+def count_components(cord: NDArray[np.bool_]) -> int:
+    """Return in how many pieces (26 neighbours) a mask lies."""
+    return int(ndimage.label(cord, structure=np.ones((3, 3, 3)))[1])

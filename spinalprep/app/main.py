@@ -1,0 +1,27 @@
+"""The command ``spinalprep``."""
+
+import sys
+from collections.abc import Sequence
+
+from spinalprep.app.log import LOG, start_log
+from spinalprep.app.parser import parse
+from spinalprep.errors import SpinalprepError, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code (a table in docs/usage.md)."""
+    start_log()
+    try:
+        settings = parse(sys.argv[1:] if argv is None else argv)
+        start_log(settings.verbose, settings.log_json)
+        if settings.level == "group":
+            raise UsageError("the group level is not available in this version")
+        from spinalprep.app.run import run  # heavy: pybids, pydra
+
+        return run(settings)
+    except SpinalprepError as error:
+        LOG.error("%s", error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        LOG.error("interrupted; the same command resumes")
+        return 130

@@ -1,0 +1,54 @@
+"""What the quality gates look at, gathered from the outputs of stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinalprep.cord.mask import count_components
+from spinalprep.image import load
+from spinalprep.interfaces.levels import read_levels
+from spinalprep.interfaces.tables import read_table
+
+
+def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the value of every gate that the finished stages of a job allow."""
+    measured: dict[str, float | None] = {}
+    cord = outputs.get("manual", outputs.get("automatic"))
+    if cord is not None:
+        measured["components"] = count_components(load(Path(cord.cord.fspath)).data > 0)
+        measured["level_confidence"] = 0.0
+    if "levels" in outputs:
+        levels = read_levels(Path(outputs["levels"].levels.fspath))
+        measured["level_confidence"] = levels.confidence
+    if "shape" in outputs:
+        measured |= _shape(Path(outputs["shape"].perslice.fspath))
+    if "template" in outputs:
+        found = outputs["template"].measures
+        measured["dice_template"] = float(found["dice_subject"])
+        measured["jacobian_min"] = float(found["jacobian_min"])
+    if "lesion" in outputs:
+        measured["lesion_outside_cord"] = float(outputs["lesion"].outside)
+    gains = [
+        float(found.measures["gain"])
+        for stage, found in outputs.items()
+        if stage.startswith("coregister_")
+    ]
+    if gains:
+        measured["coreg_gain"] = float(np.nan_to_num(min(gains), nan=0.0))
+    return measured
+
+
+def _shape(path: Path) -> dict[str, float | None]:
+    """Return the largest relative jump of the area between neighbours, and the coverage."""
+    table = read_table(path).sort_values("slice")
+    slices = table["slice"].to_numpy(int)
+    whole = table[table["complete"].astype(str).str.lower() == "true"]
+    area = whole["area_mm2"].to_numpy(float)
+    inner = area[1:-1]  # the first and the last slice may be cut by the field of view
+    jump = np.abs(np.diff(inner)) / np.median(inner) if len(inner) > 1 else np.zeros(1)
+    return {
+        "area_jump": float(jump.max()),
+        "coverage": len(slices) / float(slices[-1] - slices[0] + 1),
+    }

@@ -1,0 +1,191 @@
+"""A participant-level run: find, plan, compute, write, report."""
+
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from spinalprep.app.log import LOG
+from spinalprep.errors import DefectError, InputError, SpinalprepError, UsageError
+from spinalprep.settings import Settings
+
+
+def set_environment(settings: Settings) -> None:
+    """Set threads and silence, before anything heavy is imported."""
+    os.environ["NO_ET"] = "1"
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("SPINALPREP_MEM_GB", f"{settings.mem_gb:.3f}")
+    os.environ["ANTS_RANDOM_SEED"] = str(settings.random_seed or 1)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(settings.omp_nthreads)
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(settings.omp_nthreads)
+
+
+def run(settings: Settings) -> int:
+    """Carry out the participant level and return the exit code."""
+    set_environment(settings)
+    _refuse_what_is_missing(settings)
+    from spinalprep.bids.dataset import check_folders, write_dataset
+    from spinalprep.bids.query import find_sessions
+
+    check_folders(settings)
+    started = time.monotonic()
+    sessions = list(find_sessions(settings))
+    jobs, shared, failed = _prepare(settings, sessions)
+    if settings.dry_run:
+        return _print_plan(jobs, settings)
+    labels = sorted({session.participant for session in sessions})
+    write_dataset(settings, labels, shared.template)
+    if settings.clean_workdir:
+        for label in labels:
+            shutil.rmtree(_cache(settings, label), ignore_errors=True)
+    for session, error in failed:
+        _write_failed(settings, session, error)
+    code = _carry_out(settings, jobs, shared)
+    _say_end(settings, jobs, time.monotonic() - started)
+    return max(code, 1 if failed else 0) if code in (0, 1, 3) else code
+
+
+def _refuse_what_is_missing(settings: Settings) -> None:
+    """Refuse flags of the contract that this version can't carry out."""
+    missing = {
+        "--worker slurm": settings.worker == "slurm",
+        "--reports-only": settings.reports_only,
+        "--boilerplate-only": settings.boilerplate_only,
+        "--output-spaces": bool(settings.output_spaces),
+        "--write-graph": settings.write_graph,
+        "--device cuda": settings.device == "cuda",
+    }
+    for flag, asked in missing.items():
+        if asked:
+            raise UsageError(f"{flag} is not available in this version")
+
+
+def _prepare(settings, sessions):  # type: ignore[no-untyped-def]
+    """Return jobs, what they share, and the sessions that can't be worked on."""
+    from spinalprep.app.jobs import build_jobs, gather_shared
+    from spinalprep.template.files import resolve_template
+
+    skipped = "template" in settings.skip
+    template = None if skipped else resolve_template(settings.template)
+    if template is not None:
+        LOG.info("template %s (%s)", template.name, template.version)
+    shared = gather_shared(settings, template)
+    jobs, failed = {}, []
+    for session in sessions:
+        for warning in session.warnings:
+            LOG.debug("%s: %s", session.name, warning)
+        try:
+            jobs |= {job.key: job for job in build_jobs(session, shared)}
+        except InputError as error:
+            LOG.error("%s: %s", session.name, error)
+            failed.append((session, str(error)))
+        except SpinalprepError:
+            raise
+        except Exception as error:
+            raise DefectError(f"the graph of {session.name} could not be built: {error}") from error
+    return jobs, shared, failed
+
+
+def _cache(settings: Settings, participant: str) -> Path:
+    from spinalprep.app.jobs import cache_folder
+
+    return cache_folder(settings, participant)
+
+
+def _cache_of(settings, jobs) -> Callable[[str], Path]:  # type: ignore[no-untyped-def]
+    return lambda key: _cache(settings, jobs[key].session.participant)
+
+
+def _print_plan(jobs, settings: Settings) -> int:  # type: ignore[no-untyped-def]
+    """Print every node, hit or miss, and why."""
+    from spinalprep.engine.plan import plan_units
+
+    tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
+    lines = plan_units(tasks, _cache_of(settings, jobs))
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    hits = sum(line.hit for line in lines)
+    sys.stdout.write(f"{len(lines)} nodes: {hits} in the cache, {len(lines) - hits} to compute\n")
+    return 0
+
+
+def _write_failed(settings, session, reason: str) -> None:  # type: ignore[no-untyped-def]
+    """Write the row of a session without a usable image."""
+    from spinalprep.bids.derivatives import MISSING
+    from spinalprep.bids.status import Status, write_status
+
+    visit = f"ses-{session.session}" if session.session else MISSING
+    row = Status(f"sub-{session.participant}", visit, "failed", MISSING, f"input: {reason}")
+    write_status(settings.out_dir, row)
+
+
+def _carry_out(settings, jobs, shared) -> int:  # type: ignore[no-untyped-def]
+    """Run all jobs; derivatives, status and reports are written on the way."""
+    from spinalprep.app.facts import Reporter
+    from spinalprep.app.watch import Watcher
+    from spinalprep.engine.events import Observers
+    from spinalprep.engine.progress import progress_to
+    from spinalprep.engine.run import Interrupted, RunOptions, run_units
+    from spinalprep.reports.gates import load_gates
+
+    run_name = f"{time.strftime('%Y%m%d-%H%M%S')}_{uuid.uuid4().hex[:8]}"
+    reporter = Reporter(jobs, shared)
+    watcher = Watcher(jobs, shared, load_gates(settings.qc_gates), run_name, reporter.write)
+    reporter.watcher = watcher
+    for key, job in jobs.items():
+        if job.task is None:
+            for stage, reason in job.problems:
+                LOG.error("%s, %s: %s", key, stage, reason)
+            watcher.close(key)
+    options = RunOptions(
+        n_procs=settings.nprocs,
+        omp_nthreads=settings.omp_nthreads,
+        mem_gb=settings.mem_gb,
+        retries=settings.retries,
+        seed=settings.random_seed,
+        worker=settings.worker,
+        stop_on_first_crash=settings.stop_on_first_crash,
+    )
+    tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
+    observer = Observers(watcher, progress_to(sys.stderr))
+    try:
+        run_units(tasks, _cache_of(settings, jobs), options, observer)
+    except Interrupted as error:
+        LOG.error("%s; the same command resumes", error)
+        return error.exit_code
+    if any(watcher.state(key) != "finished" for key in jobs):
+        return 1
+    failing = any("FAIL" in p.gates.values() for p in watcher.progress.values())
+    return 3 if settings.fail_on_qc and failing else 0
+
+
+def _say_end(settings, jobs, seconds: float) -> None:  # type: ignore[no-untyped-def]
+    """Say how it ended and where the reports are."""
+    from spinalprep.bids.atomic import end_temporary
+    from spinalprep.bids.dataset import report_path
+    from spinalprep.bids.status import read_status
+
+    end_temporary(settings.out_dir)
+    labels = sorted({job.session.participant for job in jobs.values()})
+    rows = [row for row in read_status(settings.out_dir) if row.participant_id[4:] in labels]
+    finished = sum(row.state == "finished" for row in rows)
+    LOG.info("%d of %d sessions finished in %.0f s", finished, len(rows), seconds)
+    for row in rows:
+        if row.state != "finished":
+            LOG.info("%s %s: %s", row.participant_id, row.state, row.reason)
+    for label in labels[:20]:
+        path = report_path(settings.out_dir, label)
+        if path.is_file():
+            LOG.info("report: %s", path)
+    LOG.info("status: %s", settings.out_dir / "status.tsv")
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    names = ("antspyx", "nibabel", "numpy", "scipy", "scikit-image", "torch", "pydra")
+    return {name: version(name) for name in names}

@@ -1,0 +1,44 @@
+"""Weight files and the JSON cards beside them; read without torch."""
+
+import json
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from spinalprep.errors import ModelError
+
+
+def packaged_weights(name: str) -> Path:
+    """Return the path of weights that ship with the package (``"centerline"``, ``"cord"``)."""
+    return Path(str(files("spinalprep") / "data" / "weights" / f"{name}.safetensors"))
+
+
+def card_path(weights: Path) -> Path:
+    """Return where the card of a weight file is."""
+    return Path(weights).with_suffix(".json")
+
+
+def read_card(weights: Path) -> dict[str, Any]:
+    """Read the card beside a weight file and check the file against it.
+
+    Raises
+    ------
+    ModelError
+        If weights or card are missing, unreadable or don't belong together.
+    """
+    for path in (weights, card_path(weights)):
+        if not path.is_file():
+            raise ModelError(f"{path} is missing; expected a .safetensors file and its .json card")
+    try:
+        card: dict[str, Any] = json.loads(card_path(weights).read_text())
+        expected = card["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{card_path(weights)} is not a model card ({error!r})") from error
+    found = sha256(weights.read_bytes()).hexdigest()
+    if found != expected:
+        raise ModelError(
+            f"{weights} has sha256 {found[:12]}, its card says {str(expected)[:12]}: the file is "
+            "damaged or of another version; install it again"
+        )
+    return card
