@@ -210,7 +210,7 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float | np.floating):
         return f"{value:.6g}" if np.isfinite(value) else MISSING
-    return " ".join(str(value).split())  # a tab or a line break would be a new cell
+    return " ".join(str(value).replace('"', "'").split()) or MISSING  # nothing to escape
 
 
 def _plain(value: object) -> object:

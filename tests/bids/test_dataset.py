@@ -263,6 +263,11 @@ def test_tables_are_tidy(dataset: Dataset) -> None:
     assert list(table.columns) == ["slice", "area_mm2", "complete", "vertebral_level"]
 
 
+def test_cells_can_not_break_the_table() -> None:
+    table = pd.DataFrame({"action": ["", "look\tat\nit", 'say "no"']})
+    assert table_text(table).splitlines() == ["action", "n/a", "look at it", "say 'no'"]
+
+
 def test_columns_have_units() -> None:
     described = describe_columns(["area_mm2", "area_mm2_sd", "new_thing_mm3", "state"])
     assert described["area_mm2"]["Units"] == "mm2"
