@@ -1,0 +1,132 @@
+"""A release is fetched once, whole or not at all, and never trusted to stay as it was."""
+
+import stat
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from spinalprep.errors import TemplateError, UsageError
+from spinalprep.template.fetch import fetch
+from spinalprep.template.files import cache_folder, resolve_template
+
+RELEASE = "r20990101"
+STEMS = ("template/PAM50_cord", "template/PAM50_levels", "template/PAM50_label_disc")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        self.server.asked = getattr(self.server, "asked", 0) + 1  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
+    (tmp_path / "www").mkdir()
+    handler = partial(Quiet, directory=str(tmp_path / "www"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield httpd
+        httpd.shutdown()
+
+
+@pytest.fixture
+def archive(tmp_path: Path, server: ThreadingHTTPServer) -> Path:
+    path = tmp_path / "www" / f"PAM50-{RELEASE}.zip"
+    with zipfile.ZipFile(path, "w") as content:
+        for stem in STEMS:
+            volume = nib.nifti1.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.eye(4))
+            volume.to_filename(tmp_path / "volume.nii.gz")
+            content.write(tmp_path / "volume.nii.gz", f"PAM50-{RELEASE}/{stem}.nii.gz")
+        content.writestr("__MACOSX/._junk", b"junk")
+    return path
+
+
+def address(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}/PAM50-{{release}}.zip"
+
+
+def test_fetched_once_and_found_afterwards(
+    tmp_path: Path, server: ThreadingHTTPServer, archive: Path
+) -> None:
+    environ = {"SPINALPREP_CACHE": str(tmp_path / "cache")}
+    dest = cache_folder(environ) / "PAM50"
+    template = fetch(dest, RELEASE, address(server))
+    assert (template.name, template.release) == ("PAM50", RELEASE)
+    assert [path.name for path in dest.parent.iterdir()] == ["PAM50"]
+    assert not list(dest.rglob("*junk"))
+    asked = server.asked  # type: ignore[attr-defined]
+    assert fetch(dest, RELEASE, address(server)).identity == template.identity
+    assert server.asked == asked  # type: ignore[attr-defined]
+    assert resolve_template("PAM50", environ) == template
+
+    cord = dest / "template" / "PAM50_cord.nii.gz"
+    nib.nifti1.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)).to_filename(cord)
+    for again in (lambda: resolve_template("PAM50", environ), lambda: fetch(dest, RELEASE)):
+        with pytest.raises(TemplateError, match="changed since it was fetched"):
+            again()
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "C:/evil.txt"])
+def test_path_traversal_is_refused(
+    name: str, tmp_path: Path, server: ThreadingHTTPServer, archive: Path
+) -> None:
+    with zipfile.ZipFile(archive, "a") as content:
+        content.writestr(name, b"evil")
+    with pytest.raises(TemplateError, match="outside its folder"):
+        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert not list(tmp_path.rglob("evil.txt"))
+
+
+def test_link_is_refused(tmp_path: Path, server: ThreadingHTTPServer, archive: Path) -> None:
+    link = zipfile.ZipInfo("PAM50/template/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(archive, "a") as content:
+        content.writestr(link, "/etc/passwd")
+    with pytest.raises(TemplateError, match="outside its folder"):
+        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"no zip", "no whole zip"), (None, "can't be downloaded")]
+)
+def test_failure_leaves_nothing(
+    content: bytes | None, said: str, tmp_path: Path, server: ThreadingHTTPServer, archive: Path
+) -> None:
+    archive.unlink()
+    if content is not None:
+        archive.write_bytes(content)
+    with pytest.raises(TemplateError, match=said) as caught:
+        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_archive_without_template(
+    tmp_path: Path, server: ThreadingHTTPServer, archive: Path
+) -> None:
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("PAM50/README.md", b"nothing here")
+    with pytest.raises(TemplateError, match="no folder template/"):
+        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    dest = tmp_path / "PAM50"
+    dest.mkdir()
+    (dest / "mine.txt").write_text("mine")
+    with pytest.raises(TemplateError, match="holds files that were not fetched"):
+        fetch(dest, RELEASE, "http://127.0.0.1:1/never")
+    assert (dest / "mine.txt").read_text() == "mine"
+
+
+def test_unwritable_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="can't be written"):
+        fetch(tmp_path / "file" / "PAM50", RELEASE, "http://127.0.0.1:1/never")
