@@ -1,6 +1,7 @@
 """Tasks that bring the other contrasts to the reference."""
 
 from pathlib import Path
+from typing import Any
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
@@ -12,7 +13,7 @@ from spinalprep.image import load, save
 @python.define(outputs=["image", "forward", "inverse", "measures"])
 def Coregister(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
-) -> tuple[NiftiGz, File, File, dict]:
+) -> tuple[NiftiGz, File, File, dict[str, Any]]:
     """Register one contrast to the reference around the cord; refuse what gains nothing."""
     from spinalprep.registration.coregister import coregister
     from spinalprep.registration.transform import resample_through, write_itk

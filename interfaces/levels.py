@@ -34,7 +34,7 @@ def read_levels(path: Path) -> Levels:
 
 
 @python.define(outputs=["levels"])
-def LevelsFromDiscs(discs: NiftiGz, centerline: File, template_z: dict) -> File:
+def LevelsFromDiscs(discs: NiftiGz, centerline: File, template_z: dict[int, float]) -> File:
     """Project disc labels on the centerline and add the others by the template's spacings."""
     line = read_centerline(Path(centerline.fspath))
     seen = discs_from_labels(load(discs.fspath), line)
@@ -42,7 +42,7 @@ def LevelsFromDiscs(discs: NiftiGz, centerline: File, template_z: dict) -> File:
 
 
 @python.define(outputs=["levels"])
-def LevelsFromHint(hint: str, centerline: File, template_z: dict) -> File:
+def LevelsFromHint(hint: str, centerline: File, template_z: dict[int, float]) -> File:
     """Place the discs by a hint and the template's spacings."""
     line = read_centerline(Path(centerline.fspath))
     return write_levels(levels_from_hint(parse_hint(hint), line, template_z))

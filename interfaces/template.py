@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fileformats.generic import File
@@ -19,9 +20,9 @@ def RegisterToTemplate(
     centerline: File,
     levels: File | None,
     template_cord: NiftiGz,
-    template_z: dict,
+    template_z: dict[int, float],
     sloppy: bool,
-) -> tuple[NiftiGz, NiftiGz, dict]:
+) -> tuple[NiftiGz, NiftiGz, dict[str, Any]]:
     """Register the cord to the template's; one field for each direction."""
     from spinalprep.registration.template import register_to_template
     from spinalprep.registration.transform import write_itk

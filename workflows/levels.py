@@ -12,7 +12,7 @@ from spinalprep.interfaces.preprocess import ConformLabel
 def VertebralLevels(
     cord: NiftiGz,
     centerline: File,
-    template_z: dict,
+    template_z: dict[int, float],
     label: File | None = None,
     hint: str | None = None,
 ) -> tuple[File, NiftiGz, NiftiGz]:

@@ -1,6 +1,7 @@
 """One reference image and what goes with it: the stages, and who feeds whom."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
@@ -58,7 +59,7 @@ def Participant(
     others: dict[str, File],
     labels: dict[str, File],
     weights: Weights,
-    template: TemplateFiles,
+    template: TemplateFiles | None,
     parameters: Parameters,
 ) -> NiftiGz:
     """Chain the stages; what is missing, or left out, is simply not added."""
@@ -109,25 +110,29 @@ def _other_contrast(
         workflow.add(fit, name=f"coregister_{name}")
 
 
-def _levels(cord, labels: dict[str, File], template: TemplateFiles, p: Parameters):
+def _levels(
+    cord: Any, labels: dict[str, File], template: TemplateFiles | None, p: Parameters
+) -> Any:
     """Add the stage of levels where somebody says where they are."""
     if "discs" not in labels and p.level_hint is None:
         return None
     stage = VertebralLevels(
         cord=cord.cord,
         centerline=cord.centerline,
-        template_z=template.disc_z,
+        template_z=template.disc_z if template is not None else {},
         label=labels.get("discs"),
         hint=None if "discs" in labels else p.level_hint,
     )
     return workflow.add(stage, name="levels")
 
 
-def _template_and_lesions(found, labels: dict[str, File], template: TemplateFiles, p: Parameters):
+def _template_and_lesions(
+    found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
+) -> None:
     """Add template, lesions, and lesions in the template."""
     image, automatic, cord, levels = found
     fit = lesions = None
-    if p.template:
+    if p.template and template is not None:
         stage = ToTemplate(
             image=image,
             cord=cord.cord,
@@ -152,7 +157,7 @@ def _template_and_lesions(found, labels: dict[str, File], template: TemplateFile
             label=labels.get("lesion"),
         )
         lesions = workflow.add(stage, name="lesion")
-    if fit is not None and lesions is not None:
+    if fit is not None and lesions is not None and template is not None:
         moved = LesionInTemplate(
             mask=lesions.mask, forward=fit.forward, template_cord=template.cord
         )

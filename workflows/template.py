@@ -1,5 +1,7 @@
 """From the cord to the template and back."""
 
+from typing import Any
+
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
@@ -25,12 +27,14 @@ def ToTemplate(
     probability: NiftiGz,
     centerline: File,
     template_cord: NiftiGz,
-    template_z: dict,
+    template_z: dict[int, float],
     sloppy: bool,
     levels: File | None = None,
     template_spinal_levels: NiftiGz | None = None,
     atlas: list[NiftiGz] | None = None,
-) -> tuple[NiftiGz, NiftiGz, dict, NiftiGz, NiftiGz, NiftiGz, NiftiGz | None, NiftiGz | None]:
+) -> tuple[
+    NiftiGz, NiftiGz, dict[str, Any], NiftiGz, NiftiGz, NiftiGz, NiftiGz | None, NiftiGz | None
+]:
     """Register, then resample each thing once; spinal levels and tracts where levels are known."""
     fit = workflow.add(
         RegisterToTemplate(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spinalprep import __version__
 from spinalprep.app.jobs import Job, Shared
+from spinalprep.app.log import LOG
 from spinalprep.bids.dataset import report_path
 from spinalprep.bids.names import output_prefix
 from spinalprep.reports.facts import (
@@ -40,7 +41,10 @@ class Reporter:
             return
         from spinalprep.reports.participant import write_participant_report
 
-        write_participant_report(self.shared.settings.out_dir, label, self.facts(own))
+        try:
+            write_participant_report(self.shared.settings.out_dir, label, self.facts(own))
+        except Exception:  # a report that fails must not take the derivatives along
+            LOG.exception("sub-%s: the report could not be written; this is our defect", label)
 
     def facts(self, own: list[str]) -> ReportFacts:
         """Gather what happened to one participant."""

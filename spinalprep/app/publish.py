@@ -27,6 +27,7 @@ from spinalprep.bids.labelmaps import (
     tract_labels,
     vertebra_labels,
 )
+from spinalprep.bids.names import frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import level_name
@@ -55,7 +56,8 @@ class Publisher:
 
     def _coregister(self, outputs: Any, scan: Scan) -> bool:
         changed = self._image("preproc_reference", outputs.image, scan=scan, model=None)
-        moving, fixed = scan.contrast, self.job.reference.contrast
+        reference = self.job.reference
+        moving, fixed = frame_name(scan, reference), frame_name(reference, reference)
         for file, inverse in ((outputs.forward, False), (outputs.inverse, True)):
             path = transform_path(self._out, scan, self.job.reference, ".txt", inverse=inverse)
             ends = (fixed, moving) if inverse else (moving, fixed)
@@ -117,12 +119,7 @@ class Publisher:
         reference, template = self.job.reference, self._template_name
         changed = self._image("preproc_template", outputs.image, model=None)
         changed |= self._image("cord_template", outputs.cord, model=None)
-        own = self._path("cord").with_name(
-            self._path("cord").name.replace("label-SC_mask", "label-SC_desc-template_mask")
-        )
-        sidecar = image_sidecar("cord", self._provenance())
-        sidecar["Description"] = "spinal cord of the template on the grid of the reference image"
-        changed |= write_file(self._out, own, _path(outputs.template_cord), sidecar)
+        changed |= self._image("template_cord", outputs.template_cord, model=None)
         for file, inverse in ((outputs.forward, False), (outputs.inverse, True)):
             path = transform_path(self._out, reference, template, ".nii.gz", inverse=inverse)
             ends = (template, reference.contrast) if inverse else (reference.contrast, template)
@@ -175,9 +172,8 @@ class Publisher:
         """Copy one image of the cache to its name, with its sidecar."""
         path = self._path(key, scan, auto)
         made_by_hand = None if key.startswith("preproc") else manual is not None
-        provenance = self._provenance(
-            scan, "template" in key, model, manual, made_by_hand, label_map
-        )
+        in_template = key.endswith("_template")
+        provenance = self._provenance(scan, in_template, model, manual, made_by_hand, label_map)
         if key == "preproc":
             provenance = Provenance(provenance.sources, parameters=provenance.parameters)
         sidecar = image_sidecar(key, provenance, (scan or self.job.reference).contrast)
@@ -213,7 +209,7 @@ class Publisher:
         """Say where an output came from."""
         sources = [(scan or self.job.reference).uri]
         if manual is not None:
-            sources.append(f"bids:labels:{self.job.labels.paths[manual].name}")
+            sources.append(str(self.job.labels.uri(manual)))
         template = self.shared.template
         space = reference_uri(self._out, self.job.reference)
         if in_template and template is not None:

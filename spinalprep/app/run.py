@@ -5,9 +5,10 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from spinalprep.app.log import LOG
 from spinalprep.errors import DefectError, InputError, SpinalprepError, UsageError
@@ -60,12 +61,20 @@ def _refuse_what_is_missing(settings: Settings) -> None:
         "--write-graph": settings.write_graph,
         "--device cuda": settings.device == "cuda",
     }
+    if settings.level_hint is not None:
+        from spinalprep.levels.discs import parse_hint
+
+        parse_hint(settings.level_hint)
+        if "template" in settings.skip:
+            raise UsageError(
+                "--level-hint needs the template's spacings; leave out --skip template"
+            )
     for flag, asked in missing.items():
         if asked:
             raise UsageError(f"{flag} is not available in this version")
 
 
-def _prepare(settings, sessions):  # type: ignore[no-untyped-def]
+def _prepare(settings: Settings, sessions: list[Any]) -> tuple[Any, Any, list[Any]]:
     """Return jobs, what they share, and the sessions that can't be worked on."""
     from spinalprep.app.jobs import build_jobs, gather_shared
     from spinalprep.template.files import resolve_template
@@ -75,10 +84,15 @@ def _prepare(settings, sessions):  # type: ignore[no-untyped-def]
     if template is not None:
         LOG.info("template %s (%s)", template.name, template.version)
     shared = gather_shared(settings, template)
-    jobs, failed = {}, []
+    jobs: dict[str, Any] = {}
+    failed: list[Any] = []
     for session in sessions:
         for warning in session.warnings:
             LOG.debug("%s: %s", session.name, warning)
+        if not session.scans:
+            LOG.error("%s: no image to work on", session.name)
+            failed.append((session, "no T1w, T2w, T2starw or MTS image that is wanted"))
+            continue
         try:
             jobs |= {job.key: job for job in build_jobs(session, shared)}
         except InputError as error:
@@ -97,11 +111,11 @@ def _cache(settings: Settings, participant: str) -> Path:
     return cache_folder(settings, participant)
 
 
-def _cache_of(settings, jobs) -> Callable[[str], Path]:  # type: ignore[no-untyped-def]
+def _cache_of(settings: Settings, jobs: Mapping[str, Any]) -> Callable[[str], Path]:
     return lambda key: _cache(settings, jobs[key].session.participant)
 
 
-def _print_plan(jobs, settings: Settings) -> int:  # type: ignore[no-untyped-def]
+def _print_plan(jobs: Mapping[str, Any], settings: Settings) -> int:
     """Print every node, hit or miss, and why."""
     from spinalprep.engine.plan import plan_units
 
@@ -114,7 +128,7 @@ def _print_plan(jobs, settings: Settings) -> int:  # type: ignore[no-untyped-def
     return 0
 
 
-def _write_failed(settings, session, reason: str) -> None:  # type: ignore[no-untyped-def]
+def _write_failed(settings: Settings, session: Any, reason: str) -> None:
     """Write the row of a session without a usable image."""
     from spinalprep.bids.derivatives import MISSING
     from spinalprep.bids.status import Status, write_status
@@ -124,7 +138,7 @@ def _write_failed(settings, session, reason: str) -> None:  # type: ignore[no-un
     write_status(settings.out_dir, row)
 
 
-def _carry_out(settings, jobs, shared) -> int:  # type: ignore[no-untyped-def]
+def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     """Run all jobs; derivatives, status and reports are written on the way."""
     from spinalprep.app.facts import Reporter
     from spinalprep.app.watch import Watcher
@@ -164,7 +178,7 @@ def _carry_out(settings, jobs, shared) -> int:  # type: ignore[no-untyped-def]
     return 3 if settings.fail_on_qc and failing else 0
 
 
-def _say_end(settings, jobs, seconds: float) -> None:  # type: ignore[no-untyped-def]
+def _say_end(settings: Settings, jobs: Mapping[str, Any], seconds: float) -> None:
     """Say how it ended and where the reports are."""
     from spinalprep.bids.atomic import end_temporary
     from spinalprep.bids.dataset import report_path

@@ -129,8 +129,8 @@ class Watcher(Observer):
         if state != "finished" and self.progress[worst].failures:
             stage, task, reason, _ = self.progress[worst].failures[0]
             node = f"{stage}.{task}" if task else stage
-        elif state != "finished" and self.progress[worst].result is not None:
-            reason = self.progress[worst].result.reason or MISSING
+        elif state != "finished" and results:
+            reason = max(r.reason for r in results) or MISSING
         return Status(
             f"sub-{session.participant}",
             f"ses-{session.session}" if session.session else MISSING,

@@ -1,0 +1,147 @@
+"""The command ``spinalprep-tools``: helpers around the BIDS App."""
+
+import os
+import platform
+import shutil
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from spinalprep import __version__
+from spinalprep.app.log import LOG, start_log
+from spinalprep.errors import InputError, SpinalprepError, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a helper and return its exit code."""
+    start_log()
+    given = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
+    try:
+        given.carry_out(given)
+    except SpinalprepError as error:
+        LOG.error("%s", error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def build_parser() -> ArgumentParser:
+    """Return the parser of ``spinalprep-tools``."""
+    parser = ArgumentParser("spinalprep-tools", description="Helpers around spinalprep.")
+    parser.add_argument("--version", action="version", version=f"spinalprep {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, carry_out: object, text: str) -> ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(carry_out=carry_out)
+        return sub
+
+    sub = command("phantom", _phantom, "write a synthetic BIDS dataset with its truth")
+    sub.add_argument("out_dir", type=Path)
+    sub.add_argument("-n", "--people", type=int, default=2)
+    sub.add_argument("--seed", type=int, default=100_000)
+    sub = command("segment", _segment, "find the cord in one image, without BIDS")
+    sub.add_argument("image", type=Path)
+    sub.add_argument("-o", "--out-dir", type=Path, default=Path())
+    sub = command("train", _train, "train the network of a recipe")
+    sub.add_argument("name", help="centerline or cord")
+    sub.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
+    sub.add_argument("-o", "--out-dir", type=Path, required=True)
+    sub.add_argument("--steps", type=int, help="in place of the recipe's")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    sub.add_argument("--hold-out", nargs="+", default=[], metavar="PERSON")
+    sub = command("template", _template, "show which template is found, or fetch PAM50")
+    sub.add_argument("action", choices=("show", "fetch"))
+    sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
+    command("models", _models, "show the cards of the packaged networks")
+    command("doctor", _doctor, "check weights, template, threads and disk")
+    return parser
+
+
+def _phantom(given: Namespace) -> None:
+    from spinalprep.phantom.dataset import write_dataset
+
+    if given.out_dir.is_dir() and any(given.out_dir.iterdir()):
+        raise UsageError(f"{given.out_dir} is not empty; give a new folder")
+    write_dataset(given.out_dir, given.people, given.seed)
+    LOG.info("%d digital persons in %s", given.people, given.out_dir)
+
+
+def _segment(given: Namespace) -> None:
+    """Segment one file; write cord, grey matter and lesions beside each other."""
+    import numpy as np
+
+    from spinalprep.bids.names import image_stem
+    from spinalprep.cord.centerline import fit_centerline
+    from spinalprep.cord.mask import binarise
+    from spinalprep.cord.trace import trace_centerline
+    from spinalprep.image import save
+    from spinalprep.image.sanity import conform
+    from spinalprep.networks.predict import find_heat, segment
+    from spinalprep.networks.weights import load_model
+
+    image = conform(given.image)
+    trace = trace_centerline(find_heat(image, load_model("centerline")))
+    line = fit_centerline(trace.points, trace.confidence)
+    found = segment(image, line, load_model("cord"))
+    given.out_dir.mkdir(parents=True, exist_ok=True)
+    stem = image_stem(given.image)
+    mask = binarise(image.with_data(found.cord), line)
+    path = given.out_dir / f"{stem}_label-SC_mask.nii.gz"
+    save(image.with_data(mask), path, dtype=np.uint8)
+    for name, data in (("SC", found.cord), ("GM", found.gm), ("lesion", found.lesion)):
+        save(image.with_data(data), given.out_dir / f"{stem}_label-{name}_probseg.nii.gz")
+    LOG.info("%s", path)
+
+
+def _train(given: Namespace) -> None:
+    import torch
+
+    from spinalprep.training.train import train
+
+    torch.set_num_threads(given.threads)
+    out_dir, held = given.out_dir, tuple(given.hold_out)
+    path = train(given.name, out_dir, given.shared, given.seed, given.steps, held)
+    LOG.info("%s", path)
+
+
+def _template(given: Namespace) -> None:
+    from spinalprep.template.files import resolve_template
+
+    if given.action == "fetch":
+        from spinalprep.template.fetch import fetch
+        from spinalprep.template.files import cache_folder
+
+        found = fetch(cache_folder(os.environ))
+        LOG.info("%s (%s) in %s", found.name, found.version, found.folder)
+        return
+    template = resolve_template(given.template)
+    LOG.info("%s (%s) in %s", template.name, template.version, template.folder)
+
+
+def _models(_: Namespace) -> None:
+    from spinalprep.networks.cards import packaged_weights, read_card
+
+    for name in ("centerline", "cord"):
+        for key, value in read_card(packaged_weights(name)).items():
+            LOG.info("%s %s: %s", name, key, value)
+
+
+def _doctor(_: Namespace) -> None:
+    """Check one thing after the other; the first that is broken ends it."""
+    from spinalprep.networks.weights import load_model
+    from spinalprep.template.files import resolve_template
+
+    LOG.info("spinalprep %s, Python %s", __version__, platform.python_version())
+    for name in ("centerline", "cord"):
+        LOG.info("weights %s: %s", name, load_model(name).card["sha256"][:12])
+    template = resolve_template(None)
+    LOG.info("template: %s (%s)", template.name, template.version)
+    LOG.info("processors: %d", len(os.sched_getaffinity(0)))
+    free = shutil.disk_usage(".").free / 1e9
+    LOG.info("free disk: %.0f GB", free)
+    if free < 2:
+        raise InputError("less than 2 GB of disk are free here; a participant needs about 1 GB")

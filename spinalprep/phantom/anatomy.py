@@ -1,0 +1,285 @@
+"""A digital person: a neck whose every point has a known tissue, level and place in the cord.
+
+Anatomy is described in straight space (arc length, right, front) around a bent centerline, so
+that areas, levels, lesions and template coordinates are known without a voxel.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.cord.centerline import Centerline, fit_centerline
+from spinalprep.image import Float, Image, grid_points, to_voxel
+
+TISSUES = (
+    "air",
+    "fat",
+    "muscle",
+    "bone",
+    "disc",
+    "csf",
+    "white matter",
+    "grey matter",
+    "lesion",
+    "vessel",
+)
+AIR, FAT, MUSCLE, BONE, DISC, CSF, WM, GM, LESION, VESSEL = range(len(TISSUES))
+
+# Height of a vertebra with the disc above it, C2 to T2 in mm: the template's own, after
+# De Leener et al. (2018), NeuroImage 165:170-179, doi:10.1016/j.neuroimage.2017.10.041.
+VERTEBRA_MM = {2: 20.0, 3: 17.0, 4: 17.8, 5: 16.8, 6: 16.0, 7: 15.7, 8: 16.8, 9: 18.0}
+RL_OVER_AP = 1.55
+LATTICE_MM = 2.0  # of the coarse grid on which straight coordinates are computed
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What a person is drawn from: lower and upper ends.
+
+    Attributes
+    ----------
+    bend_mm : tuple
+        Amplitude of the lordosis.
+    tilt_deg : tuple
+        Lean of the neck to the front.
+    size : tuple
+        Factor on the cord's diameters.
+    stature : tuple
+        Factor on the vertebral heights.
+    turn_deg : tuple
+        Rotation of the cord about its axis.
+    """
+
+    bend_mm: tuple[float, float]
+    tilt_deg: tuple[float, float]
+    size: tuple[float, float]
+    stature: tuple[float, float]
+    turn_deg: tuple[float, float]
+
+
+TRAINING_RANGES = Ranges((2.0, 6.0), (-6.0, 6.0), (0.9, 1.1), (0.92, 1.08), (-3.0, 3.0))
+TESTING_RANGES = Ranges((6.5, 9.0), (7.0, 12.0), (1.1, 1.18), (1.08, 1.15), (3.0, 6.0))
+FIRST_TEST_SEED = 100_000
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """An ellipsoid in straight space: centre (s, x, y) and half axes in mm."""
+
+    centre: tuple[float, float, float]
+    half_axes: tuple[float, float, float]
+
+    @property
+    def volume_mm3(self) -> float:
+        """Volume in straight space."""
+        return float(4 / 3 * np.pi * np.prod(self.half_axes))
+
+
+@dataclass(frozen=True)
+class Person:
+    """One digital person.
+
+    Attributes
+    ----------
+    centerline : Centerline
+        True centerline, RAS+ mm.
+    disc_s : mapping of int to float
+        Arc length of the discs in mm; disc n lies above vertebra n.
+    size : float
+        Factor on the cord's diameters.
+    turn_deg : float
+        Rotation of the cord about its axis, right towards front.
+    lesions : tuple of Lesion
+    """
+
+    centerline: Centerline
+    disc_s: Mapping[int, float]
+    size: float
+    turn_deg: float
+    lesions: tuple[Lesion, ...] = ()
+
+    def level_at(self, s: Float | float) -> NDArray[np.float64]:
+        """Return the continuous level (n at disc n), straight lines beyond the ends."""
+        discs = sorted(self.disc_s)
+        heights = np.array([self.disc_s[n] for n in discs])
+        inside = np.interp(s, heights, discs)
+        beyond = np.minimum(s - heights[0], 0) + np.maximum(s - heights[-1], 0)
+        return np.asarray(inside + beyond / 17.0)
+
+    def radii_at(self, s: Float | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the half diameters of the cord, right-left and anterior-posterior, in mm."""
+        rl, ap = cord_radii(self.level_at(s))
+        return rl * self.size, ap * self.size
+
+    def area_at(self, s: Float | float) -> NDArray[np.float64]:
+        """Return the true cross-sectional area in mm2."""
+        rl, ap = self.radii_at(s)
+        return np.asarray(np.pi * rl * ap)
+
+    def tissue(self, sxy: Float) -> NDArray[np.uint8]:
+        """Return the tissue of points of straight space, shape (..., 3)."""
+        s, x, y = np.moveaxis(np.asarray(sxy, float), -1, 0)
+        labels = _neck(s, x, y, self.disc_s)
+        turn = np.deg2rad(self.turn_deg)
+        a, b = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
+        rl, ap = self.radii_at(s)
+        labels[(x / (rl + 3.0)) ** 2 + ((y - 0.3) / (ap + 2.6)) ** 2 <= 1] = CSF
+        cord = (a / rl) ** 2 + (b / ap) ** 2 <= 1
+        labels[cord] = WM
+        labels[cord & _butterfly(a / rl, b / ap)] = GM
+        for lesion in self.lesions:
+            apart = (np.stack([s, x, y], axis=-1) - lesion.centre) / lesion.half_axes
+            labels[cord & ((apart**2).sum(axis=-1) <= 1)] = LESION
+        return labels
+
+    def labels_on(self, shape: Sequence[int], affine: Float, fine: int = 1) -> NDArray[np.float32]:
+        """Return the share of every tissue in the voxels of a grid.
+
+        Parameters
+        ----------
+        shape, affine
+            Voxels to RAS+ mm.
+        fine : int
+            Points per voxel and axis over which the share is taken.
+
+        Returns
+        -------
+        shares : ndarray of float32, shape (tissues, I, J, K)
+        """
+        shares = np.zeros((len(TISSUES), *shape), np.float32)
+        steps = (np.arange(fine) + 0.5) / fine - 0.5
+        grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+        for offset in grid:
+            shifted = np.array(affine, float)
+            shifted[:3, 3] += affine[:3, :3] @ offset
+            tissue = self.tissue(self._straight(shape, shifted))
+            for label in range(len(TISSUES)):
+                shares[label] += tissue == label
+        return (shares / len(grid)).astype(np.float32)
+
+    def to_template(self, points: Float, disc_z: Mapping[int, float]) -> NDArray[np.float64]:
+        """Return where points of the cord lie in the generic template, RAS+ mm: the truth.
+
+        Parameters
+        ----------
+        points : ndarray, shape (..., 3)
+            RAS+ mm.
+        disc_z : mapping of int to float
+            Height of the template's discs in mm.
+        """
+        s, x, y = np.moveaxis(self.centerline.project(points), -1, 0)
+        turn = np.deg2rad(self.turn_deg)
+        a, b = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
+        level = self.level_at(s)
+        own, model = self.radii_at(s), cord_radii(level)
+        discs = sorted(disc_z)
+        z = np.interp(level, discs, [disc_z[n] for n in discs])
+        return np.stack([a * model[0] / own[0], b * model[1] / own[1], z], axis=-1)
+
+    def _straight(self, shape: Sequence[int], affine: Float) -> NDArray[np.float64]:
+        """Return straight coordinates of a grid, interpolated from a lattice of 2 mm."""
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
+        world = corners @ affine[:3, :3].T + affine[:3, 3]
+        low = world.min(axis=0) - 2 * LATTICE_MM
+        count = np.ceil((world.max(axis=0) - low) / LATTICE_MM).astype(int) + 3
+        lattice = np.diag([LATTICE_MM] * 3 + [1.0])
+        lattice[:3, 3] = low
+        coarse = self.centerline.project(grid_points(count, lattice))
+        ijk = np.moveaxis(to_voxel(grid_points(shape, affine), lattice), -1, 0)
+        parts = [ndimage.map_coordinates(coarse[..., n], ijk, order=1) for n in range(3)]
+        return np.stack(parts, axis=-1)
+
+
+def cord_radii(level: Float | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the half diameters (RL, AP) in mm of an average cord at continuous levels.
+
+    Areas of 60 to 75 mm2 with the cervical enlargement at C5, as in PAM50.
+    """
+    level = np.asarray(level, float)
+    area = 60.0 + 15.0 * np.exp(-(((level - 5.3) / 1.5) ** 2)) - 5.0 * np.clip(level - 7.5, 0, 3)
+    ap = np.sqrt(area / np.pi / RL_OVER_AP)
+    return ap * RL_OVER_AP, ap
+
+
+def make_person(seed: int, lesions: int = 0, ranges: Ranges | None = None) -> Person:
+    """Return the person of a seed.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed, the same person. From 100000 on, persons for tests: their parameters
+        lie outside the ranges of the others.
+    lesions : int
+        Number of lesions.
+    ranges : Ranges, optional
+        In place of the seed's own.
+    """
+    chance = np.random.default_rng(seed)
+    drawn = ranges or (TESTING_RANGES if seed >= FIRST_TEST_SEED else TRAINING_RANGES)
+    bend, tilt, size, stature, turn = (
+        chance.uniform(*getattr(drawn, name))
+        for name in ("bend_mm", "tilt_deg", "size", "stature", "turn_deg")
+    )
+    z = np.linspace(95.0, -95.0, 400)
+    phase = chance.uniform(-0.3, 0.3)
+    x = 1.5 * np.sin(z / 60.0 + phase)
+    y = bend * np.cos(np.pi * z / 95.0 + phase) + np.tan(np.deg2rad(tilt)) * z * 0.5
+    centerline = fit_centerline(np.stack([x, y, z], axis=-1), smoothing_mm=2.0)
+    disc_s = _place_discs(centerline.length, stature)
+    person = Person(centerline, disc_s, size, turn)
+    made = tuple(_make_lesion(person, chance) for _ in range(lesions))
+    return Person(centerline, disc_s, size, turn, made)
+
+
+def _place_discs(length: float, stature: float) -> dict[int, float]:
+    """Return the arc length of discs 2 to 10, C5 in the middle."""
+    levels = sorted(VERTEBRA_MM)
+    tops = np.concatenate([[0.0], np.cumsum([VERTEBRA_MM[n] * stature for n in levels])])
+    middle = np.interp(5.5, [*levels, levels[-1] + 1], tops)
+    return {n: float(length / 2 + top - middle) for n, top in zip([*levels, 10], tops, strict=True)}
+
+
+def _make_lesion(person: Person, chance: np.random.Generator) -> Lesion:
+    """Return a lesion inside the cord, in the dorsal or a lateral column, C3 to C7."""
+    s = chance.uniform(person.disc_s[3], person.disc_s[8])
+    rl, ap = person.radii_at(s)
+    place = ((0.0, -0.5), (0.55, 0.0), (-0.55, 0.0))[int(chance.integers(3))]
+    half = (chance.uniform(4, 9), chance.uniform(1.2, 1.7), chance.uniform(1.0, 1.5))
+    return Lesion((float(s), place[0] * float(rl), place[1] * float(ap)), half)
+
+
+def _neck(s: Float, x: Float, y: Float, disc_s: Mapping[int, float]) -> NDArray[np.uint8]:
+    """Return the tissues around the canal."""
+    labels = np.full(np.shape(s), AIR, np.uint8)
+    skin = (x / 60.0) ** 2 + ((y - 8.0) / 62.0) ** 2
+    labels[skin <= 1.0] = FAT
+    labels[skin <= 0.8] = MUSCLE
+    body = (np.abs(x) <= 13.0) & (y >= 6.5) & (y <= 22.0) & ((x / 15.0) ** 2 <= (24.0 - y) / 4.0)
+    labels[body] = BONE
+    ring = (x / 15.0) ** 2 + ((y + 0.5) / 12.0) ** 2 <= 1
+    spinous = (np.abs(x) <= 2.5) & (y <= -8.0) & (y >= -30.0)
+    near = np.min([np.abs(s - place) for place in disc_s.values()], axis=0)
+    labels[(ring & (near > 3.5) & ~body) | (spinous & (near > 5.0))] = BONE
+    labels[body & (near <= 2.5)] = DISC
+    labels[((np.abs(x) - 19.0) ** 2 + (y - 9.0) ** 2) <= 2.2**2] = VESSEL
+    labels[(x / 9.0) ** 2 + ((y - 40.0) / 7.0) ** 2 <= 1] = AIR
+    return labels
+
+
+def _butterfly(a: Float, b: Float) -> NDArray[np.bool_]:
+    """Return the grey matter in coordinates relative to the cord's half diameters."""
+    side = np.abs(a)
+    ventral = ((side - 0.28) / 0.17) ** 2 + ((b - 0.22) / 0.38) ** 2 <= 1
+    dorsal = (np.abs(side - 0.30 - 0.1 * (-b)) <= 0.085) & (b <= 0.1) & (b >= -0.62)
+    bridge = (side <= 0.3) & (np.abs(b) <= 0.1)
+    return np.asarray(ventral | dorsal | bridge)
+
+
+def truth_cord(person: Person, like: Image, fine: int = 3) -> NDArray[np.float32]:
+    """Return the share of cord (white and grey matter, lesions) in the voxels of a grid."""
+    shares = person.labels_on(like.shape, like.affine, fine)
+    cord: NDArray[np.float32] = shares[[WM, GM, LESION]].sum(axis=0)
+    return cord

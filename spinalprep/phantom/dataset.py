@@ -1,0 +1,155 @@
+"""A synthetic BIDS dataset with its truth."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from spinalprep.cord.centerline import rasterise
+from spinalprep.image import Image, save, to_voxel
+from spinalprep.phantom.anatomy import FIRST_TEST_SEED, LESION, Person, make_person, truth_cord
+from spinalprep.phantom.images import render
+
+Grid = tuple[tuple[int, int, int], NDArray[np.float64]]
+MOTION_DEG, MOTION_MM = (2.0, -1.5, 3.0), (2.0, -1.5, 1.0)
+SIDECARS = {
+    "T2w": {"EchoTime": 0.12, "RepetitionTime": 1.5, "MRAcquisitionType": "3D"},
+    "T1w": {"EchoTime": 0.004, "RepetitionTime": 2.0, "MRAcquisitionType": "3D"},
+    "T2starw": {"EchoTime": 0.014, "RepetitionTime": 0.6, "MRAcquisitionType": "2D"},
+}
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What is scanned: contrast, grid, and the motion before it (moved from still, RAS+ mm)."""
+
+    contrast: str
+    grid: Grid
+    motion: NDArray[np.float64]
+
+
+def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -> Path:
+    """Write digital persons as a BIDS dataset.
+
+    Parameters
+    ----------
+    out_dir : Path
+        A new or empty folder.
+    people : int
+        Every second one has lesions.
+    seed : int
+        Of the first person; the others follow.
+
+    Returns
+    -------
+    out_dir : Path
+        Holds ``sub-*/anat`` with T2w, T1w (after a known motion) and T2starw, disc labels in
+        ``derivatives/labels``, and the truth in ``derivatives/truth``: cord, centerline, lesions,
+        area per slice and the motion as an affine.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    _describe(out_dir, "spinalprep phantom", "raw")
+    rows = []
+    for n in range(people):
+        label, person = f"sub-{n + 1:02d}", make_person(seed + n, lesions=2 * (n % 2))
+        _write_person(out_dir, label, person, seed + n)
+        rows.append({"participant_id": label, "lesions": len(person.lesions)})
+    for name in ("labels", "truth"):
+        _describe(out_dir / "derivatives" / name, f"phantom {name}", "derivative")
+    pd.DataFrame(rows).to_csv(out_dir / "participants.tsv", sep="\t", index=False)
+    _dump(out_dir / "participants.json", {"lesions": {"Description": "number of planted lesions"}})
+    (out_dir / "README").write_text(
+        "Digital persons made by spinalprep; their truth is in derivatives/truth.\n"
+    )
+    return out_dir
+
+
+def motion_matrix() -> NDArray[np.float64]:
+    """Return the rigid motion of the T1w scan: RAS+ points of the still person to moved ones."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", MOTION_DEG, degrees=True).as_matrix()
+    matrix[:3, 3] = MOTION_MM
+    return matrix
+
+
+def _write_person(root: Path, label: str, person: Person, seed: int) -> None:
+    """Write images, disc labels and truth of one person."""
+    sagittal, axial = _grid((56, 80, 112), (1.0, 1.0, 1.0)), _grid((96, 112, 12), (0.6, 0.6, 5.0))
+    scans = (
+        _Scan("T2w", sagittal, np.eye(4)),
+        _Scan("T1w", sagittal, motion_matrix()),
+        _Scan("T2starw", axial, np.eye(4)),
+    )
+    anat = root / label / "anat"
+    anat.mkdir(parents=True, exist_ok=True)
+    for scan in scans:
+        still = np.linalg.inv(scan.motion) @ scan.grid[1]  # where the moved voxels look
+        image = render(person, scan.contrast, (scan.grid[0], still), seed)
+        save(Image(image.data, scan.grid[1]), anat / f"{label}_{scan.contrast}.nii.gz", np.int16)
+        _dump(anat / f"{label}_{scan.contrast}.json", SIDECARS[scan.contrast])
+    like = Image(np.zeros(sagittal[0], np.float32), sagittal[1])
+    _write_discs(root / "derivatives" / "labels" / label / "anat", label, person, like)
+    _write_truth(root / "derivatives" / "truth" / label / "anat", label, person, like)
+
+
+def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
+    """Return a LAS grid centred on the origin, a little to the front."""
+    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
+    middle = affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - middle
+    return shape, affine
+
+
+def _write_discs(folder: Path, label: str, person: Person, like: Image) -> None:
+    """Write one voxel per disc, at the cord."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = np.zeros(like.shape, np.uint8)
+    for disc, s in person.disc_s.items():
+        ijk = np.rint(to_voxel(person.centerline.at(s), like.affine)).astype(int)
+        if np.all((ijk >= 0) & (ijk < like.shape)):
+            data[tuple(ijk)] = disc
+    save(like.with_data(data), folder / f"{label}_T2w_labels-disc-manual.nii.gz", np.uint8)
+
+
+def _write_truth(folder: Path, label: str, person: Person, like: Image) -> None:
+    """Write what is true of a person on the grid of the T2w image."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{label}_space-T2w"
+    cord = truth_cord(person, like)
+    lesion = person.labels_on(like.shape, like.affine, fine=2)[LESION]
+    save(like.with_data(cord >= 0.5), folder / f"{stem}_label-SC_mask.nii.gz", np.uint8)
+    save(like.with_data(cord), folder / f"{stem}_label-SC_probseg.nii.gz")
+    save(like.with_data(lesion >= 0.5), folder / f"{stem}_label-lesion_mask.nii.gz", np.uint8)
+    line = rasterise(person.centerline, like)
+    save(like.with_data(line), folder / f"{stem}_label-centerline_mask.nii.gz", np.uint8)
+    z = like.affine[2, 3] + np.arange(like.shape[2]) * like.affine[2, 2]
+    points = person.centerline.points
+    s = np.interp(-z, -points[:, 2], person.centerline.arc)
+    table = pd.DataFrame({"slice": np.arange(len(z)), "s_mm": s, "area_mm2": person.area_at(s)})
+    path = folder / f"{stem}_label-SC_desc-perslice_morph.tsv"
+    table.to_csv(path, sep="\t", index=False, float_format="%.4f")
+    _dump(
+        folder / f"{label}_truth.json",
+        {
+            "t1w_motion": motion_matrix().tolist(),
+            "disc_s_mm": {str(n): s for n, s in person.disc_s.items()},
+            "lesion_volume_mm3": [lesion.volume_mm3 for lesion in person.lesions],
+        },
+    )
+
+
+def _describe(folder: Path, name: str, kind: str) -> None:
+    """Write ``dataset_description.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": kind, "License": "CC0"}
+    if kind == "derivative":
+        content["GeneratedBy"] = [{"Name": "spinalprep phantom"}]  # type: ignore[assignment]
+    _dump(folder / "dataset_description.json", content)
+
+
+def _dump(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
