@@ -5,21 +5,25 @@ L1 to L5 20 to 24.
 """
 
 import re
-from itertools import pairwise
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Float, Image, to_world
 
-LAST_DISC = 25  # 49, 50 mark the pontomedullary groove and junction, 60 the conus
-REGIONS = (("C", 1, 7), ("T", 8, 19), ("L", 20, 24))
-HINT = re.compile(r"([CTL]\d{1,2})(?:/([CTL]\d{1,2}))?@z=(-?\d+(?:\.\d+)?)")
+LAST_DISC = 25
+OTHER_MARKS = (49, 50, 60)  # pontomedullary groove and junction, conus: no vertebral level
+REGIONS = (("C", 1, 7), ("T", 8, 19), ("L", 20, 24), ("S", 25, 29))
+HINT = re.compile(r"([CTLS]\d{1,2})(?:/([CTLS]\d{1,2}))?@z=([+-]?\d+(?:\.\d*)?)")
 FARTHEST_MM = 60.0  # a disc label this far from the cord belongs to something else
+ONE_VERTEBRA_MM = 40.0
+ONE_PLACE_MM = 3.0  # spots of one disc this close along the cord are one drawing of it
 
 
 @dataclass(frozen=True)
@@ -53,19 +57,33 @@ class Levels:
         heights = [self.disc_s[n] for n in discs]
         return np.asarray(np.interp(s, heights, discs, left=np.nan, right=np.nan))
 
+    def number_at(self, s: Float | float) -> NDArray[np.int16]:
+        """Return the vertebra at arc lengths, C1 = 1; 0 if unknown.
+
+        What lies exactly at a disc belongs to the vertebra above it, as in PAM50.
+
+        Examples
+        --------
+        >>> Levels({3: 0.0, 4: 20.0, 5: 30.0}).number_at([-1.0, 10.0, 20.0, 20.1, 31.0])
+        array([0, 3, 3, 4, 0], dtype=int16)
+        """
+        level = self.level_at(s)
+        number = np.maximum(np.ceil(np.round(level, 6)) - 1, min(self.disc_s, default=0))
+        return np.where(np.isnan(level), 0, number).astype(np.int16)
+
 
 def level_name(number: int) -> str:
-    """Return the name of a vertebra.
+    """Return the name of a vertebra; ``n/a`` where there is none.
 
     Examples
     --------
-    >>> level_name(3), level_name(8), level_name(20)
-    ('C3', 'T1', 'L1')
+    >>> level_name(3), level_name(8), level_name(20), level_name(0)
+    ('C3', 'T1', 'L1', 'n/a')
     """
     for letter, first, last in REGIONS:
         if first <= number <= last:
             return f"{letter}{number - first + 1}"
-    return "S" if number > 24 else "n/a"
+    return "n/a"
 
 
 def level_number(name: str) -> int:
@@ -81,7 +99,9 @@ def level_number(name: str) -> int:
             number = first + int(name[1:]) - 1
             if first <= number <= last:
                 return number
-    raise UsageError(f"there is no vertebra {name!r}; expected C1 to C7, T1 to T12 or L1 to L5")
+    raise UsageError(
+        f"there is no vertebra {name!r}; expected C1 to C7, T1 to T12, L1 to L5 or S1 to S5"
+    )
 
 
 def discs_from_labels(labels: Image, centerline: Centerline) -> Levels:
@@ -90,30 +110,37 @@ def discs_from_labels(labels: Image, centerline: Centerline) -> Levels:
     Parameters
     ----------
     labels : Image of int, shape (I, J, K)
-        Value n at disc n, one or more voxels each, anywhere at the height of the disc.
+        Value n at disc n, one or more voxels each: at the cord's centre, at the posterior edge
+        of the disc, or in the disc. 49, 50 and 60 (pontomedullary groove and junction, conus)
+        are passed over.
     centerline : Centerline
         RAS+ mm.
 
     Raises
     ------
     InputError
-        If no disc is labelled, a disc is labelled in two places, is far from the cord, or the
-        order along the cord is wrong.
+        If no disc is labelled, a value is no disc, a disc is labelled in two places or is far
+        from the cord, or the order along the cord is wrong.
     """
-    ijk = np.argwhere(np.rint(labels.data) > 0)
-    values = np.rint(labels.data[tuple(ijk.T)]).astype(int)
-    points = to_world(ijk.astype(float), labels.affine)
     disc_s: dict[int, float] = {}
-    for value in np.unique(values[values <= LAST_DISC]):
-        mine = points[values == value]
-        if np.ptp(mine, axis=0).max() > 15.0:
-            raise InputError(f"disc label {value} is drawn in two places; expected one")
-        s, x, y = centerline.project(mine.mean(axis=0))
+    for value in _disc_values(labels):
+        mask = np.abs(labels.data - value) < 0.5
+        spots, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+        centres = np.array(ndimage.center_of_mass(mask, spots, range(1, count + 1)))
+        along = centerline.project(to_world(centres, labels.affine))[:, 0]
+        if np.ptp(along) > ONE_PLACE_MM:
+            raise InputError(
+                f"disc label {value} is drawn in {count} places, {np.ptp(along):.0f} mm apart "
+                "along the cord; expected one: correct the labels"
+            )
+        middle = to_world(np.argwhere(mask).mean(axis=0), labels.affine)
+        s, x, y = centerline.project(middle)
         if np.hypot(x, y) > FARTHEST_MM:
-            raise InputError(f"disc label {value} is {np.hypot(x, y):.0f} mm from the cord")
-        disc_s[int(value)] = float(s)
-    if not disc_s:
-        raise InputError(f"there is no disc label (values 1 to {LAST_DISC}); expected at least 1")
+            raise InputError(
+                f"disc label {value} is {np.hypot(x, y):.0f} mm from the cord; expected at most "
+                f"{FARTHEST_MM:.0f} mm: correct the labels"
+            )
+        disc_s[value] = float(s)
     _check_order(disc_s)
     return Levels(disc_s, "manual")
 
@@ -154,7 +181,9 @@ def parse_hint(text: str) -> dict[float, float]:
 def levels_from_hint(
     hint: Mapping[float, float], centerline: Centerline, template_z: Mapping[int, float]
 ) -> Levels:
-    """Place the discs by the template's spacings, shifted to meet the hint.
+    """Place the discs by the template's spacings, so that they meet the hint.
+
+    One landmark shifts the template's discs; several also stretch them, as `extend` does.
 
     Parameters
     ----------
@@ -168,21 +197,18 @@ def levels_from_hint(
     Raises
     ------
     InputError
-        If the cord does not reach a hinted height.
+        If the cord does not reach a hinted height, or the landmarks are out of order.
     """
-    shifts = []
-    for level, z in hint.items():
-        heights = centerline.points[:, 2]
-        if not heights.min() - 5 <= z <= heights.max() + 5:
-            raise InputError(
-                f"--level-hint is at z={z:g} mm; the cord reaches from {heights.min():.0f} "
-                f"to {heights.max():.0f} mm"
-            )
-        s = float(np.interp(-z, -heights, centerline.arc))
-        shifts.append(s + _template_height(level, template_z))
-    shift = float(np.mean(shifts))
-    disc_s = {n: shift - z for n, z in sorted(template_z.items())}
-    return Levels(disc_s, "hint", tuple(disc_s))
+    levels = sorted(hint)
+    depths = np.array([-_template_height(level, template_z) for level in levels])
+    places = np.array([_arc_at_height(centerline, hint[level]) for level in levels])
+    if (np.diff(places) <= 0).any():
+        raise InputError(
+            "--level-hint is out of order along the cord; expected a smaller z for a lower level"
+        )
+    discs = sorted(template_z)
+    placed = _carry(np.array([-template_z[n] for n in discs]), depths, places)
+    return Levels(dict(zip(discs, placed.tolist(), strict=True)), "hint", tuple(discs))
 
 
 def extend(levels: Levels, template_z: Mapping[int, float], length: float) -> Levels:
@@ -195,20 +221,61 @@ def extend(levels: Levels, template_z: Mapping[int, float], length: float) -> Le
     known = sorted(set(levels.disc_s) & set(template_z))
     if not known:
         return levels
-    heights = np.array([-template_z[n] for n in known])
+    new = np.array(sorted(set(template_z) - set(levels.disc_s)), int)
+    depths = np.array([-template_z[n] for n in known])
     places = np.array([levels.disc_s[n] for n in known])
-    wide = len(known) > 1
-    rate = (places[-1] - places[0]) / (heights[-1] - heights[0]) if wide else 1.0
-    disc_s = dict(levels.disc_s)
-    for n in sorted(set(template_z) - set(known)):
-        height = -template_z[n]
-        inside = np.interp(height, heights, places)
-        beyond = min(height - heights[0], 0.0) + max(height - heights[-1], 0.0)
-        s = float(inside + rate * beyond)
-        if -40.0 <= s <= length + 40.0:
-            disc_s[n] = s
-    ordered = dict(sorted(disc_s.items()))
-    return Levels(ordered, levels.source, tuple(n for n in ordered if n not in levels.disc_s))
+    placed = _carry(np.array([-template_z[int(n)] for n in new]), depths, places)
+    added = {
+        int(n): float(s)
+        for n, s in zip(new, placed, strict=True)
+        if -ONE_VERTEBRA_MM <= s <= length + ONE_VERTEBRA_MM and _fits(int(n), s, levels.disc_s)
+    }
+    disc_s = dict(sorted((dict(levels.disc_s) | added).items()))
+    return Levels(disc_s, levels.source, tuple(sorted({*levels.placed, *added})))
+
+
+def _carry(
+    depths: NDArray[np.float64], from_depths: NDArray[np.float64], to_places: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Carry depths of the template to the cord: linear between anchors, stretched beyond."""
+    rate = 1.0
+    if len(to_places) > 1:
+        rate = (to_places[-1] - to_places[0]) / (from_depths[-1] - from_depths[0])
+    above = np.minimum(depths - from_depths[0], 0.0)
+    below = np.maximum(depths - from_depths[-1], 0.0)
+    return np.asarray(np.interp(depths, from_depths, to_places) + rate * (above + below))
+
+
+def _fits(disc: int, s: float, seen: Mapping[int, float]) -> bool:
+    """Tell whether a disc placed at ``s`` keeps the order of those seen."""
+    return all((s > place) == (disc > other) for other, place in seen.items())
+
+
+def _arc_at_height(centerline: Centerline, z: float) -> float:
+    """Return the arc length where the centerline is at height ``z``, RAS+ mm."""
+    heights = centerline.points[:, 2]
+    if not heights.min() - 5 <= z <= heights.max() + 5:
+        raise InputError(
+            f"--level-hint is at z={z:g} mm; the cord reaches from {heights.min():.0f} "
+            f"to {heights.max():.0f} mm"
+        )
+    return float(np.interp(-z, -heights, centerline.arc))
+
+
+def _disc_values(labels: Image) -> list[int]:
+    """Return the disc numbers of a label image."""
+    values = np.unique(labels.data[labels.data != 0])
+    for value in values:
+        whole = round(float(value))
+        if abs(value - whole) > 1e-3 or not (1 <= whole <= LAST_DISC or whole in OTHER_MARKS):
+            raise InputError(
+                f"label value {value:g} is no disc; expected whole numbers from 1 (above C1) to "
+                f"{LAST_DISC}, or 49, 50, 60: correct the labels"
+            )
+    discs = sorted({round(float(value)) for value in values} - set(OTHER_MARKS))
+    if not discs:
+        raise InputError(f"there is no disc label (values 1 to {LAST_DISC}); expected at least 1")
+    return discs
 
 
 def _template_height(level: float, template_z: Mapping[int, float]) -> float:
@@ -222,10 +289,9 @@ def _template_height(level: float, template_z: Mapping[int, float]) -> float:
 
 def _check_order(disc_s: Mapping[int, float]) -> None:
     """Refuse discs that don't go down the cord as their numbers go up."""
-    numbers = sorted(disc_s)
-    for upper, lower in pairwise(numbers):
+    for upper, lower in pairwise(sorted(disc_s)):
         if disc_s[lower] <= disc_s[upper]:
             raise InputError(
-                f"disc label {lower} lies above disc label {upper}; expected numbers that grow "
-                "from head to foot"
+                f"disc label {lower} lies above disc label {upper} along the cord; expected "
+                "numbers that grow from head to foot: correct the labels"
             )

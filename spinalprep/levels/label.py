@@ -32,8 +32,7 @@ def label_vertebrae(cord: Image, centerline: Centerline, levels: Levels) -> NDAr
     if not len(ijk):
         return labels
     s = centerline.project(to_world(ijk.astype(float), cord.affine))[:, 0]
-    continuous = levels.level_at(s)
-    labels[tuple(ijk.T)] = np.where(np.isfinite(continuous), np.floor(continuous), 0)
+    labels[tuple(ijk.T)] = levels.number_at(s)
     return labels
 
 

@@ -50,7 +50,7 @@ def test_wrong_labels_are_named() -> None:
         discs_from_labels(disc_image({}, line), line)
     twice = disc_image({3: 20.0}, line)
     twice.data[20, 20, 5] = 3
-    with pytest.raises(InputError, match="two places"):
+    with pytest.raises(InputError, match="2 places"):
         discs_from_labels(twice, line)
 
 
