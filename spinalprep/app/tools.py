@@ -115,7 +115,7 @@ def _template(given: Namespace) -> None:
         from spinalprep.template.fetch import fetch
         from spinalprep.template.files import cache_folder
 
-        found = fetch(cache_folder(os.environ))
+        found = fetch(cache_folder(os.environ) / "PAM50")
         LOG.info("%s (%s) in %s", found.name, found.version, found.folder)
         return
     template = resolve_template(given.template)
