@@ -1,6 +1,7 @@
 """Quality gates: one table of metric, threshold and what to do."""
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -55,23 +56,27 @@ class Gate:
 
 
 def load_gates(path: Path | None = None) -> tuple[Gate, ...]:
-    """Return the gates; a user's JSON file of the same form overrides single values.
+    """Return the gates; a user's file of the same form overrides single values.
+
+    Parameters
+    ----------
+    path : Path or None
+        JSON or TOML (by its ending): metric to any of ``warn``, ``fail``, ``better``, ``action``.
+        ``null`` or ``"none"`` switches a threshold off.
 
     Raises
     ------
     UsageError
-        If the file can't be read, or names an unknown metric or value.
+        If the file can't be read, or names an unknown metric, or a value is not of its kind.
     """
     table: dict[str, dict[str, Any]] = json.loads(
-        (files("spinalprep") / "data" / "gates.json").read_text()
+        (files("spinalprep") / "data" / "gates.json").read_text(encoding="utf-8")
     )
     for metric, changes in _read(path).items():
         if metric not in table:
             raise UsageError(f"{path}: no gate {metric!r}; expected one of {', '.join(table)}")
-        unknown = set(changes) - set(table[metric])
-        if unknown:
-            raise UsageError(f"{path}: gate {metric} has no {', '.join(sorted(unknown))}")
-        table[metric].update(changes)
+        for key, value in changes.items():
+            table[metric][key] = _checked(f"{path}: gate {metric}: {key}", key, value)
     return tuple(Gate(metric, **row) for metric, row in table.items())
 
 
@@ -93,13 +98,30 @@ def judge(measured: Mapping[str, float | None], gates: tuple[Gate, ...]) -> pd.D
     return pd.DataFrame(rows)
 
 
+def _checked(where: str, key: str, value: Any) -> Any:
+    """Return a user's value of a gate, or say why it is none."""
+    if key in ("warn", "fail"):
+        if value is None or value == "none":
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
+            return float(value)
+        raise UsageError(f"{where} is {value!r}; expected a number or none")
+    if key == "better" and value in ("high", "low"):
+        return value
+    if key == "action" and isinstance(value, str):
+        return value
+    raise UsageError(f"{where} = {value!r} is not known; expected warn, fail, better or action")
+
+
 def _read(path: Path | None) -> dict[str, dict[str, Any]]:
     if path is None:
         return {}
     try:
-        content: dict[str, dict[str, Any]] = json.loads(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read as a table of gates: {error}") from error
-    if not all(isinstance(row, dict) for row in content.values()):
-        raise UsageError(f"{path}: expected an object of objects, metric to values")
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path} can't be read as a table of gates: {reason}") from error
+    if not isinstance(content, dict) or not all(isinstance(r, dict) for r in content.values()):
+        raise UsageError(f"{path}: expected a table of tables, metric to values")
     return content
