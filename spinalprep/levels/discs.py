@@ -123,18 +123,17 @@ def discs_from_labels(labels: Image, centerline: Centerline) -> Levels:
         from the cord, or the order along the cord is wrong.
     """
     disc_s: dict[int, float] = {}
+    marked = np.argwhere(labels.data)
+    values = np.rint(labels.data[tuple(marked.T)])
     for value in _disc_values(labels):
-        mask = np.abs(labels.data - value) < 0.5
-        spots, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-        centres = np.array(ndimage.center_of_mass(mask, spots, range(1, count + 1)))
-        along = centerline.project(to_world(centres, labels.affine))[:, 0]
+        ijk = marked[values == value]
+        along = centerline.project(to_world(_spots(ijk), labels.affine))[:, 0]
         if np.ptp(along) > ONE_PLACE_MM:
             raise InputError(
-                f"disc label {value} is drawn in {count} places, {np.ptp(along):.0f} mm apart "
-                "along the cord; expected one: correct the labels"
+                f"disc label {value} is drawn in {len(along)} places, {np.ptp(along):.0f} mm "
+                "apart along the cord; expected one: correct the labels"
             )
-        middle = to_world(np.argwhere(mask).mean(axis=0), labels.affine)
-        s, x, y = centerline.project(middle)
+        s, x, y = centerline.project(to_world(ijk.mean(axis=0), labels.affine))
         if np.hypot(x, y) > FARTHEST_MM:
             raise InputError(
                 f"disc label {value} is {np.hypot(x, y):.0f} mm from the cord; expected at most "
@@ -285,6 +284,17 @@ def _template_height(level: float, template_z: Mapping[int, float]) -> float:
         name = level_name(int(level))
         raise InputError(f"--level-hint names {name}, which the template does not reach")
     return float(np.interp(level, discs, [template_z[n] for n in discs]))
+
+
+def _spots(ijk: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Return the centres of the connected pieces of a set of voxels, shape (N, 3)."""
+    corner = ijk.min(axis=0)
+    box = np.zeros(np.ptp(ijk, axis=0) + 1, bool)
+    box[tuple((ijk - corner).T)] = True
+    pieces, count = ndimage.label(box, structure=np.ones((3, 3, 3)))
+    centres = ndimage.center_of_mass(box, pieces, range(1, count + 1))
+    placed: NDArray[np.float64] = np.asarray(centres, np.float64) + corner
+    return placed
 
 
 def _check_order(disc_s: Mapping[int, float]) -> None:
