@@ -11,6 +11,8 @@ import numpy as np
 from spinalprep.image import Image
 from spinalprep.registration.transform import LPS
 
+__all__ = ["ants", "from_ants", "to_ants"]
+
 
 def to_ants(image: Image) -> Any:
     """Return an ANTs image (float32, LPS) of the same voxels at the same place."""

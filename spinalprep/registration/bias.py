@@ -10,9 +10,9 @@ from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_with_spacing, resample, to_voxel, to_world
 from spinalprep.registration.ants_arrays import from_ants, to_ants
 
-FIELD_SPACING = 3.0  # mm between the voxels on which the field is fitted
+FIELD_SPACING = 4.0  # mm between the voxels on which the field is fitted
 SPLINE_DISTANCE = 160  # mm between the knots at the first of the levels; halved at each
-LEVELS = 4
+LEVELS = 3
 FEWEST_VOXELS = 500
 STRONGEST_FIELD = 20.0  # times the median by which the field may brighten or darken
 
@@ -42,9 +42,9 @@ def neck_mask(image: Image) -> Image:
     if ceiling <= 0:
         return image.with_data(np.ones(image.shape, np.uint8))
     logs = np.log(np.maximum(smooth, ceiling / 500))
-    body = logs > threshold_otsu(logs)
+    body = logs > threshold_otsu(logs)  # type: ignore[no-untyped-call]
     apart = float(np.median(logs[body]) - np.median(logs[~body])) if (~body).any() else 0.0
-    if apart < np.log(5):  # tissue next to tissue, no air
+    if apart < np.log(3):  # tissue next to tissue, no air
         return image.with_data((image.data > 0).astype(np.uint8))
     return image.with_data(_whole(body, image.voxel_sizes).astype(np.uint8))
 
@@ -92,7 +92,7 @@ def correct_bias(
     Notes
     -----
     N4 (Tustison et al. 2010, IEEE TMI, doi:10.1109/TMI.2010.2046908) on a copy with voxels of
-    3 mm in plane; slices that are thicker are kept, where a shrink factor would thin them out.
+    4 mm in plane; slices that are thicker are kept, where a shrink factor would thin them out.
     """
     body = (neck_mask(image) if mask is None else mask).data > 0
     coarse, coarse_mask = _coarse(image, body)
@@ -106,7 +106,7 @@ def correct_bias(
         mask=to_ants(coarse_mask),
         shrink_factor=1,
         spline_param=SPLINE_DISTANCE,
-        convergence={"iters": [10 if sloppy else 50] * LEVELS, "tol": 1e-4},
+        convergence={"iters": [10 if sloppy else 40] * LEVELS, "tol": 1e-4},
         return_bias_field=True,
     )
     field = _spread(from_ants(fitted), image)
@@ -116,9 +116,9 @@ def correct_bias(
 
 
 def _coarse(image: Image, body: NDArray[np.bool_]) -> tuple[Image, Image]:
-    """Return image and mask (float32, 0 or 1) on voxels of at least 3 mm, means not samples."""
+    """Return image and mask (float32, 0 or 1) on voxels of at least 4 mm, means not samples."""
     spacing = np.maximum(image.voxel_sizes, FIELD_SPACING)
-    shape, affine = grid_with_spacing(image, spacing)
+    shape, affine = grid_with_spacing(image, spacing.tolist())
     blur = np.where(spacing > image.voxel_sizes, 0.4 * spacing / image.voxel_sizes, 0)
     counted = body & (image.data > 0)
     weight = ndimage.gaussian_filter(counted.astype(np.float32), blur, mode="nearest")
@@ -143,7 +143,7 @@ def _spread(field: Image, image: Image) -> NDArray[np.float32]:
     ]
     for axis, position in enumerate(axes):
         logs = _interpolate(logs, position, axis)
-    return np.exp(logs).astype(np.float32)
+    return np.asarray(np.exp(logs), np.float32)
 
 
 def _interpolate(

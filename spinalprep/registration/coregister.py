@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ants
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.image import Image, grid_with_spacing, resample
-from spinalprep.registration.ants_arrays import to_ants
+from spinalprep.registration.ants_arrays import ants, to_ants
 from spinalprep.registration.search import search_rigid
 from spinalprep.registration.transform import LPS, Affine, inside, read_itk, resample_through
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import io, ndimage
 
 from spinalprep.errors import InputError
-from spinalprep.image import Float, Image, grid_points, to_voxel
+from spinalprep.image import Float, Image, grid_points, snap, to_voxel
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world from RAS+, and back
 NIFTI_VECTOR = 1007
@@ -142,7 +142,7 @@ def resample_through(
         source = ndimage.spline_filter(source, order, output=np.float32)
     data = np.empty(tuple(shape), np.float32)
     for start, stop, points in _slabs(shape, affine):
-        ijk = np.moveaxis(to_voxel(transform.apply(points), moving.affine), -1, 0)
+        ijk = snap(np.moveaxis(to_voxel(transform.apply(points), moving.affine), -1, 0))
         data[:, :, start:stop] = ndimage.map_coordinates(
             source, ijk, order=order, cval=outside, mode="constant", prefilter=False
         )
