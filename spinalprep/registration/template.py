@@ -228,7 +228,7 @@ def _coarse(
 def _affordable(image: Image) -> float:
     """Return a spacing in mm of at most so many points over the image, at least 1 mm."""
     volume = float(np.prod(np.array(image.shape) * image.voxel_sizes))
-    return max(1.0, (volume / MOST_FIELD_POINTS) ** (1 / 3))
+    return float(max(1.0, (volume / MOST_FIELD_POINTS) ** (1 / 3)))
 
 
 def _judge(
