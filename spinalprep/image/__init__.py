@@ -1,7 +1,7 @@
 """Where a voxel is: array and affine in RAS+ mm."""
 
 from spinalprep.image.orient import reorient
-from spinalprep.image.resample import grid_with_spacing, resample, resample_like, sample
+from spinalprep.image.resample import grid_with_spacing, resample, resample_like, sample, snap
 from spinalprep.image.volume import (
     PAM50_AXES,
     Float,
@@ -25,6 +25,7 @@ __all__ = [
     "resample_like",
     "sample",
     "save",
+    "snap",
     "to_voxel",
     "to_world",
 ]

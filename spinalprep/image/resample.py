@@ -30,7 +30,7 @@ def sample(
     -------
     values : ndarray of float32, shape (...)
     """
-    ijk = np.moveaxis(to_voxel(points, image.affine), -1, 0)
+    ijk = snap(np.moveaxis(to_voxel(points, image.affine), -1, 0))
     data = image.data.astype(np.float32, copy=False)
     values = ndimage.map_coordinates(data, ijk, order=order, cval=outside, mode="constant")
     sampled: NDArray[np.float32] = values.astype(np.float32, copy=False)
@@ -48,8 +48,8 @@ def resample(
     step = np.linalg.inv(image.affine) @ affine
     data = ndimage.affine_transform(
         image.data.astype(np.float32, copy=False),
-        step[:3, :3],
-        step[:3, 3],
+        snap(step[:3, :3]),
+        snap(step[:3, 3]),
         output_shape=tuple(shape),
         order=order,
         cval=outside,
@@ -77,3 +77,10 @@ def grid_with_spacing(
     step[:3, :3] = np.diag(ratio)
     step[:3, 3] = (ratio - 1) / 2  # centre of the first new voxel, in old voxels
     return (int(shape[0]), int(shape[1]), int(shape[2])), image.affine @ step
+
+
+def snap(ijk: Float) -> NDArray[np.float64]:
+    """Round what is within 1e-6 of a whole voxel: a hair outside the grid would count as air."""
+    whole = np.rint(ijk)
+    snapped: NDArray[np.float64] = np.where(np.abs(ijk - whole) < 1e-6, whole, ijk)
+    return snapped

@@ -61,7 +61,7 @@ def find_heat(image: Image, model: Model) -> Image:
     """
     coarse = axial_at(image, HEAT_SPACING_MM)
     slices = np.stack([scale_window(coarse.data[:, :, k]) for k in range(coarse.shape[2])])
-    smallest = 64  # the network was not trained on less; zero padding as in training
+    smallest = 128  # the size in training: norms see as much black as they did there
     pad = [max(smallest - n, 0) for n in slices.shape[1:]]
     margins = [(n // 2, n - n // 2) for n in pad]
     padded = np.pad(slices, ((0, 0), *margins))
