@@ -59,7 +59,8 @@ def _paeth(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     best = np.where(
         (to_left <= to_up) & (to_left <= to_corner), left, np.where(to_up <= to_corner, up, corner)
     )
-    return (now - best).astype(np.uint8)
+    predicted: Bytes2D = (now - best).astype(np.uint8)
+    return predicted
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

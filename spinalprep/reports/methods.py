@@ -1,0 +1,57 @@
+"""What was done, in words that may be copied into a paper (CC0)."""
+
+from spinalprep.reports.facts import ReportFacts, UnitFacts
+
+REFERENCES = {
+    "N4": "Tustison et al. (2010), IEEE Trans. Med. Imaging 29:1310-1320",
+    "ANTs": "Avants et al. (2011), NeuroImage 54:2033-2044",
+    "OptiC": "Gros et al. (2018), Medical Image Analysis 44:215-227",
+    "SynthSeg": "Billot et al. (2023), Medical Image Analysis 86:102789",
+    "SyN": "Avants et al. (2008), Medical Image Analysis 12:26-41",
+    "PAM50": "De Leener et al. (2018), NeuroImage 165:170-179",
+    "SCT": "De Leener et al. (2017), NeuroImage 145:24-43",
+}
+
+
+def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
+    """Return the methods of one reference image as it was run, and the references."""
+    skipped = str(facts.settings.get("skip", ""))
+    cited = ["SynthSeg", "OptiC", "SCT"]
+    parts = [f"Images were processed with spinalprep {facts.version}."]
+    parts.append(f"The {unit.space} image was the reference.")
+    if "n4" not in skipped:
+        parts.append("Intensities were corrected for the bias field by N4 [N4].")
+        cited.append("N4")
+    drawn = {label.kind for label in unit.labels if label.used}
+    if "cord" in drawn:
+        parts.append("The spinal cord was segmented by hand.")
+    else:
+        parts.append(
+            "The centerline was found by a network's heat map and a global curve optimisation "
+            "[OptiC]; the spinal cord was segmented along it by a convolutional network that "
+            "was trained on images of randomised contrast [SynthSeg]."
+        )
+    for contrast in unit.contrasts:
+        how = (
+            "registered to it around the cord, rigid and affine [ANTs]"
+            if contrast.accepted
+            else "aligned to it by the headers, because a registration gained nothing"
+        )
+        parts.append(f"The {contrast.contrast} image was {how}.")
+        cited.append("ANTs")
+    words = {
+        "manual": "Vertebral levels follow from discs that were labelled by hand.",
+        "hint": "Vertebral levels follow from one landmark and the template's spacings.",
+    }
+    parts.append(words.get(unit.level_source, "Vertebral levels were not known."))
+    if facts.template_name:
+        parts.append(
+            f"The cord was registered to the {facts.template_name} template by straightening, "
+            "levels, slice-wise size and a deformation in the axial plane [SyN]."
+        )
+        cited += ["SyN"] + (["PAM50"] if facts.template_name == "PAM50" else [])
+    parts.append(
+        "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
+    )
+    used = [name for name in REFERENCES if name in cited]
+    return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]

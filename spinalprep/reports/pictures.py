@@ -1,0 +1,219 @@
+"""Pictures of a report: images in grey, outlines in colour, one PNG each."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from spinalprep.image import Image, sample, to_world
+
+COLOURS = {
+    "cord": "#ff4d4d",
+    "automatic": "#4dc3ff",
+    "template": "#ffd24d",
+    "gm": "#7dff7d",
+    "lesion": "#ff4dff",
+}
+HALF_MM, PIXEL_MM = 20.0, 0.35
+COLUMNS, MOST_TILES = 8, 32
+DARK = "#101418"
+
+
+@dataclass(frozen=True)
+class Path3D:
+    """The centerline as the axial slices see it: slice index and RAS+ x and y in mm."""
+
+    slices: NDArray[np.intp]
+    xy: NDArray[np.float64]
+
+    @classmethod
+    def from_mask(cls, centerline: Image) -> "Path3D":
+        """Return the path of a mask with at most one voxel per axial slice."""
+        ijk = np.argwhere(centerline.data > 0)
+        ijk = ijk[np.argsort(ijk[:, 2])]
+        return cls(ijk[:, 2], to_world(ijk.astype(float), centerline.affine)[:, :2])
+
+
+def to_uri(figure: Figure, dpi: int = 80) -> str:
+    """Return a figure as a ``data:`` address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor=figure.get_facecolor())
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def cord_mosaic(
+    image: Image,
+    path: Path3D,
+    outlines: Mapping[str, Image],
+    names: Mapping[int, str] | None = None,
+) -> str:
+    """Draw axial windows of 40 mm around the cord, top to bottom, with outlines.
+
+    Parameters
+    ----------
+    image : Image
+        Reference image, LAS.
+    path : Path3D
+        Where the cord is.
+    outlines : mapping of str to Image
+        Masks or probabilities (outline at 0.5), by the names of `COLOURS`.
+    names : mapping of int to str, optional
+        Vertebral level of a slice.
+    """
+    count = min(len(path.slices), MOST_TILES)
+    chosen = np.unique(np.linspace(0, len(path.slices) - 1, count).round().astype(int))[::-1]
+    rows = -(-len(chosen) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * 1.9, rows * 1.98), facecolor=DARK)
+    axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, n in zip(axes, chosen, strict=False):
+        k = int(path.slices[n])
+        points = _window(image, k, path.xy[n])
+        _show(axis, sample(image, points))
+        for name, mask in outlines.items():
+            values = sample(mask, points)
+            if values.max() > 0.5:
+                axis.contour(values.T, [0.5], colors=COLOURS[name], linewidths=1.0)
+        level = (names or {}).get(k, "")
+        axis.text(2, 2, f"{k}  {level}", color="white", fontsize=7, va="bottom")
+    figure.subplots_adjust(0, 0, 1, 1, 0.02, 0.02)
+    return to_uri(figure)
+
+
+def sagittal_view(
+    image: Image, path: Path3D, outlines: Mapping[str, Image], discs: Mapping[str, float]
+) -> str:
+    """Draw the sagittal and the coronal plane that follow the cord.
+
+    Parameters
+    ----------
+    image, path, outlines
+        As for `cord_mosaic`.
+    discs : mapping of str to float
+        Name and z in mm (RAS+) of every disc to mark.
+    """
+    z = _heights(image, path)
+    order = np.argsort(z)
+    offsets = np.arange(-45.0, 45.0, 0.6)
+    fine = np.arange(z.min(), z.max() + 0.3, 0.6)
+    centre = np.stack([np.interp(fine, z[order], path.xy[order, n]) for n in (0, 1)], axis=-1)
+    height = max(2.2, min(7.5, 0.055 * np.ptp(fine) + 0.8))
+    figure = Figure(figsize=(12, height), facecolor=DARK)
+    for axis, across, title in zip(
+        figure.subplots(1, 2), (1, 0), ("sagittal, front to the right", "coronal"), strict=True
+    ):
+        points = np.empty((len(offsets), len(fine), 3))
+        points[..., :2] = centre[None]
+        points[..., across] += offsets[:, None]
+        points[..., 2] = fine[None]
+        extent = (offsets[0], offsets[-1], fine[0], fine[-1])
+        _show(axis, sample(image, points), extent)
+        for name, mask in outlines.items():
+            values = sample(mask, points)
+            if values.max() > 0.5:
+                axis.contour(values.T, [0.5], colors=COLOURS[name], linewidths=1.0, extent=extent)
+        for name, at in discs.items():
+            if fine[0] <= at <= fine[-1]:
+                axis.axhline(at, color="#ffd24d", linewidth=0.7, alpha=0.8)
+                axis.text(offsets[0] + 1, at, name, color="#ffd24d", fontsize=8, va="bottom")
+        axis.set_title(title, color="white", fontsize=9)
+        axis.axis("off")
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.93, 0.03)
+    return to_uri(figure)
+
+
+def area_plot(table: pd.DataFrame) -> str:
+    """Draw area and diameters along the cord; levels as bands where they are known."""
+    figure = Figure(figsize=(12, 3.4))
+    area, width = figure.subplots(1, 2)
+    z = table["z_mm"].to_numpy(float)
+    whole = table["complete"].astype(str).str.lower().to_numpy() == "true"
+    shown = np.where(whole, table["area_mm2"].to_numpy(float), np.nan)
+    area.plot(z, shown, ".-", color="#c0392b", linewidth=1.2)
+    area.set_ylabel("area (mm$^2$)")
+    for name, label, colour in (
+        ("diameter_rl_mm", "right-left", "#2874a6"),
+        ("diameter_ap_mm", "front-back", "#b9770e"),
+    ):
+        values = np.where(whole, table[name].to_numpy(float), np.nan)
+        width.plot(z, values, ".-", color=colour, label=label, linewidth=1.2)
+    width.set_ylabel("diameter (mm)")
+    width.legend(frameon=False)
+    for axis in (area, width):
+        axis.set_xlabel("z (mm), head to the left")
+        axis.invert_xaxis()
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.25)
+        _bands(axis, table)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    return to_uri(figure, dpi=90)
+
+
+def flicker_pair(first: Image, second: Image, path: Path3D, outline: Image | None) -> list[str]:
+    """Draw the same windows of two images on one grid, to be shown in turn."""
+    outlines = {} if outline is None else {"cord": outline}
+    count = min(len(path.slices), COLUMNS)
+    chosen = np.unique(np.linspace(0, len(path.slices) - 1, count).round().astype(int))
+    few = Path3D(path.slices[chosen], path.xy[chosen])
+    return [cord_mosaic(image, few, outlines) for image in (first, second)]
+
+
+def whole_slices(images: Sequence[Image]) -> list[str]:
+    """Draw the same three axial slices and the middle sagittal one of images on one grid."""
+    pictures = []
+    for image in images:
+        figure = Figure(figsize=(12, 3.1), facecolor=DARK)
+        depth = image.shape[2]
+        planes = [image.data[:, :, int(depth * f)] for f in (0.2, 0.5, 0.8)]
+        sizes = [(image.voxel_sizes[0], image.voxel_sizes[1])] * 3
+        planes.append(image.data[image.shape[0] // 2])
+        sizes.append((image.voxel_sizes[1], image.voxel_sizes[2]))
+        for axis, plane, size in zip(figure.subplots(1, 4), planes, sizes, strict=True):
+            _show(axis, plane, (0, plane.shape[0] * size[0], 0, plane.shape[1] * size[1]))
+            axis.axis("off")
+        figure.subplots_adjust(0, 0, 1, 1, 0.02)
+        pictures.append(to_uri(figure))
+    return pictures
+
+
+def _window(image: Image, k: int, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return RAS+ points of a window in slice k, right to left, posterior to anterior."""
+    offsets = np.arange(-HALF_MM, HALF_MM, PIXEL_MM)
+    unit = image.affine[:3, :2] / image.voxel_sizes[:2]
+    there = np.linalg.lstsq(
+        image.affine[:2, :2], xy - image.affine[:2, 3] - image.affine[:2, 2] * k
+    )
+    centre = to_world(np.array([*there[0], k], float), image.affine)
+    grid = offsets[:, None, None] * unit[:, 0] + offsets[None, :, None] * unit[:, 1]
+    points: NDArray[np.float64] = centre + grid
+    return points
+
+
+def _heights(image: Image, path: Path3D) -> NDArray[np.float64]:
+    ijk = np.column_stack([np.zeros((len(path.slices), 2)), path.slices]).astype(float)
+    heights: NDArray[np.float64] = to_world(ijk, image.affine)[:, 2]
+    return heights
+
+
+def _show(axis, plane, extent=None) -> None:  # type: ignore[no-untyped-def]
+    low, high = np.percentile(plane, [1, 99.5])
+    axis.imshow(
+        plane.T, cmap="gray", origin="lower", vmin=low, vmax=max(high, low + 1e-6), extent=extent
+    )
+
+
+def _bands(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]
+    """Shade every second vertebral level and name all."""
+    known = table.dropna(subset=["vertebral_level"])
+    for n, (level, rows) in enumerate(known.groupby("vertebral_level", sort=False)):
+        low, high = rows["z_mm"].min(), rows["z_mm"].max()
+        if n % 2:
+            axis.axvspan(low, high, color="#000000", alpha=0.05, linewidth=0)
+        axis.text((low + high) / 2, 0.5, str(level), ha="center", va="bottom", fontsize=8)
