@@ -101,6 +101,9 @@ def similarity(
 ) -> float:
     """Return normalised mutual information, (H(a) + H(b)) / H(a, b), inside a mask.
 
+    What exceeds one is multiplied by the share of the mask that both images cover: few points
+    look alike by chance, and leaving the image must never pay.
+
     Parameters
     ----------
     moving, reference : Image
@@ -113,17 +116,19 @@ def similarity(
     Returns
     -------
     similarity : float
-        1 for images that know nothing of each other, 2 for equal ones; NaN where fewer than
-        half of the mask is inside both.
+        1 for images that know nothing of each other, 2 for equal ones that cover the mask; NaN
+        where fewer than a third of the mask, or 500 voxels, are inside both.
     """
     grid = (reference.shape, reference.affine)
     moved = resample_through(moving, transform, grid).data
     shared = around & (inside(transform, moving, grid).data > 0)
-    if shared.sum() < max(around.sum() / 2, FEWEST_VOXELS):
+    if shared.sum() < max(around.sum() / 3, FEWEST_VOXELS):
         return float("nan")
     joint = np.histogram2d(_ranked(reference.data[shared]), _ranked(moved[shared]), BINS)[0]
     share = joint / joint.sum()
-    return (_entropy(share.sum(axis=0)) + _entropy(share.sum(axis=1))) / _entropy(share.ravel())
+    apart, together = [share.sum(axis=0), share.sum(axis=1)], share.ravel()
+    excess = sum(map(_entropy, apart)) / max(_entropy(together), 1e-9) - 1.0
+    return 1.0 + excess * float(shared.sum() / around.sum())
 
 
 def _gained(fits: list[tuple[float, Affine]]) -> float:
