@@ -76,14 +76,14 @@ class Field:
 
     def apply(self, points: Float) -> NDArray[np.float64]:
         """Map points, shape (..., 3); outside the grid the nearest displacement holds."""
-        ijk = np.moveaxis(to_voxel(points, self.affine), -1, 0)
+        ijk = to_voxel(np.reshape(points, (-1, 3)), self.affine).T
         shifts = [
             ndimage.map_coordinates(
                 self.displacement[..., axis], ijk, output=np.float64, order=1, mode="nearest"
             )
             for axis in range(3)
         ]
-        moved: NDArray[np.float64] = points + np.stack(shifts, axis=-1)
+        moved: NDArray[np.float64] = points + np.stack(shifts, axis=-1).reshape(points.shape)
         return moved
 
 

@@ -1,0 +1,155 @@
+"""A curved, tilted, larger cord with known discs, against a straight template."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spinalprep.cord.centerline import Centerline, centerline_from_mask
+from spinalprep.errors import InputError
+from spinalprep.image import Image, grid_points, load
+from spinalprep.image.sanity import conform_label
+from spinalprep.registration.template import TemplateFit, register_to_template
+from spinalprep.registration.transform import resample_through
+
+SHARED = Path(os.environ.get("SPINALPREP_SHARED", "../shared"))
+DISC_Z = {3: -30.0, 4: -47.0, 5: -64.0, 6: -80.0}
+STRETCH = 1.15  # mm of the subject per mm of the template
+
+
+def _template() -> Image:
+    """Upright, 12 x 8 mm at the top, 14 x 8 mm below, centred at (-0.5, 4)."""
+    affine = np.diag([-0.5, 0.5, 0.5, 1.0])
+    affine[:3, 3] = 20, -16, -100
+    x, y, z = np.moveaxis(grid_points((81, 81, 180), affine), -1, 0)
+    wide = 6 + np.clip((-z - 30) / 50, 0, 1)
+    return Image(_soft(np.hypot((x + 0.5) / wide, (y - 4) / 4) - 1, 4), affine)
+
+
+def _soft(distance: np.ndarray, scale: float) -> np.ndarray:
+    """Return a mask with an edge of about half a millimetre."""
+    return np.asarray(np.clip(0.5 - distance * scale / 0.5, 0, 1), np.float32)
+
+
+def _bend(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of the subject's centerline: 10 degrees of tilt and a lordosis."""
+    return 0.05 * z + 3, 6 * np.sin((z + 10) / 30)
+
+
+@pytest.fixture(scope="module")
+def subject() -> tuple[Image, Centerline, dict[int, float]]:
+    """Cord 15 x 11 mm, on thick slices, and its discs."""
+    affine = np.diag([-0.7, 0.7, 2.0, 1.0])
+    affine[:3, 3] = 25, -25, -35
+    x, y, z = np.moveaxis(grid_points((72, 72, 36), affine), -1, 0)
+    centre_x, centre_y = _bend(z)
+    cord = Image(_soft(np.hypot((x - centre_x) / 7.5, (y - centre_y) / 5.5) - 1, 5.5), affine)
+    centerline = centerline_from_mask(cord)
+    top = 10.0
+    discs = {n: top + STRETCH * (DISC_Z[3] - z) for n, z in DISC_Z.items() if n < 6}
+    return cord, centerline, discs
+
+
+@pytest.fixture(scope="module")
+def fit(subject: tuple[Image, Centerline, dict[int, float]]) -> TemplateFit:
+    cord, centerline, discs = subject
+    return register_to_template(cord, centerline, discs, _template(), DISC_Z)
+
+
+def _cord_points(cord: Image) -> np.ndarray:
+    return grid_points(cord.shape, cord.affine)[cord.data > 0.5]
+
+
+def test_cords_overlap_both_ways(fit: TemplateFit) -> None:
+    assert fit.dice_subject > 0.95
+    assert fit.dice_template > 0.95
+
+
+def test_discs_land_on_the_templates(
+    fit: TemplateFit, subject: tuple[Image, Centerline, dict[int, float]]
+) -> None:
+    _, centerline, discs = subject
+    landed = fit.inverse.apply(centerline.at(np.array(list(discs.values()))))
+    np.testing.assert_allclose(landed[:, 2], [DISC_Z[n] for n in discs], atol=0.5)
+
+
+def test_centerline_lands_on_the_templates_axis(
+    fit: TemplateFit, subject: tuple[Image, Centerline, dict[int, float]]
+) -> None:
+    centerline = subject[1]
+    landed = fit.inverse.apply(centerline.at(np.linspace(1, centerline.length - 1, 40)))
+    np.testing.assert_allclose(landed[:, :2], np.tile([-0.5, 4.0], (40, 1)), atol=0.4)
+
+
+def test_there_and_back_in_the_cord(
+    fit: TemplateFit, subject: tuple[Image, Centerline, dict[int, float]]
+) -> None:
+    points = _cord_points(subject[0])
+    off = np.linalg.norm(fit.forward.apply(fit.inverse.apply(points)) - points, axis=1)
+    assert np.percentile(off, 99) < 0.2
+    assert off.mean() < 0.05
+
+
+def test_nothing_folds(fit: TemplateFit) -> None:
+    assert fit.jacobian_min > 0.2
+
+
+def test_every_slice_is_covered_the_ends_too(
+    fit: TemplateFit, subject: tuple[Image, Centerline, dict[int, float]]
+) -> None:
+    cord = subject[0]
+    warped = resample_through(_template(), fit.inverse, (cord.shape, cord.affine)).data > 0.5
+    own = cord.data > 0.5
+    both = 2 * (warped & own).sum(axis=(0, 1)) / (warped.sum(axis=(0, 1)) + own.sum(axis=(0, 1)))
+    assert both.min() > 0.9
+
+
+def test_fields_cover_both_grids(
+    fit: TemplateFit, subject: tuple[Image, Centerline, dict[int, float]]
+) -> None:
+    for field, image in ((fit.forward, _template()), (fit.inverse, subject[0])):
+        for corner in ((0, 0, 0), tuple(n - 1 for n in image.shape)):
+            point = image.affine[:3, :3] @ corner + image.affine[:3, 3]
+            at = np.linalg.solve(field.affine, [*point, 1])[:3]
+            assert (at > -0.01).all()
+            assert (at < np.array(field.displacement.shape[:3]) - 0.99).all()
+        assert np.isfinite(field.displacement).all()
+
+
+def test_same_input_same_output(subject: tuple[Image, Centerline, dict[int, float]]) -> None:
+    cord, centerline, _ = subject
+    two = [
+        register_to_template(cord, centerline, {}, _template(), DISC_Z, sloppy=True)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(two[0].forward.displacement, two[1].forward.displacement)
+
+
+def test_levels_outside_the_template(
+    subject: tuple[Image, Centerline, dict[int, float]],
+) -> None:
+    cord, centerline, _ = subject
+    with pytest.raises(InputError, match="--level-hint"):
+        register_to_template(cord, centerline, {3: 500.0}, _template(), {3: -30.0})
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs SPINALPREP_SHARED")
+@pytest.mark.parametrize("stem", ["sub-9604/anat/sub-9604_run-1_T2starw", "sub-t2/anat/sub-t2_T2w"])
+def test_real_masks_on_pam50(stem: str) -> None:
+    dataset = SHARED / "data" / "bids-dev"
+    image = load(dataset / f"{stem}.nii.gz")
+    from spinalprep.image import reorient
+
+    image = reorient(image)
+    cord = conform_label(dataset / "derivatives/labels" / f"{stem}_seg-manual.nii.gz", image)
+    template = load(SHARED / "data/PAM50/template/PAM50_cord.nii.gz")
+    heights = {5: -131.0, 6: -147.0}  # near C5; where exactly does not matter here
+    fit = register_to_template(cord, centerline_from_mask(cord), {}, template, heights)
+    assert fit.dice_subject > 0.95
+    assert fit.dice_template > 0.95
+    assert fit.jacobian_min > 0
+    points = _cord_points(cord)
+    off = np.linalg.norm(fit.forward.apply(fit.inverse.apply(points)) - points, axis=1)
+    assert np.percentile(off, 99) < 0.2

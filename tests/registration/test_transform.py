@@ -1,0 +1,188 @@
+"""Transforms by one landmark, against ANTs itself, and there and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from spinalprep.errors import InputError
+from spinalprep.image import Image, grid_points, to_voxel, to_world
+from spinalprep.registration.ants_arrays import ants, from_ants, to_ants
+from spinalprep.registration.transform import (
+    Affine,
+    Chain,
+    Field,
+    as_field,
+    inside,
+    invert,
+    jacobian_determinant,
+    read_itk,
+    resample_through,
+    write_itk,
+)
+
+
+def _affine(angles: tuple[float, float, float], shift: tuple[float, float, float]) -> Affine:
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    matrix[:3, 3] = shift
+    return Affine(matrix)
+
+
+def _oblique(sizes: tuple[float, float, float], origin: tuple[float, ...]) -> np.ndarray:
+    affine = np.eye(4)
+    turn = Rotation.from_euler("xyz", (5, 10, -7), degrees=True).as_matrix()
+    affine[:3, :3] = turn @ np.diag([-sizes[0], sizes[1], sizes[2]])
+    affine[:3, 3] = origin
+    return affine
+
+
+MOVING = Image(
+    100 * ndimage.gaussian_filter(np.random.default_rng(0).random((40, 36, 30)), 1.5),
+    _oblique((1.0, 1.2, 2.0), (20, -15, -30)),
+)
+GRID = (30, 32, 28), np.array([[-1.3, 0, 0, 15], [0, 1.1, 0, -10], [0, 0, 1.6, -20], [0, 0, 0, 1]])
+TURN = _affine((8, -4, 6), (3, -2, 4))
+
+
+def _wavy() -> Field:
+    """A smooth displacement of up to 3 mm, with a different one along each axis."""
+    shape, affine = (12, 12, 12), np.diag([-5.0, 5, 5, 1])
+    affine[:3, 3] = 28, -28, -28
+    points = grid_points(shape, affine)
+    waves = np.stack([3 * np.sin(points[..., (axis + 1) % 3] / 12 + axis) for axis in range(3)], -1)
+    return Field(waves.astype(np.float32), affine)
+
+
+def test_t1w_to_t2w_moves_a_landmark_the_right_way() -> None:
+    """The same dot lies at (3, -4, 5) in T1w and at (1, 2, 3) in T2w."""
+    t1w_point, t2w_point = np.array([3.0, -4, 5]), np.array([1.0, 2, 3])
+    affine = np.diag([-1.0, 1, 1, 1])
+    affine[:3, 3] = 10, -10, -10
+    t1w = Image(np.zeros((21, 21, 21), np.float32), affine)
+    t1w.data[tuple(np.rint(to_voxel(t1w_point, affine)).astype(int))] = 1
+    matrix = np.eye(4)
+    matrix[:3, 3] = t1w_point - t2w_point
+    t1w_to_t2w = Affine(matrix)
+    np.testing.assert_allclose(t1w_to_t2w.apply(t2w_point), t1w_point)
+    in_t2w = resample_through(t1w, t1w_to_t2w, (t1w.shape, affine))
+    found = to_world(np.argwhere(in_t2w.data > 0.5)[0].astype(float), affine)
+    np.testing.assert_allclose(found, t2w_point)
+
+
+def test_images_go_to_ants_and_back_unchanged() -> None:
+    back = from_ants(to_ants(MOVING))
+    np.testing.assert_allclose(back.affine, MOVING.affine, atol=1e-12)
+    np.testing.assert_array_equal(back.data, MOVING.data.astype(np.float32))
+
+
+def test_ants_sees_a_voxel_where_we_do() -> None:
+    """ANTs' physical point (LPS) of a voxel is our RAS+ point with two signs turned."""
+    point = to_world(np.array([3.0, 5, 7]), MOVING.affine)
+    volume = to_ants(MOVING)
+    theirs = ants.transform_index_to_physical_point(volume, [3, 5, 7])
+    np.testing.assert_allclose(theirs, point * [-1, -1, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("transform", "name"),
+    [
+        (TURN, "a.txt"),
+        (TURN, "a.tfm"),
+        (_wavy(), "a.nii.gz"),
+        (as_field(Chain((_wavy(), TURN)), *GRID), "a.nii.gz"),
+    ],
+)
+def test_ants_applies_our_files_as_we_do(
+    tmp_path: Path, transform: Affine | Field, name: str
+) -> None:
+    path = write_itk(transform, tmp_path / name)
+    fixed = to_ants(Image(np.zeros(GRID[0], np.float32), GRID[1]))
+    theirs = from_ants(ants.apply_transforms(fixed, to_ants(MOVING), [str(path)]))
+    ours = resample_through(MOVING, transform, GRID)
+    seen = ndimage.binary_erosion(inside(transform, MOVING, GRID).data > 0)
+    assert seen.mean() > 0.3
+    np.testing.assert_allclose(ours.data[seen], theirs.data[seen], atol=1e-3)
+    still = resample_through(MOVING, Affine.identity(), GRID)
+    assert np.abs(still.data - theirs.data)[seen].max() > 1
+
+
+@pytest.mark.parametrize(("transform", "name"), [(TURN, "a.txt"), (_wavy(), "a.nii.gz")])
+def test_written_and_read_again(tmp_path: Path, transform: Affine | Field, name: str) -> None:
+    again = read_itk(write_itk(transform, tmp_path / name))
+    points = np.random.default_rng(1).uniform(-20, 20, (100, 3))
+    np.testing.assert_allclose(again.apply(points), transform.apply(points), atol=1e-5)
+
+
+def test_affine_that_ants_wrote_with_a_centre(tmp_path: Path) -> None:
+    centre, shift = np.array([4.0, 5, 6]), np.array([1.0, 2, 3])
+    turn = Rotation.from_euler("z", 30, degrees=True).as_matrix()
+    made = ants.create_ants_transform(
+        transform_type="AffineTransform", dimension=3, matrix=turn, translation=shift, center=centre
+    )
+    path = tmp_path / "a.mat"
+    ants.write_transform(made, str(path))
+    ours = read_itk(path)
+    lps = np.array([-1.0, -1, 1])
+    for point in ([0.0, 0, 0], [10.0, -3, 7]):
+        theirs = ants.apply_ants_transform_to_point(made, point)
+        np.testing.assert_allclose(ours.apply(np.array(point) * lps), theirs * lps, atol=1e-4)
+
+
+def test_what_is_no_transform(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("nothing")
+    with pytest.raises(InputError, match="can't be read as a transform"):
+        read_itk(path)
+
+
+def test_affine_inverse_and_chain_order() -> None:
+    points = np.random.default_rng(0).uniform(-50, 50, (20, 3))
+    np.testing.assert_allclose(Chain((TURN, TURN.inverse())).apply(points), points, atol=1e-9)
+    stretch = Affine(np.diag([2.0, 1, 1, 1]))
+    shift = Affine(np.array([[1, 0, 0, 5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
+    np.testing.assert_allclose(Chain((stretch, shift)).apply(np.array([1.0, 0, 0])), [7, 0, 0])
+    np.testing.assert_allclose(Chain((shift, stretch)).apply(np.array([1.0, 0, 0])), [12, 0, 0])
+
+
+def test_field_is_exact_at_its_voxels_and_constant_outside() -> None:
+    field = as_field(TURN, (6, 6, 6), np.diag([4.0, 4, 4, 1]))
+    points = grid_points((6, 6, 6), field.affine)
+    np.testing.assert_allclose(field.apply(points), TURN.apply(points), atol=1e-5)
+    edge, beyond = np.array([20.0, 8, 8]), np.array([60.0, 8, 8])
+    np.testing.assert_allclose(field.apply(beyond) - beyond, field.apply(edge) - edge, atol=1e-5)
+
+
+def test_inverse_of_a_field() -> None:
+    field = _wavy()
+    shape, affine = (40, 40, 40), np.diag([1.0, 1, 1, 1])
+    affine[:3, 3] = -20
+    back = invert(field, shape, affine)
+    points = np.random.default_rng(0).uniform(-15, 15, (500, 3))
+    np.testing.assert_allclose(back.apply(field.apply(points)), points, atol=0.05)
+
+
+@pytest.mark.parametrize("axes", [np.eye(3), np.diag([-1, 1, 1]), np.eye(3)[[2, 0, 1]]])
+def test_jacobian_of_known_maps(axes: np.ndarray) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = 2 * axes
+    for matrix in (np.diag([1.5, 0.8, 1.1, 1]), TURN.matrix):
+        field = as_field(Affine(matrix), (5, 6, 7), affine)
+        np.testing.assert_allclose(
+            jacobian_determinant(field), np.linalg.det(matrix[:3, :3]), rtol=1e-4
+        )
+
+
+def test_inside_says_what_the_image_covers() -> None:
+    image = Image(np.ones((4, 4, 4), np.float32), np.eye(4))
+    shift = Affine(np.array([[1, 0, 0, 2], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
+    covered = inside(shift, image, ((4, 4, 4), np.eye(4)))
+    assert covered.data[:, 0, 0].tolist() == [1, 1, 0, 0]
+
+
+def test_large_grids_are_resampled_in_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = resample_through(MOVING, TURN, GRID, order=3)
+    monkeypatch.setattr("spinalprep.registration.transform.POINTS_AT_ONCE", 2000)
+    np.testing.assert_allclose(resample_through(MOVING, TURN, GRID, order=3).data, whole.data)
