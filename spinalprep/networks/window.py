@@ -63,8 +63,10 @@ def axial_at(image: Image, spacing_mm: float) -> Image:
 def _resample_edge(
     image: Image, shape: tuple[int, int, int], affine: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Resample; the last pixel may lie half outside and repeats its neighbour."""
-    padded = np.pad(image.data, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    """Resample; the last pixel may lie partly outside and repeats its neighbour."""
+    step = np.linalg.norm(affine[:3, :2], axis=0) / image.voxel_sizes[:2]
+    edge = int(np.ceil(step.max()))
+    padded = np.pad(image.data, ((edge, edge), (edge, edge), (0, 0)), mode="edge")
     shift = np.eye(4)
-    shift[:2, 3] = -1
+    shift[:2, 3] = -edge
     return resample(Image(padded, image.affine @ shift), shape, affine).data

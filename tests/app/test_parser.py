@@ -1,0 +1,54 @@
+"""Words become settings."""
+
+from pathlib import Path
+
+import pytest
+
+from spinalprep.app.main import main
+from spinalprep.app.parser import parse
+from spinalprep.errors import UsageError
+
+
+def test_hyphens_and_underscores_are_the_same() -> None:
+    a = parse(["in", "out", "participant", "--participant_label", "01", "--omp_nthreads=2"])
+    b = parse(["in", "out", "participant", "--participant-label", "sub-01", "--omp-nthreads=2"])
+    assert a == b
+    assert a.participant_label == ("01",)
+
+
+def test_config_file_gives_defaults_and_words_win(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('lesion-threshold = 0.7\nskip = ["n4"]\nrandom_seed = 3\n')
+    words = ["in", "out", "participant", "--config-file", str(config)]
+    assert parse(words).lesion_threshold == 0.7
+    assert parse(words).skip == ("n4",)
+    assert parse([*words, "--random-seed", "5"]).random_seed == 5
+
+
+@pytest.mark.parametrize("text", ["nonsense = 1", "random-seed = 'x'", "[["])
+def test_bad_config_is_refused(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(text)
+    with pytest.raises(UsageError):
+        parse(["in", "out", "participant", "--config-file", str(config)])
+
+
+@pytest.mark.parametrize(("text", "gb"), [("8", 8.0), ("8GB", 8.0), ("500MB", 0.5), ("1T", 1000.0)])
+def test_memory_units(text: str, gb: float) -> None:
+    assert parse(["in", "out", "participant", "--mem", text]).mem_gb == pytest.approx(gb)
+
+
+def test_reproducible_means_one_thread() -> None:
+    settings = parse(["in", "out", "participant", "--reproducible", "--omp-nthreads", "4"])
+    assert settings.omp_nthreads == 1
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    work = ["-w", str(tmp_path / "work")]
+    assert main([str(tmp_path / "none"), out, "participant", *work]) == 4
+    (tmp_path / "in" / "sub-01").mkdir(parents=True)
+    (tmp_path / "in" / "dataset_description.json").write_text('{"Name": "x"}')
+    assert main([str(tmp_path / "in"), out, "group"]) == 2
+    assert main([str(tmp_path / "in"), out, "participant", "--lumbar"]) == 2
+    assert main([str(tmp_path / "in"), out, "participant", *work]) == 4

@@ -1,0 +1,108 @@
+"""Networks, weights and windows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spinalprep.cord.centerline import fit_centerline
+from spinalprep.cord.trace import trace_centerline
+from spinalprep.errors import ModelError
+from spinalprep.image import Image, grid_points
+from spinalprep.networks.predict import find_heat, segment
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.weights import load_model, packaged_weights, save_model
+from spinalprep.networks.window import axial_at, scale_window
+
+
+@pytest.mark.parametrize(("name", "channels"), [("centerline_unet", 1), ("cord_unet", 3)])
+def test_presets_keep_the_size_of_any_window(name: str, channels: int) -> None:
+    network = PRESETS[name]().eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 1, 50, 67)).shape == (2, channels, 50, 67)
+
+
+def test_weights_round_trip_and_damage(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = save_model(PRESETS["cord_unet"](), tmp_path / "x.safetensors", {"preset": "cord_unet"})
+    assert load_model(path).card["preset"] == "cord_unet"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError, match="sha256"):
+        load_model(path)
+    card = path.with_suffix(".json")
+    card.write_text("{")
+    with pytest.raises(ModelError, match="model card"):
+        load_model(path)
+    card.unlink()
+    with pytest.raises(ModelError, match="missing"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", ["centerline", "cord"])
+def test_packaged_cards_say_what_they_must(name: str) -> None:
+    card = json.loads(packaged_weights(name).with_suffix(".json").read_text())
+    wanted = {"name", "task", "inputs", "spacing", "orientation", "channels", "classes", "sha256"}
+    assert wanted | {"data", "seed", "recipe", "limits", "licence", "synthetic"} <= card.keys()
+
+
+def test_scaling_looks_at_valid_pixels_only() -> None:
+    window = np.tile(np.linspace(100, 200, 50, dtype=np.float32), (40, 1))
+    valid = np.ones(window.shape, bool)
+    valid[:, :10] = False
+    spoiled = window.copy()
+    spoiled[:, :10] = 1e6
+    np.testing.assert_array_equal(scale_window(spoiled, valid), scale_window(window, valid))
+    assert scale_window(window - 500).min() == 0.0
+    assert scale_window(window - 500).max() == 1.0
+    assert not scale_window(np.full((5, 5), 3.0, np.float32)).any()
+
+
+def test_axial_resampling_keeps_every_slice() -> None:
+    affine = np.diag([-0.37, 0.41, 2.5, 1.0])
+    affine[:3, 3] = [20.13, -31.7, 11.9]
+    image = Image(np.ones((90, 80, 7), np.float32), affine)
+    coarse = axial_at(image, 1.0)
+    np.testing.assert_allclose(coarse.voxel_sizes, [1, 1, 2.5])
+    assert coarse.data.min() > 0.99
+
+
+@pytest.fixture(scope="module")
+def tube() -> tuple[Image, np.ndarray, np.ndarray]:
+    """A grey cord in bright fluid in dark tissue, leaning; the image, the cord, its centres."""
+    affine = np.diag([-0.8, 0.8, 3.0, 1.0])
+    affine[:3, 3] = [40, -40, -20]
+    points = grid_points((100, 100, 14), affine)
+    x = points[..., 0] - 0.15 * points[..., 2]
+    y = points[..., 1] - 3.0
+    cord = (x / 6.5) ** 2 + (y / 4.2) ** 2 <= 1
+    fluid = (x / 10) ** 2 + (y / 7.5) ** 2 <= 1
+    body = (points[..., 0] / 38) ** 2 + (points[..., 1] / 38) ** 2 <= 1
+    chance = np.random.default_rng(5)
+    data = 0.05 + 0.3 * body + 0.6 * fluid - 0.45 * cord + 0.03 * chance.standard_normal(x.shape)
+    return Image(data.astype(np.float32), affine), cord, points
+
+
+def test_packaged_networks_find_a_cord_that_no_person_has(
+    tube: tuple[Image, np.ndarray, np.ndarray],
+) -> None:
+    image, cord, _ = tube
+    trace = trace_centerline(find_heat(image, load_model("centerline")))
+    true_x = 0.15 * trace.points[:, 2]
+    assert np.hypot(trace.points[:, 0] - true_x, trace.points[:, 1] - 3.0).max() < 2.0
+    line = fit_centerline(trace.points, trace.confidence)
+    found = segment(image, line, load_model("cord"))
+    mask = found.cord > 0.5
+    assert 2 * (mask & cord).sum() / (mask.sum() + cord.sum()) > 0.9
+    assert found.cord.shape == found.sd.shape == image.shape
+    assert found.cord.dtype == np.float32
+    assert found.sd.min() >= 0
+
+
+def test_prediction_is_the_same_twice(tube: tuple[Image, np.ndarray, np.ndarray]) -> None:
+    image = tube[0]
+    line = fit_centerline(np.array([[3.0, 3, 20], [0, 3, 0], [-2.7, 3, -18]]))
+    model = load_model("cord")
+    first, second = (segment(image, line, model).cord for _ in range(2))
+    np.testing.assert_array_equal(first, second)

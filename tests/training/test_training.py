@@ -1,0 +1,99 @@
+"""Training: losses by hand, generator by seed, a killed run resumes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spinalprep.networks.unet2d import UNet2d
+from spinalprep.training.generator import Batch, Randomness, make_batch
+from spinalprep.training.losses import cross_entropy, dice_loss, tversky_loss
+from spinalprep.training.slices import Slices
+from spinalprep.training.trainer import Schedule, fit
+
+
+@pytest.fixture(scope="module")
+def material() -> Slices:
+    a, b = np.mgrid[:64, :64]
+    cord = (((a - 32) / 7) ** 2 + ((b - 32) / 5) ** 2 <= 1).astype(np.float32)
+    fluid = ((a - 32) / 11) ** 2 + ((b - 32) / 9) ** 2 <= 1
+    image = np.where(cord > 0, 0.5, np.where(fluid, 1.0, 0.2)).astype(np.float32)
+    clusters = np.where(cord > 0, 5, np.where(fluid, 10, 2)).astype(np.uint8)
+    n = 4
+    return Slices(
+        np.stack([image] * n),
+        np.stack([clusters] * n),
+        np.stack([cord] * n),
+        np.zeros((n, 64, 64), np.float32),
+        np.array([True, True, False, True]),
+        np.array([True, True, True, False]),
+        np.full((n, 2), 32, np.float32),
+        np.array(["a", "a", "b", "PAM50"]),
+    )
+
+
+def test_losses_by_hand() -> None:
+    probability = torch.tensor([[[[0.5, 1.0]]]])
+    truth = torch.tensor([[[[1.0, 0.0]]]])
+    one = torch.ones(1, 1, 1, 1)
+    assert float(dice_loss(probability, truth, one, smooth=0.0)) == pytest.approx(1 - 1 / 2.25)
+    # TI = 0.5 + 1 over 0.5 + 0.6 * 0.5 + 0.4 * 1 + 1
+    assert float(tversky_loss(probability, truth, one)) == pytest.approx(1 - 1.5 / 2.2)
+    focal = float(tversky_loss(probability, truth, one, gamma=2.0))
+    assert focal == pytest.approx((1 - 1.5 / 2.2) ** 0.5)
+    assert float(cross_entropy(torch.zeros(1, 1, 1, 2), truth, one)) == pytest.approx(np.log(2))
+
+
+def test_unknown_channels_don_t_count() -> None:
+    weight = torch.tensor([1.0, 0.0])[:, None, None, None]
+    truth = torch.ones(2, 1, 2, 2)
+    good, bad = torch.ones(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
+    bad[1] = 0.0
+    assert float(dice_loss(good, truth, weight)) == float(dice_loss(bad, truth, weight))
+
+
+def test_generator_repeats_and_keeps_the_truth_in_range(material: Slices) -> None:
+    ranges = Randomness(size=48, shift=4.0, lesions=1.0)
+    index = np.array([0, 1, 2, 3])
+    first, again = (
+        make_batch(material, index, ranges, torch.Generator().manual_seed(7)) for _ in range(2)
+    )
+    assert torch.equal(first.image, again.image)
+    other = make_batch(material, index, ranges, torch.Generator().manual_seed(8))
+    assert not torch.equal(first.image, other.image)
+    assert first.image.shape == (4, 1, 48, 48)
+    assert 0 <= float(first.image.min()) <= float(first.image.max()) <= 1
+    assert first.truth[:, 0].sum() > 100
+    assert first.truth[0, 2].sum() > 0
+    assert (first.truth[:, 2] <= first.truth[:, 0] + 1e-6).all()
+    assert first.weight[:, :, 0, 0].tolist() == [[1, 1, 1], [1, 1, 1], [1, 0, 1], [0, 1, 1]]
+
+
+def test_people_can_be_held_out(material: Slices) -> None:
+    assert set(material.without(("a",)).person.tolist()) == {"b", "PAM50"}
+
+
+def test_a_killed_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
+    def batches(step: int) -> Batch:
+        draw = torch.Generator().manual_seed(step)
+        image = torch.rand(2, 1, 16, 16, generator=draw)
+        return Batch(image, (image > 0.5).float(), torch.ones(2, 1, 1, 1))
+
+    def network() -> UNet2d:
+        torch.manual_seed(1)
+        return UNet2d(1, 4, 2)
+
+    schedule = Schedule(steps=6, rate=1e-3, save_every=3)
+    whole = fit(network(), batches, schedule, tmp_path / "whole")
+
+    def killed(step: int) -> Batch:
+        if step == 4:
+            raise KeyboardInterrupt
+        return batches(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), killed, schedule, tmp_path / "killed")
+    resumed = fit(network(), batches, schedule, tmp_path / "killed")
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], tensor)
