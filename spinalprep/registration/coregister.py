@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from spinalprep.image import Image, grid_with_spacing, resample
 from spinalprep.registration.ants_arrays import ants, to_ants
-from spinalprep.registration.search import search_rigid
+from spinalprep.registration.search import search_near, search_rigid
 from spinalprep.registration.transform import LPS, Affine, inside, read_itk, resample_through
 
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
@@ -19,6 +19,7 @@ WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
 LEAST_GAIN = 0.005  # of normalised mutual information, which is 1 for strangers
 BINS = 32
 FEWEST_VOXELS = 500
+STEPS = ("search", "Rigid", "near", "Rigid", "Affine")
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def coregister(
 
     Notes
     -----
-    A search finds the start; ANTs [1]_ refines it, rigid, then affine, by Mattes mutual
-    information on every voxel, so that nothing is drawn at random. Candidates compete by
-    normalised mutual information [2]_ around the cord, and the best is refused where it gains
-    less than 0.005 over the headers.
+    A search finds the start; ANTs [1]_ and a search nearby refine it, rigid, then affine, by
+    Mattes mutual information. Candidates compete by normalised mutual information [2]_ around
+    the cord, and the best is refused where it gains less than 0.005 over the headers. ANTs
+    jitters the points that it samples, from a seed that is always the same.
 
     References
     ----------
@@ -85,10 +86,8 @@ def coregister(
     around = _around(reference_cord, target)
     before = similarity(moving, target, around, Affine.identity())
     fits = [(before, Affine.identity())]
-    found = search_rigid(moving, target, around)
-    for kind in ("", "Rigid", "Affine"):
-        if kind:
-            found = _run(moving, target, around, (kind, max(fits, key=_score)[1], sloppy))
+    for kind in ("search", "Rigid", "Affine") if sloppy else STEPS:
+        found = _step(moving, target, around, (kind, max(fits, key=_score)[1], sloppy))
         fits.append((similarity(moving, target, around, found), found))
     after, best = max(fits, key=_score)
     accepted = _gained(fits) >= LEAST_GAIN
@@ -174,6 +173,18 @@ def _around(cord: Image | None, target: Image) -> NDArray[np.bool_]:
         for k in range(target.shape[2])
     ]
     return np.stack(near, axis=-1)
+
+
+def _step(
+    moving: Image, target: Image, around: NDArray[np.bool_], how: tuple[str, Affine, bool]
+) -> Affine:
+    """Search, or run ANTs; ``how`` is the kind, the start and whether to hurry."""
+    kind, start, _ = how
+    if kind == "search":
+        return search_rigid(moving, target, around)
+    if kind == "near":
+        return search_near(moving, target, around, start)
+    return _run(moving, target, around, how)
 
 
 def _run(

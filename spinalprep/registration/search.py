@@ -17,6 +17,14 @@ SHIFTS_MM = ((-9.0, -4.5, 0.0, 4.5, 9.0), (-9.0, -4.5, 0.0, 4.5, 9.0), (-6.0, 0.
 TURNS_DEG = ((-10.0, 0.0, 10.0), (0.0,), (-10.0, 0.0, 10.0))  # about right, front, up
 KEPT = 8  # candidates of the coarse search that are polished
 LEAST_OVERLAP = 0.6
+NEAR = (  # degrees about right, front, up; mm to right, front, up
+    (0.0, 0.0, 0.0, 0.0, 0.0, -5.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, -2.5),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 2.5),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 5.0),
+    (-7.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (7.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+)
 
 
 def search_rigid(moving: Image, target: Image, around: NDArray[np.bool_]) -> Affine:
@@ -53,6 +61,35 @@ def search_rigid(moving: Image, target: Image, around: NDArray[np.bool_]) -> Aff
     return fine.affine(best)
 
 
+def search_near(moving: Image, target: Image, around: NDArray[np.bool_], start: Affine) -> Affine:
+    """Find a better rigid map a few millimetres and degrees from ``start``, if there is one.
+
+    The cord looks alike at every height, and a turn about the axis through the ears looks like
+    a shift: from both sides of ``start`` these are tried again, on images less smoothed.
+
+    Parameters
+    ----------
+    moving, target, around
+        As in `search_rigid`.
+    start : Affine
+        Rigid.
+
+    Returns
+    -------
+    rigid : Affine
+        RAS+ mm; no worse than ``start``.
+    """
+    points, values = _points(target, around)
+    fine = _Cost(_smoothed(moving, 0.7), points, values)
+    rough = _Cost(_smoothed(moving, 1.2), points[::4], values[::4])
+    here = rough.six(start)
+    tried = [(fine(here), here.tolist())]
+    for step in NEAR:
+        found = _powell(rough, here + np.array(step))
+        tried.append((fine(found), found.tolist()))
+    return fine.affine(_powell(fine, np.array(min(tried)[1])))
+
+
 @dataclass(frozen=True)
 class _Cost:
     """Negative shared information as a function of turns (degrees) and shifts (mm)."""
@@ -68,6 +105,12 @@ class _Cost:
         matrix[:3, :3] = Rotation.from_euler("xyz", six[:3], degrees=True).as_matrix()
         matrix[:3, 3] = middle + six[3:] - matrix[:3, :3] @ middle
         return Affine(matrix)
+
+    def six(self, rigid: Affine) -> NDArray[np.float64]:
+        """Return turns (degrees) and shifts (mm) of a rigid map."""
+        middle = self.points.mean(axis=0)
+        turns = Rotation.from_matrix(rigid.matrix[:3, :3]).as_euler("xyz", degrees=True)
+        return np.concatenate([turns, rigid.apply(middle) - middle])
 
     def __call__(self, six: NDArray[np.float64]) -> float:
         ijk = to_voxel(self.affine(np.asarray(six)).apply(self.points), self.moving.affine)
