@@ -26,7 +26,7 @@ class Parameters:
     coreg: bool = True
     template: bool = True
     lesion: bool = True
-    lesion_threshold: float = 0.5
+    lesion_threshold: float = 0.8
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
     seed: int = 0

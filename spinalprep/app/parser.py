@@ -156,7 +156,7 @@ def _add_workflow(parser: ArgumentParser) -> None:
     add("--skip", action="append", choices=STAGES, help="leave a stage out (repeatable)")
     add("--denoise", action="store_true", help="non-local means before N4")
     add("--model", nargs="+", type=_pair, metavar="NAME=PATH", help="centerline= or cord= weights")
-    add("--lesion-threshold", type=float, default=0.5, metavar="P", help="default: 0.5")
+    add("--lesion-threshold", type=float, default=0.8, metavar="P", help="default: 0.8")
     add("--min-lesion-mm3", type=float, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")
     add("--level-hint", metavar="HINT", help="C3@z=12.5 (mid-body) or C2/C3@z=20 (disc), RAS mm")

@@ -162,7 +162,8 @@ def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) ->
     edge = np.asarray(image.shape) - 0.5
     ijk = to_voxel(points, image.affine)
     valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < edge), axis=-1)
-    windows = sample(image, points)
+    last = np.asarray(image.shape) - 1.0
+    windows = sample(image, to_world(np.clip(ijk, 0.0, last), image.affine))
     shown = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
     views = [
         _probabilities(model, shown),
