@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import io, ndimage
 
 from spinalprep.errors import InputError
-from spinalprep.image import Float, Image, grid_points, snap, to_voxel
+from spinalprep.image import Float, Image, grid_points, to_voxel
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world from RAS+, and back
 NIFTI_VECTOR = 1007
@@ -134,32 +134,40 @@ def resample_through(
     Returns
     -------
     resampled : Image
-        float32, shape and affine as in ``like``.
+        float32, shape and affine as in ``like``. As in ITK, a voxel has its value up to its
+        faces: half a slice more at each end than between the centres.
     """
     shape, affine = like
     source = moving.data.astype(np.float32, copy=False)
     if order > 1:
         source = ndimage.spline_filter(source, order, output=np.float32)
     data = np.full(tuple(shape), outside, np.float32)
+    last = np.asarray(moving.shape) - 1
     for start, stop, points in _slabs(shape, affine):
         if not _may_meet(points, transform, moving):
             continue
-        ijk = snap(np.moveaxis(to_voxel(transform.apply(points), moving.affine), -1, 0))
-        data[:, :, start:stop] = ndimage.map_coordinates(
-            source, ijk, order=order, cval=outside, mode="constant", prefilter=False
+        ijk = to_voxel(transform.apply(points), moving.affine)
+        values = ndimage.map_coordinates(
+            source, np.moveaxis(np.clip(ijk, 0, last), -1, 0), order=order, prefilter=False
         )
+        data[:, :, start:stop] = np.where(_within(ijk, moving.shape), values, outside)
     return Image(data, np.asarray(affine, np.float64))
 
 
 def inside(transform: Transform, moving: Image, like: tuple[Sequence[int], Float]) -> Image:
     """Return where a resampled image has values: 1 where the point is in ``moving``, else 0."""
     shape, affine = like
-    last = np.asarray(moving.shape) - 0.5
     data = np.empty(tuple(shape), np.uint8)
     for start, stop, points in _slabs(shape, affine):
         ijk = to_voxel(transform.apply(points), moving.affine)
-        data[:, :, start:stop] = np.all((ijk >= -0.5) & (ijk <= last), axis=-1)
+        data[:, :, start:stop] = _within(ijk, moving.shape)
     return Image(data, np.asarray(affine, np.float64))
+
+
+def _within(ijk: Float, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Tell which points lie in a voxel: up to half a voxel beyond the outermost centres."""
+    within: NDArray[np.bool_] = np.all((ijk >= -0.5) & (ijk < np.asarray(shape) - 0.5), axis=-1)
+    return within
 
 
 def invert(
