@@ -28,11 +28,15 @@ TISSUES = (
 )
 AIR, FAT, MUSCLE, BONE, DISC, CSF, WM, GM, LESION, VESSEL = range(len(TISSUES))
 
-# Height of a vertebra with the disc above it, C2 to T2 in mm: the template's own, after
-# De Leener et al. (2018), NeuroImage 165:170-179, doi:10.1016/j.neuroimage.2017.10.041.
+# Height of a vertebra with the disc above it, C2 to T2 in mm: the mean lengths by which the
+# Spinal Cord Toolbox fills in missing discs (De Leener et al. 2017, NeuroImage 145:24-43,
+# doi:10.1016/j.neuroimage.2016.10.009), rounded; T2 is lower than there (19.9). PAM50's own
+# differ by up to 5 mm (C2 15.5, T1 21.5).
 VERTEBRA_MM = {2: 20.0, 3: 17.0, 4: 17.8, 5: 16.8, 6: 16.0, 7: 15.7, 8: 16.8, 9: 18.0}
 RL_OVER_AP = 1.55
 LATTICE_MM = 2.0  # of the coarse grid on which straight coordinates are computed
+LESION_GAP_MM = 3.0  # of cord between two lesions, along the centerline
+LESION_TRIES = 200
 
 
 @dataclass(frozen=True)
@@ -151,14 +155,17 @@ class Person:
         """
         shares = np.zeros((len(TISSUES), *shape), np.float32)
         steps = (np.arange(fine) + 0.5) / fine - 0.5
-        grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-        for offset in grid:
-            shifted = np.array(affine, float)
-            shifted[:3, 3] += affine[:3, :3] @ offset
-            tissue = self.tissue(self._straight(shape, shifted))
-            for label in range(len(TISSUES)):
+        offsets = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+        coarse, lattice = self._lattice(shape, affine)
+        centres = to_voxel(grid_points(shape, affine), lattice)
+        for offset in offsets @ affine[:3, :3].T / LATTICE_MM:
+            ijk = np.moveaxis(centres + offset, -1, 0)
+            parts = [ndimage.map_coordinates(coarse[..., n], ijk, order=1) for n in range(3)]
+            tissue = self.tissue(np.stack(parts, axis=-1))
+            for label in np.unique(tissue):
                 shares[label] += tissue == label
-        return (shares / len(grid)).astype(np.float32)
+        shares /= len(offsets)
+        return shares
 
     def to_template(self, points: Float, disc_z: Mapping[int, float]) -> NDArray[np.float64]:
         """Return where points of the cord lie in the generic template, RAS+ mm: the truth.
@@ -169,6 +176,12 @@ class Person:
             RAS+ mm.
         disc_z : mapping of int to float
             Height of the template's discs in mm.
+
+        Returns
+        -------
+        points : ndarray of float64, shape (..., 3)
+            RAS+ mm; NaN above the first and below the last disc of either, where there is no
+            truth.
         """
         s, x, y = np.moveaxis(self.centerline.project(points), -1, 0)
         turn = np.deg2rad(self.turn_deg)
@@ -176,27 +189,35 @@ class Person:
         level = self.level_at(s)
         own, model = self.radii_at(s), cord_radii(level)
         discs = sorted(disc_z)
-        z = np.interp(level, discs, [disc_z[n] for n in discs])
+        z = np.interp(level, discs, [disc_z[n] for n in discs], left=np.nan, right=np.nan)
+        z = np.where((s < min(self.disc_s.values())) | (s > max(self.disc_s.values())), np.nan, z)
         return np.stack([a * model[0] / own[0], b * model[1] / own[1], z], axis=-1)
 
-    def _straight(self, shape: Sequence[int], affine: Float) -> NDArray[np.float64]:
-        """Return straight coordinates of a grid, interpolated from a lattice of 2 mm."""
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
+    def _lattice(self, shape: Sequence[int], affine: Float) -> tuple[Float, Float]:
+        """Return straight coordinates on a lattice of 2 mm around a grid, and its affine."""
+        corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in shape])).reshape(3, -1).T
         world = corners @ affine[:3, :3].T + affine[:3, 3]
         low = world.min(axis=0) - 2 * LATTICE_MM
         count = np.ceil((world.max(axis=0) - low) / LATTICE_MM).astype(int) + 3
         lattice = np.diag([LATTICE_MM] * 3 + [1.0])
         lattice[:3, 3] = low
-        coarse = self.centerline.project(grid_points(count, lattice))
-        ijk = np.moveaxis(to_voxel(grid_points(shape, affine), lattice), -1, 0)
-        parts = [ndimage.map_coordinates(coarse[..., n], ijk, order=1) for n in range(3)]
-        return np.stack(parts, axis=-1)
+        return self.centerline.project(grid_points(count, lattice)), lattice
 
 
 def cord_radii(level: Float | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the half diameters (RL, AP) in mm of an average cord at continuous levels.
 
-    Areas of 60 to 75 mm2 with the cervical enlargement at C5, as in PAM50.
+    Notes
+    -----
+    An ellipse of 60 mm2 at C2, 75 at C5 (the cervical enlargement) and 53 at T2. The means of
+    healthy adults are 72, 76 and 42 mm2 with standard deviations of 7, 8 and 5.5 [1]_, so the
+    average phantom lies within two of them. The ratio of the diameters, 1.55, is theirs at C2
+    and T1; the enlargement is flatter in people (1.75 at C5).
+
+    References
+    ----------
+    .. [1] Valosek et al. (2024), "A database of the healthy human spinal cord morphometry in the
+       PAM50 template space", Imaging Neuroscience 2:1-15, doi:10.1162/imag_a_00075.
     """
     level = np.asarray(level, float)
     area = 60.0 + 15.0 * np.exp(-(((level - 5.3) / 1.5) ** 2)) - 5.0 * np.clip(level - 7.5, 0, 3)
@@ -216,6 +237,11 @@ def make_person(seed: int, lesions: int = 0, ranges: Ranges | None = None) -> Pe
         Number of lesions.
     ranges : Ranges, optional
         In place of the seed's own.
+
+    Raises
+    ------
+    ValueError
+        If so many lesions find no place.
     """
     chance = np.random.default_rng(seed)
     drawn = ranges or (TESTING_RANGES if seed >= FIRST_TEST_SEED else TRAINING_RANGES)
@@ -230,8 +256,7 @@ def make_person(seed: int, lesions: int = 0, ranges: Ranges | None = None) -> Pe
     centerline = fit_centerline(np.stack([x, y, z], axis=-1), smoothing_mm=2.0)
     disc_s = _place_discs(centerline.length, stature)
     person = Person(centerline, disc_s, size, turn)
-    made = tuple(_make_lesion(person, chance) for _ in range(lesions))
-    return Person(centerline, disc_s, size, turn, made)
+    return Person(centerline, disc_s, size, turn, _make_lesions(person, lesions, chance))
 
 
 def _place_discs(length: float, stature: float) -> dict[int, float]:
@@ -240,6 +265,26 @@ def _place_discs(length: float, stature: float) -> dict[int, float]:
     tops = np.concatenate([[0.0], np.cumsum([VERTEBRA_MM[n] * stature for n in levels])])
     middle = np.interp(5.5, [*levels, levels[-1] + 1], tops)
     return {n: float(length / 2 + top - middle) for n, top in zip([*levels, 10], tops, strict=True)}
+
+
+def _make_lesions(person: Person, count: int, chance: np.random.Generator) -> tuple[Lesion, ...]:
+    """Return lesions that stay apart, so that each is one component of the mask."""
+    made: list[Lesion] = []
+    for _ in range(LESION_TRIES * count):
+        if len(made) == count:
+            break
+        lesion = _make_lesion(person, chance)
+        if all(_gap(lesion, other) >= LESION_GAP_MM for other in made):
+            made.append(lesion)
+    if len(made) < count:
+        raise ValueError(f"{count} lesions find no place in one cord; expected fewer")
+    return tuple(made)
+
+
+def _gap(one: Lesion, other: Lesion) -> float:
+    """Return the free length of cord between two lesions in mm; negative where they overlap."""
+    reach = one.half_axes[0] + other.half_axes[0]
+    return abs(one.centre[0] - other.centre[0]) - reach
 
 
 def _make_lesion(person: Person, chance: np.random.Generator) -> Lesion:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from spinalprep.cord.centerline import rasterise
-from spinalprep.image import Image, save, to_voxel
+from spinalprep.image import Image, save, to_voxel, to_world
+from spinalprep.levels.discs import level_name
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, LESION, Person, make_person, truth_cord
 from spinalprep.phantom.images import render
+from spinalprep.registration.transform import Affine, write_itk
 
 Grid = tuple[tuple[int, int, int], NDArray[np.float64]]
 MOTION_DEG, MOTION_MM = (2.0, -1.5, 3.0), (2.0, -1.5, 1.0)
@@ -21,6 +23,16 @@ SIDECARS = {
     "T1w": {"EchoTime": 0.004, "RepetitionTime": 2.0, "MRAcquisitionType": "3D"},
     "T2starw": {"EchoTime": 0.014, "RepetitionTime": 0.6, "MRAcquisitionType": "2D"},
 }
+README = """Digital persons made by spinalprep: no image of a human being is in this dataset.
+
+Each person has a T2w, a T1w taken after a small known motion, and a T2starw of thick slices.
+derivatives/labels holds one voxel per disc, as a rater would mark them. derivatives/truth holds
+what is true of each person on the grid of the T2w: cord, centerline, vertebrae, discs, lesions,
+the area across the cord at each slice, and the transform that resamples the T1w on the T2w.
+In *_truth.json: t1w_motion takes RAS+ points (mm) of the still person, where the T2w was taken,
+to where the T1w found them; disc_s_mm is the arc length of the discs from the top of the
+centerline; lesion_volume_mm3 is the analytic volume of each lesion.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +60,9 @@ def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -
     -------
     out_dir : Path
         Holds ``sub-*/anat`` with T2w, T1w (after a known motion) and T2starw, disc labels in
-        ``derivatives/labels``, and the truth in ``derivatives/truth``: cord, centerline, lesions,
-        area per slice and the motion as an affine.
+        ``derivatives/labels``, and the truth in ``derivatives/truth`` under the names of the
+        participant level's outputs: cord, centerline, vertebrae, discs, lesions, area per slice
+        and the transform from T1w to T2w.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     _describe(out_dir, "spinalprep phantom", "raw")
@@ -62,9 +75,9 @@ def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -
         _describe(out_dir / "derivatives" / name, f"phantom {name}", "derivative")
     pd.DataFrame(rows).to_csv(out_dir / "participants.tsv", sep="\t", index=False)
     _dump(out_dir / "participants.json", {"lesions": {"Description": "number of planted lesions"}})
-    (out_dir / "README").write_text(
-        "Digital persons made by spinalprep; their truth is in derivatives/truth.\n"
-    )
+    (out_dir / "README").write_text(README)
+    for name, files in (("labels", "*_labels-*"), ("truth", "*_morph.*\n*_xfm.*\n*_truth.json")):
+        (out_dir / "derivatives" / name / ".bidsignore").write_text(files + "\n")
     return out_dir
 
 
@@ -92,7 +105,10 @@ def _write_person(root: Path, label: str, person: Person, seed: int) -> None:
         save(Image(image.data, scan.grid[1]), anat / f"{label}_{scan.contrast}.nii.gz", np.int16)
         _dump(anat / f"{label}_{scan.contrast}.json", SIDECARS[scan.contrast])
     like = Image(np.zeros(sagittal[0], np.float32), sagittal[1])
-    _write_discs(root / "derivatives" / "labels" / label / "anat", label, person, like)
+    labels = root / "derivatives" / "labels" / label / "anat"
+    labels.mkdir(parents=True, exist_ok=True)
+    discs = like.with_data(_discs(person, like))
+    save(discs, labels / f"{label}_T2w_labels-disc-manual.nii.gz", np.uint8)
     _write_truth(root / "derivatives" / "truth" / label / "anat", label, person, like)
 
 
@@ -104,50 +120,89 @@ def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> G
     return shape, affine
 
 
-def _write_discs(folder: Path, label: str, person: Person, like: Image) -> None:
-    """Write one voxel per disc, at the cord."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _discs(person: Person, like: Image) -> NDArray[np.uint8]:
+    """Mark each disc by one voxel, in the middle of the cord."""
     data = np.zeros(like.shape, np.uint8)
     for disc, s in person.disc_s.items():
         ijk = np.rint(to_voxel(person.centerline.at(s), like.affine)).astype(int)
         if np.all((ijk >= 0) & (ijk < like.shape)):
             data[tuple(ijk)] = disc
-    save(like.with_data(data), folder / f"{label}_T2w_labels-disc-manual.nii.gz", np.uint8)
+    return data
 
 
 def _write_truth(folder: Path, label: str, person: Person, like: Image) -> None:
     """Write what is true of a person on the grid of the T2w image."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{label}_space-T2w"
-    cord = truth_cord(person, like)
-    lesion = person.labels_on(like.shape, like.affine, fine=2)[LESION]
-    save(like.with_data(cord >= 0.5), folder / f"{stem}_label-SC_mask.nii.gz", np.uint8)
-    save(like.with_data(cord), folder / f"{stem}_label-SC_probseg.nii.gz")
-    save(like.with_data(lesion >= 0.5), folder / f"{stem}_label-lesion_mask.nii.gz", np.uint8)
-    line = rasterise(person.centerline, like)
-    save(like.with_data(line), folder / f"{stem}_label-centerline_mask.nii.gz", np.uint8)
-    z = like.affine[2, 3] + np.arange(like.shape[2]) * like.affine[2, 2]
-    points = person.centerline.points
-    s = np.interp(-z, -points[:, 2], person.centerline.arc)
-    table = pd.DataFrame({"slice": np.arange(len(z)), "s_mm": s, "area_mm2": person.area_at(s)})
+    share = truth_cord(person, like)
+    cord = share >= 0.5
+    lesion = person.labels_on(like.shape, like.affine, fine=2)[LESION] >= 0.5
+    sxy = person.centerline.project(to_world(np.argwhere(cord).astype(float), like.affine))
+    level, number = np.zeros(like.shape, np.uint8), np.zeros(like.shape, np.uint8)
+    level[cord] = np.floor(person.level_at(sxy[:, 0]))
+    number[cord] = _nearest_lesion(person, sxy)
+    volumes: dict[str, tuple[NDArray[np.generic], type]] = {
+        "label-SC_mask": (cord, np.uint8),
+        "label-SC_probseg": (share, np.float32),
+        "label-centerline_mask": (rasterise(person.centerline, like), np.uint8),
+        "label-lesion_mask": (lesion, np.uint8),
+        "seg-lesions_dseg": (number * lesion, np.uint8),
+        "seg-vertebrae_dseg": (level, np.uint8),
+        "seg-discs_dseg": (_discs(person, like), np.uint8),
+    }
+    for name, (data, dtype) in volumes.items():
+        save(like.with_data(data), folder / f"{stem}_{name}.nii.gz", dtype)
+        reference = {"SpatialReference": f"bids:raw:{label}/anat/{label}_T2w.nii.gz"}
+        _dump(folder / f"{stem}_{name}.json", reference)
     path = folder / f"{stem}_label-SC_desc-perslice_morph.tsv"
-    table.to_csv(path, sep="\t", index=False, float_format="%.4f")
-    _dump(
-        folder / f"{label}_truth.json",
+    _areas(person, like).to_csv(path, sep="\t", index=False, float_format="%.4f")
+    write_itk(Affine(motion_matrix()), folder / f"{label}_from-T1w_to-T2w_mode-image_xfm.txt")
+    truth = {
+        "t1w_motion": motion_matrix().tolist(),
+        "disc_s_mm": {str(n): s for n, s in person.disc_s.items()},
+        "lesion_volume_mm3": [lesion.volume_mm3 for lesion in person.lesions],
+    }
+    _dump(folder / f"{label}_truth.json", truth)
+
+
+def _nearest_lesion(person: Person, sxy: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the number, from 1, of the lesion that is nearest to each point; 0 without one."""
+    apart = [
+        (((sxy - lesion.centre) / lesion.half_axes) ** 2).sum(axis=-1) for lesion in person.lesions
+    ]
+    if not apart:
+        return np.zeros(sxy.shape[:-1], np.uint8)
+    return np.asarray(np.argmin(apart, axis=0) + 1, np.uint8)
+
+
+def _areas(person: Person, like: Image) -> pd.DataFrame:
+    """Return the area across the cord where the centerline meets each slice."""
+    z = like.affine[2, 3] + np.arange(like.shape[2]) * like.affine[2, 2]
+    s = np.interp(-z, -person.centerline.points[:, 2], person.centerline.arc)
+    levels = [level_name(int(level)) for level in person.level_at(s)]
+    return pd.DataFrame(
         {
-            "t1w_motion": motion_matrix().tolist(),
-            "disc_s_mm": {str(n): s for n, s in person.disc_s.items()},
-            "lesion_volume_mm3": [lesion.volume_mm3 for lesion in person.lesions],
-        },
+            "slice": np.arange(len(z)),
+            "z_mm": z,
+            "s_mm": s,
+            "vertebral_level": levels,
+            "area_mm2": person.area_at(s),
+        }
     )
 
 
 def _describe(folder: Path, name: str, kind: str) -> None:
     """Write ``dataset_description.json``."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": kind, "License": "CC0"}
+    content: dict[str, object] = {
+        "Name": name,
+        "BIDSVersion": "1.10.0",
+        "DatasetType": kind,
+        "License": "CC0",
+        "GeneratedBy": [{"Name": "spinalprep phantom"}],
+    }
     if kind == "derivative":
-        content["GeneratedBy"] = [{"Name": "spinalprep phantom"}]  # type: ignore[assignment]
+        content["DatasetLinks"] = {"raw": "../.."}
     _dump(folder / "dataset_description.json", content)
 
 
