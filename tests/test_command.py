@@ -199,6 +199,21 @@ def test_again_is_all_hits_and_a_label_reruns_its_descendants(home: Path) -> Non
         label.write_bytes(kept)
 
 
+def test_reports_methods_and_graph_on_their_own(home: Path) -> None:
+    good = ("--participant-label", "01", "02")
+    report = home / "out" / "sub-01.html"
+    before = report.stat().st_mtime_ns
+    assert spinalprep(home, *good, "--reports-only", "--write-graph") == 0, log(home)
+    assert report.stat().st_mtime_ns > before
+    assert '"automatic" -> "lesion"' in (home / "out/sub-01/log/sub-01_graph.dot").read_text()
+    assert spinalprep(home, *good, "--boilerplate-only", out="out3") == 0, log(home)
+    methods = (home / "out3" / "logs" / "CITATION.md").read_text()
+    assert "bias field by N4" in methods
+    assert "@misc{N4" in (home / "out" / "logs" / "CITATION.bib").read_text()
+    assert spinalprep(home, *good, "--reports-only", "--skip", "n4") == 2
+    assert "run without it first" in log(home)
+
+
 def test_a_skipped_template_needs_none_and_unknown_levels_are_said(home: Path) -> None:
     more = ("--participant-label", "01", "--skip", "template", "--no-manual-labels")
     assert spinalprep(home, *more, out="out2") == 0, log(home)

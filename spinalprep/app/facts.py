@@ -4,12 +4,14 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spinalprep import __version__
 from spinalprep.app.jobs import Job, Shared
 from spinalprep.app.log import LOG
-from spinalprep.bids.dataset import report_path
+from spinalprep.bids.atomic import put_text
+from spinalprep.bids.dataset import citation_paths, report_path
 from spinalprep.bids.names import output_prefix
 from spinalprep.reports.facts import (
     CoregFacts,
@@ -19,6 +21,7 @@ from spinalprep.reports.facts import (
     ReportFacts,
     UnitFacts,
 )
+from spinalprep.reports.methods import citation
 
 if TYPE_CHECKING:
     from spinalprep.app.watch import Watcher
@@ -36,13 +39,14 @@ class Reporter:
         assert self.watcher is not None
         own = [key for key, job in self.jobs.items() if job.session.participant == label]
         progress = [self.watcher.progress[key] for key in own]
-        there = report_path(self.shared.settings.out_dir, label).is_file()
+        settings = self.shared.settings
+        there = report_path(settings.out_dir, label).is_file() and not settings.reports_only
         if there and not any(p.changed or p.tasks or p.failures for p in progress):
             return
         from spinalprep.reports.participant import write_participant_report
 
         try:
-            write_participant_report(self.shared.settings.out_dir, label, self.facts(own))
+            write_participant_report(settings.out_dir, label, self.facts(own))
         except Exception:  # a report that fails must not take the derivatives along
             LOG.exception("sub-%s: the report could not be written; this is our defect", label)
 
@@ -119,6 +123,13 @@ class Reporter:
             entities=extra,
             level_source=source,
         )
+
+
+def write_citation(out_dir: Path, facts: ReportFacts) -> None:
+    """Write ``logs/CITATION.md`` and ``.bib``: the methods as they were run."""
+    text, bibliography = citation(facts)
+    for path, content in zip(citation_paths(out_dir), (text, bibliography), strict=True):
+        put_text(out_dir, path, content)
 
 
 def _warnings(outputs: Mapping[str, object]) -> list[str]:

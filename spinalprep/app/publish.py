@@ -9,6 +9,7 @@ import pandas as pd
 
 from spinalprep.app.jobs import Job, Shared
 from spinalprep.bids.catalogue import output_path, transform_path
+from spinalprep.bids.dataset import write_atlas_description
 from spinalprep.bids.derivatives import (
     Provenance,
     image_sidecar,
@@ -124,7 +125,8 @@ class Publisher:
             path = transform_path(self._out, reference, template, ".nii.gz", inverse=inverse)
             ends = (template, reference.contrast) if inverse else (reference.contrast, template)
             changed |= self._transform(path, file, ends, (reference,), dict(outputs.measures))
-        if outputs.spinal_levels is not None:
+        if outputs.spinal_levels is not None and self.shared.template is not None:
+            write_atlas_description(self._out, self.shared.template)
             changed |= self._image(
                 "spinal_levels", outputs.spinal_levels, label_map=spinal_level_labels()
             )

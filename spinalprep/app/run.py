@@ -46,6 +46,12 @@ def run(settings: Settings) -> int:
             shutil.rmtree(_cache(settings, label), ignore_errors=True)
     for session, error in failed:
         _write_failed(settings, session, error)
+    if settings.boilerplate_only:
+        return _write_boilerplate(settings, jobs, shared)
+    if settings.reports_only:
+        _refuse_work(jobs, settings)
+    if settings.write_graph:
+        _write_graphs(settings, jobs)
     code = _carry_out(settings, jobs, shared)
     _say_end(settings, jobs, time.monotonic() - started)
     return max(code, 1 if failed else 0) if code in (0, 1, 3) else code
@@ -55,10 +61,7 @@ def _refuse_what_is_missing(settings: Settings) -> None:
     """Refuse flags of the contract that this version can't carry out."""
     missing = {
         "--worker slurm": settings.worker == "slurm",
-        "--reports-only": settings.reports_only,
-        "--boilerplate-only": settings.boilerplate_only,
         "--output-spaces": bool(settings.output_spaces),
-        "--write-graph": settings.write_graph,
         "--device cuda": settings.device == "cuda",
     }
     if settings.level_hint is not None:
@@ -128,6 +131,49 @@ def _print_plan(jobs: Mapping[str, Any], settings: Settings) -> int:
     return 0
 
 
+def _write_boilerplate(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
+    """Write the methods text of what would be run, and nothing else."""
+    from spinalprep.app.facts import Reporter, write_citation
+    from spinalprep.app.watch import Watcher
+    from spinalprep.bids.dataset import citation_paths
+
+    reporter = Reporter(jobs, shared)
+    reporter.watcher = Watcher(jobs, shared, (), "", lambda label: None)
+    write_citation(settings.out_dir, reporter.facts(list(jobs)))
+    LOG.info("methods: %s", citation_paths(settings.out_dir)[0])
+    return 0
+
+
+def _refuse_work(jobs: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse ``--reports-only`` where something would have to be computed."""
+    from spinalprep.engine.plan import plan_units
+
+    tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
+    missed = [line for line in plan_units(tasks, _cache_of(settings, jobs)) if not line.hit]
+    if missed:
+        raise UsageError(
+            f"--reports-only: {len(missed)} results are not there yet (the first: {missed[0]}); "
+            "run without it first"
+        )
+
+
+def _write_graphs(settings: Settings, jobs: Mapping[str, Any]) -> None:
+    """Write the stages of every job, and who feeds whom, as a dot file beside its log."""
+    from spinalprep.bids.atomic import put_text
+    from spinalprep.bids.dataset import log_folder
+    from spinalprep.engine.graph import stages_of
+
+    for key, job in jobs.items():
+        if job.task is None:
+            continue
+        lines = [f'digraph "{key}" {{']
+        for stage in stages_of(job.task):
+            lines.append(f'  "{stage.name}";')
+            lines += [f'  "{upstream}" -> "{stage.name}";' for upstream in sorted(stage.upstream)]
+        path = log_folder(settings.out_dir, job.session.participant) / f"{key}_graph.dot"
+        put_text(settings.out_dir, path, "\n".join([*lines, "}"]) + "\n")
+
+
 def _write_failed(settings: Settings, session: Any, reason: str) -> None:
     """Write the row of a session without a usable image."""
     from spinalprep.bids.derivatives import MISSING
@@ -140,7 +186,7 @@ def _write_failed(settings: Settings, session: Any, reason: str) -> None:
 
 def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     """Run all jobs; derivatives, status and reports are written on the way."""
-    from spinalprep.app.facts import Reporter
+    from spinalprep.app.facts import Reporter, write_citation
     from spinalprep.app.watch import Watcher
     from spinalprep.engine.events import Observers
     from spinalprep.engine.progress import progress_to
@@ -172,6 +218,7 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     except Interrupted as error:
         LOG.error("%s; the same command resumes", error)
         return error.exit_code
+    write_citation(settings.out_dir, reporter.facts(list(jobs)))
     if any(watcher.state(key) != "finished" for key in jobs):
         return 1
     failing = any("FAIL" in p.gates.values() for p in watcher.progress.values())

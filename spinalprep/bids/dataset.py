@@ -88,7 +88,7 @@ def write_dataset(
     participants : sequence of str
         Labels of the participants that are worked on.
     template : Template or None
-        PAM50 is linked and its atlas described where it is the template.
+        PAM50 is linked where it is the template.
     """
     out_dir = settings.out_dir
     clear_temporary(out_dir)
@@ -104,9 +104,13 @@ def write_dataset(
     put_text(out_dir, out_dir / "README.md", README.format(version=__version__))
     _write_changes(out_dir)
     _write_lists(out_dir)
-    if pam50:
-        write_json(out_dir, out_dir / "atlas-PAM50_description.json", _atlas(template))
     write_participants(settings, participants)
+
+
+def write_atlas_description(out_dir: Path, template: Template) -> None:
+    """Describe the atlas of PAM50; called once an output of it exists, as BIDS wants."""
+    if template.name == "PAM50":
+        write_json(out_dir, out_dir / "atlas-PAM50_description.json", _atlas(template))
 
 
 def write_participants(settings: Settings, participants: Sequence[str]) -> None:

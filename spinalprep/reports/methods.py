@@ -55,3 +55,18 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     )
     used = [name for name in REFERENCES if name in cited]
     return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
+
+
+def citation(facts: ReportFacts) -> tuple[str, str]:
+    """Return the methods of all reference images as Markdown, and the references as BibTeX."""
+    texts: dict[str, list[str]] = {}
+    for unit in facts.units:
+        text, _ = methods_text(unit, facts)
+        texts.setdefault(text, []).append(unit.prefix)
+    cited = [name for name in REFERENCES if any(f"[{name}]" in text for text in texts)]
+    parts = ["# Methods", "This text is CC0: copy it."]
+    for text, prefixes in texts.items():
+        parts += [text, f"({len(prefixes)} images: {', '.join(prefixes)})"]
+    parts += ["# References", *(f"- [{name}] {REFERENCES[name]}" for name in cited)]
+    entries = (f"@misc{{{name},\n  note = {{{REFERENCES[name]}}}\n}}\n" for name in cited)
+    return "\n\n".join(parts) + "\n", "\n".join(entries)

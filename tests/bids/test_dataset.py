@@ -16,7 +16,7 @@ import pytest
 
 from spinalprep.bids.catalogue import NATIVE, OUTPUTS, TABLE, TEMPLATE, output_path, transform_path
 from spinalprep.bids.columns import describe_columns
-from spinalprep.bids.dataset import check_folders, write_dataset
+from spinalprep.bids.dataset import check_folders, write_atlas_description, write_dataset
 from spinalprep.bids.derivatives import (
     Provenance,
     derivative_uri,
@@ -74,6 +74,8 @@ def write_outputs(settings: Settings, space: str = "PAM50") -> list[Path]:
     template = replace(PAM50, name=space)
     sessions = list(find_sessions(settings))
     write_dataset(settings, [session.participant for session in sessions], template)
+    assert not (settings.out_dir / "atlas-PAM50_description.json").exists()
+    write_atlas_description(settings.out_dir, template)
     written: list[Path] = []
     for session in sessions:
         for unit in units(session):
