@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
-from spinalprep.errors import InputError
+from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, load, reorient, resample, resample_like
 from spinalprep.networks.window import axial_at
 
@@ -47,7 +47,13 @@ class Slices:
     person: NDArray[np.str_]
 
     def without(self, people: tuple[str, ...]) -> "Slices":
-        """Return the slices of everybody else."""
+        """Return the slices of everybody else; refuse a name that nobody has."""
+        unknown = sorted(set(people) - set(self.person.tolist()))
+        if unknown:
+            raise UsageError(
+                f"nobody here is called {', '.join(unknown)}; "
+                f"expected some of {', '.join(sorted(set(self.person.tolist())))}"
+            )
         kept = ~np.isin(self.person, people)
         return Slices(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
 

@@ -33,7 +33,7 @@ def train(
     name : str
         ``centerline`` or ``cord``.
     out_dir : Path
-        Checkpoint, loss curve, weights and card go here; a checkpoint is resumed.
+        Checkpoint, loss curve, weights and card go here; a checkpoint of the same run is resumed.
     shared : Path
         Folder with the training data, see `read_slices`.
     seed : int
@@ -55,7 +55,7 @@ def train(
     trained = fit(
         network,
         lambda step: draw_batch(recipe, material, seed, step),
-        Schedule(total, recipe.rate),
+        Schedule(total, recipe.rate, run=repr((recipe, seed, total, people, len(material.person)))),
         out_dir,
     )
     card = _card(recipe, material, (seed, total), time.monotonic() - started)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from spinalprep.errors import UsageError
 from spinalprep.training.generator import Batch
 from spinalprep.training.losses import mixed_loss
 
@@ -32,11 +33,14 @@ class Schedule:
         Peak learning rate, reached after 100 steps, then cosine decay to zero.
     save_every : int
         Steps between checkpoints.
+    run : str
+        What is trained on what; only a checkpoint of the same run is resumed.
     """
 
     steps: int
     rate: float
     save_every: int = 200
+    run: str = ""
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -63,11 +67,16 @@ def fit(
         Steps and learning rate.
     folder : Path
         ``checkpoint.pt`` and ``loss.csv`` are kept here; a checkpoint is resumed.
+
+    Raises
+    ------
+    UsageError
+        If the checkpoint belongs to another run: other people, recipe, seed or steps.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-4)
     average = deepcopy(network)
-    first = _resume(folder / "checkpoint.pt", network, average, optimiser)
+    first = _resume(folder / "checkpoint.pt", (network, average), optimiser, schedule.run)
     started, recent = time.monotonic(), 0.0
     for step in range(first, schedule.steps):
         for group in optimiser.param_groups:
@@ -83,7 +92,7 @@ def fit(
             0.98 * recent + 0.02 * float(loss.detach()) if step > first else float(loss.detach())
         )
         if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
-            _save(folder / "checkpoint.pt", (network, average), optimiser, step + 1)
+            _save(folder / "checkpoint.pt", (network, average), optimiser, (step + 1, schedule.run))
             _tell(folder / "loss.csv", (step + 1, schedule.steps, first), recent, started)
     return average.eval()
 
@@ -98,14 +107,15 @@ def _save(
     path: Path,
     networks: tuple[nn.Module, nn.Module],
     optimiser: torch.optim.Optimizer,
-    step: int,
+    done: tuple[int, str],
 ) -> None:
     """Write a checkpoint whole or not at all."""
     state = {
         "network": networks[0].state_dict(),
         "average": networks[1].state_dict(),
         "optimiser": optimiser.state_dict(),
-        "step": step,
+        "step": done[0],
+        "run": done[1],
     }
     partial = path.with_suffix(".part")
     torch.save(state, partial)
@@ -113,14 +123,19 @@ def _save(
 
 
 def _resume(
-    path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+    path: Path, networks: tuple[nn.Module, nn.Module], optimiser: torch.optim.Optimizer, run: str
 ) -> int:
-    """Load a checkpoint of our own, tensors only, and return its step."""
+    """Load a checkpoint of the same run, tensors only, and return its step."""
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
+    if state.get("run", "") != run:
+        raise UsageError(
+            f"{path} belongs to another training (other people, recipe, seed or steps); "
+            "choose another folder, or delete it to start anew"
+        )
+    networks[0].load_state_dict(state["network"])
+    networks[1].load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
 from spinalprep.training.generator import Batch, Randomness, make_batch
 from spinalprep.training.losses import cross_entropy, dice_loss, tversky_loss
@@ -72,6 +73,8 @@ def test_generator_repeats_and_keeps_the_truth_in_range(material: Slices) -> Non
 
 def test_people_can_be_held_out(material: Slices) -> None:
     assert set(material.without(("a",)).person.tolist()) == {"b", "PAM50"}
+    with pytest.raises(UsageError, match="nobody here is called sub-a"):
+        material.without(("sub-a",))
 
 
 def test_a_killed_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
@@ -97,3 +100,13 @@ def test_a_killed_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
     resumed = fit(network(), batches, schedule, tmp_path / "killed")
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], tensor)
+
+
+def test_a_checkpoint_of_other_people_is_refused(tmp_path: Path) -> None:
+    def batches(step: int) -> Batch:
+        image = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(step))
+        return Batch(image, image.round(), torch.ones(2, 1, 1, 1))
+
+    fit(UNet2d(1, 4, 2), batches, Schedule(2, 1e-3, run="everybody"), tmp_path)
+    with pytest.raises(UsageError, match="belongs to another training"):
+        fit(UNet2d(1, 4, 2), batches, Schedule(2, 1e-3, run="without 9604"), tmp_path)
