@@ -74,7 +74,6 @@ def write_outputs(settings: Settings, space: str = "PAM50") -> list[Path]:
     template = replace(PAM50, name=space)
     sessions = list(find_sessions(settings))
     write_dataset(settings, [session.participant for session in sessions], template)
-    assert not (settings.out_dir / "atlas-PAM50_description.json").exists()
     write_atlas_description(settings.out_dir, template)
     written: list[Path] = []
     for session in sessions:
