@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline, fit_centerline
-from spinalprep.image import Float, Image, grid_points, to_voxel
+from spinalprep.image import Float, Image, grid_points, to_voxel, to_world
 
 TISSUES = (
     "air",
@@ -35,6 +35,7 @@ AIR, FAT, MUSCLE, BONE, DISC, CSF, WM, GM, LESION, VESSEL = range(len(TISSUES))
 VERTEBRA_MM = {2: 20.0, 3: 17.0, 4: 17.8, 5: 16.8, 6: 16.0, 7: 15.7, 8: 16.8, 9: 18.0}
 RL_OVER_AP = 1.55
 LATTICE_MM = 2.0  # of the coarse grid on which straight coordinates are computed
+CORD_REACH_MM = 12.0  # from the centerline, farther than any cord reaches
 LESION_GAP_MM = 3.0  # of cord between two lesions, along the centerline
 LESION_TRIES = 200
 
@@ -325,6 +326,24 @@ def _butterfly(a: Float, b: Float) -> NDArray[np.bool_]:
 
 def truth_cord(person: Person, like: Image, fine: int = 3) -> NDArray[np.float32]:
     """Return the share of cord (white and grey matter, lesions) in the voxels of a grid."""
-    shares = person.labels_on(like.shape, like.affine, fine)
-    cord: NDArray[np.float32] = shares[[WM, GM, LESION]].sum(axis=0)
+    cord = np.zeros(like.shape, np.float32)
+    box = _cord_box(person, like)
+    shape = [part.stop - part.start for part in box]
+    if min(shape) > 0:
+        affine = like.affine.copy()
+        affine[:3, 3] = to_world(np.array([float(part.start) for part in box]), like.affine)
+        cord[box] = person.labels_on(shape, affine, fine)[[WM, GM, LESION]].sum(axis=0)
     return cord
+
+
+def _cord_box(person: Person, like: Image) -> tuple[slice, ...]:
+    """Return the part of a grid that holds the cord."""
+    ijk = to_voxel(person.centerline.points, like.affine)
+    reach = np.ceil(CORD_REACH_MM / np.asarray(like.voxel_sizes)) + 1
+    size = np.array(like.shape)
+    ijk = ijk[np.all((ijk > -reach) & (ijk < size + reach), axis=-1)]
+    if not len(ijk):
+        return (slice(0, 0),) * 3
+    low = np.clip(np.floor(ijk.min(axis=0) - reach), 0, size).astype(int)
+    high = np.clip(np.ceil(ijk.max(axis=0) + reach) + 1, 0, size).astype(int)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
