@@ -7,11 +7,14 @@ ENV NO_ET=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     SPINALPREP_CONTAINER=docker
 
+# Where the CPU build of torch comes from; give your own mirror where this one can't be reached.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
 RUN useradd --create-home --uid 1000 spinalprep
 WORKDIR /opt/spinalprep
 COPY . .
-# The CPU build of torch first: the index's own takes gigabytes of CUDA.
-RUN python -m pip install --index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
+# The CPU build of torch first: PyPI's own takes gigabytes of CUDA.
+RUN python -m pip install --index-url "$TORCH_INDEX" torch==2.13.0 \
     && python -m pip install --constraint constraints.txt . \
     && python -m spinalprep --version
 

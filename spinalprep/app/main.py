@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
 from spinalprep.errors import SpinalprepError, UsageError
+
+_FOLDER_TROUBLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)  # the user's to mend, not a defect
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpinalprepError as error:
         LOG.error("%s", error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _FOLDER_TROUBLE:
+            raise
+        LOG.error("%s: %s; nothing that was finished is lost", error.filename, error.strerror)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         LOG.error("interrupted; the same command resumes")
         return 130

@@ -74,6 +74,7 @@ def check_folders(settings: Settings) -> None:
     _check_owner(settings.out_dir)
     _check_writable("the output folder", settings.out_dir)
     _check_writable("the work folder", settings.work_dir)
+    _check_kept(settings)
 
 
 def write_dataset(
@@ -253,6 +254,20 @@ def _check_owner(out_dir: Path) -> None:
             f"{out_dir} holds another dataset ({content.get('Name', 'without name')}); "
             "expected an empty folder or outputs of spinalprep"
         )
+
+
+def _check_kept(settings: Settings) -> None:
+    """Refuse folders of an earlier run that belong to somebody else (another user's container)."""
+    wanted = {f"sub-{label}" for label in settings.participant_label}
+    for folder in [settings.out_dir / "logs", *sorted(settings.out_dir.glob("sub-*"))]:
+        if wanted and folder.name.startswith("sub-") and folder.name not in wanted:
+            continue
+        for inner, _, _ in os.walk(folder):
+            if not os.access(inner, os.W_OK | os.X_OK):
+                raise UsageError(
+                    f"{inner} was made by another user and can't be written; run as that user, "
+                    "give another output folder, or change its owner"
+                )
 
 
 def _check_writable(what: str, folder: Path) -> None:

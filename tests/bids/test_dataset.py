@@ -337,6 +337,21 @@ def test_somebody_elses_dataset_is_not_overwritten(dataset: Dataset) -> None:
     check_folders(settings)
 
 
+def test_folders_of_another_user_are_refused_before_any_work(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataset(["sub-01_T2w", "sub-02_T2w"])
+    theirs = settings.out_dir / "sub-01" / "anat"
+    theirs.mkdir(parents=True)
+    allowed = os.access
+    monkeypatch.setattr(  # root may write everywhere, so the answer is given here
+        os, "access", lambda path, mode: Path(path) != theirs and allowed(path, mode)
+    )
+    with pytest.raises(UsageError, match="made by another user"):
+        check_folders(settings)
+    check_folders(replace(settings, participant_label=("02",)))
+
+
 def test_outputs_inside_the_dataset_are_not_taken_for_inputs(dataset: Dataset) -> None:
     settings = dataset(["sub-01_T2w", "sub-01_T1w"])
     inside = replace(settings, out_dir=settings.bids_dir / "derivatives" / "spinalprep")
