@@ -74,9 +74,11 @@ class Reporter:
                 for card in self.shared.cards.values()
             ),
             warnings=tuple(
-                w
-                for key, p in zip(own, progress, strict=True)
-                for w in (*self.jobs[key].session.warnings, *_warnings(p.outputs))
+                dict.fromkeys(  # two runs of a session say the same
+                    w
+                    for key, p in zip(own, progress, strict=True)
+                    for w in (*self.jobs[key].session.warnings, *_warnings(p.outputs))
+                )
             ),
             failures=tuple(FailureFacts(*failure) for p in progress for failure in p.failures),
             settings={"seed": settings.random_seed, "skip": ", ".join(settings.skip)},

@@ -259,14 +259,15 @@ def _check_owner(out_dir: Path) -> None:
 def _check_kept(settings: Settings) -> None:
     """Refuse folders of an earlier run that belong to somebody else (another user's container)."""
     wanted = {f"sub-{label}" for label in settings.participant_label}
-    for folder in [settings.out_dir / "logs", *sorted(settings.out_dir.glob("sub-*"))]:
+    kept = [*settings.out_dir.glob("sub-*"), *settings.work_dir.glob("*/sub-*")]
+    for folder in [settings.out_dir / "logs", *sorted(kept)]:
         if wanted and folder.name.startswith("sub-") and folder.name not in wanted:
             continue
         for inner, _, _ in os.walk(folder):
             if not os.access(inner, os.W_OK | os.X_OK):
                 raise UsageError(
                     f"{inner} was made by another user and can't be written; run as that user, "
-                    "give another output folder, or change its owner"
+                    "give other folders, or change its owner"
                 )
 
 

@@ -26,17 +26,17 @@ DARK = "#101418"
 
 @dataclass(frozen=True)
 class Path3D:
-    """The centerline as the axial slices see it: slice index and RAS+ x and y in mm."""
+    """The centerline as the axial slices see it: slice index and RAS+ point in mm."""
 
     slices: NDArray[np.intp]
-    xy: NDArray[np.float64]
+    xyz: NDArray[np.float64]
 
     @classmethod
     def from_mask(cls, centerline: Image) -> "Path3D":
         """Return the path of a mask with at most one voxel per axial slice."""
         ijk = np.argwhere(centerline.data > 0)
         ijk = ijk[np.argsort(ijk[:, 2])]
-        return cls(ijk[:, 2], to_world(ijk.astype(float), centerline.affine)[:, :2])
+        return cls(ijk[:, 2], to_world(ijk.astype(float), centerline.affine))
 
 
 def to_uri(figure: Figure, dpi: int = 80) -> str:
@@ -74,7 +74,7 @@ def cord_mosaic(
         axis.axis("off")
     for axis, n in zip(axes, chosen, strict=False):
         k = int(path.slices[n])
-        points = _window(image, k, path.xy[n])
+        points = _window(image, path.xyz[n])
         _show(axis, sample(image, points))
         for name, mask in outlines.items():
             values = sample(mask, points)
@@ -98,11 +98,11 @@ def sagittal_view(
     discs : mapping of str to float
         Name and z in mm (RAS+) of every disc to mark.
     """
-    z = _heights(image, path)
+    z = path.xyz[:, 2]
     order = np.argsort(z)
     offsets = np.arange(-45.0, 45.0, 0.6)
     fine = np.arange(z.min(), z.max() + 0.3, 0.6)
-    centre = np.stack([np.interp(fine, z[order], path.xy[order, n]) for n in (0, 1)], axis=-1)
+    centre = np.stack([np.interp(fine, z[order], path.xyz[order, n]) for n in (0, 1)], axis=-1)
     height = max(2.2, min(7.5, 0.055 * np.ptp(fine) + 0.8))
     figure = Figure(figsize=(12, height), facecolor=DARK)
     for axis, across, title in zip(
@@ -148,7 +148,7 @@ def area_plot(table: pd.DataFrame) -> str:
     for axis in (area, width):
         axis.set_xlabel("z (mm), head to the left")
         axis.invert_xaxis()
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
         axis.grid(alpha=0.25)
         _bands(axis, table)
         axis.spines[["top", "right"]].set_visible(False)
@@ -161,7 +161,7 @@ def flicker_pair(first: Image, second: Image, path: Path3D, outline: Image | Non
     outlines = {} if outline is None else {"cord": outline}
     count = min(len(path.slices), COLUMNS)
     chosen = np.unique(np.linspace(0, len(path.slices) - 1, count).round().astype(int))
-    few = Path3D(path.slices[chosen], path.xy[chosen])
+    few = Path3D(path.slices[chosen], path.xyz[chosen])
     return [cord_mosaic(image, few, outlines) for image in (first, second)]
 
 
@@ -183,23 +183,16 @@ def whole_slices(images: Sequence[Image]) -> list[str]:
     return pictures
 
 
-def _window(image: Image, k: int, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return RAS+ points of a window in slice k, right to left, posterior to anterior."""
+def _window(image: Image, centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return RAS+ points of a window in the axial slice through a point.
+
+    Right to left, then posterior to anterior.
+    """
     offsets = np.arange(-HALF_MM, HALF_MM, PIXEL_MM)
     unit = image.affine[:3, :2] / image.voxel_sizes[:2]
-    there = np.linalg.lstsq(
-        image.affine[:2, :2], xy - image.affine[:2, 3] - image.affine[:2, 2] * k
-    )
-    centre = to_world(np.array([*there[0], k], float), image.affine)
     grid = offsets[:, None, None] * unit[:, 0] + offsets[None, :, None] * unit[:, 1]
     points: NDArray[np.float64] = centre + grid
     return points
-
-
-def _heights(image: Image, path: Path3D) -> NDArray[np.float64]:
-    ijk = np.column_stack([np.zeros((len(path.slices), 2)), path.slices]).astype(float)
-    heights: NDArray[np.float64] = to_world(ijk, image.affine)[:, 2]
-    return heights
 
 
 def _show(axis, plane, extent=None) -> None:  # type: ignore[no-untyped-def]
