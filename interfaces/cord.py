@@ -9,6 +9,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import load, save
@@ -68,6 +69,24 @@ def SegmentCord(
         save(source.with_data(data), Path(f"{name}.nii.gz")) for name, data in maps
     )
     return cord, gm, lesion, sd
+
+
+@python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings"])
+def TrimEnds(
+    cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, centerline: File
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str]]:
+    """Leave out what lies beyond the ends of the cord, and say how much that is."""
+    probability = load(cord.fspath)
+    first, last = cord_extent(probability)
+    outside = np.ones(probability.shape[2], bool)
+    outside[first : last + 1] = False
+    kept = []
+    for name, file in (("cord", cord), ("gm", gm), ("lesion", lesion)):
+        image = load(file.fspath)
+        data = np.where(outside, np.float32(0), image.data)
+        kept.append(save(image.with_data(data), Path(f"{name}.nii.gz")))
+    line = clip_centerline(read_centerline(Path(centerline.fspath)), probability, first, last)
+    return *kept, write_centerline(line), list(describe_ends(probability, first, last))
 
 
 @python.define(outputs=["cord"])

@@ -11,12 +11,22 @@ from spinalprep.interfaces.cord import (
     RasteriseCenterline,
     SegmentCord,
     TraceCenterline,
+    TrimEnds,
 )
 from spinalprep.interfaces.preprocess import ConformLabel
 
 
 @workflow.define(
-    outputs=["cord", "probability", "gm", "lesion", "uncertainty", "centerline", "confidence"]
+    outputs=[
+        "cord",
+        "probability",
+        "gm",
+        "lesion",
+        "uncertainty",
+        "centerline",
+        "confidence",
+        "warnings",
+    ]
 )
 def AutomaticCord(
     image: NiftiGz,
@@ -25,7 +35,7 @@ def AutomaticCord(
     segmenter: File,
     segmenter_card: File,
     centerline_label: File | None = None,
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float]:
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str]]:
     """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it."""
     confidence = 1.0
     if centerline_label is not None:
@@ -38,8 +48,19 @@ def AutomaticCord(
     maps = workflow.add(
         SegmentCord(image=image, centerline=centerline, weights=segmenter, card=segmenter_card)
     )
-    mask = workflow.add(BinariseCord(cord=maps.cord, centerline=centerline))
-    return mask.cord, maps.cord, maps.gm, maps.lesion, maps.uncertainty, centerline, confidence
+    whole = TrimEnds(cord=maps.cord, gm=maps.gm, lesion=maps.lesion, centerline=centerline)
+    kept = workflow.add(whole)
+    mask = workflow.add(BinariseCord(cord=kept.cord, centerline=kept.centerline))
+    return (
+        mask.cord,
+        kept.cord,
+        kept.gm,
+        kept.lesion,
+        maps.uncertainty,
+        kept.centerline,
+        confidence,
+        kept.warnings,
+    )
 
 
 @workflow.define(outputs=["cord", "probability", "centerline"])

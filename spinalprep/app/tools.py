@@ -76,6 +76,7 @@ def _segment(given: Namespace) -> None:
 
     from spinalprep.bids.names import image_stem
     from spinalprep.cord.centerline import fit_centerline
+    from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
     from spinalprep.cord.mask import binarise
     from spinalprep.cord.trace import trace_centerline
     from spinalprep.image import save
@@ -87,6 +88,12 @@ def _segment(given: Namespace) -> None:
     trace = trace_centerline(find_heat(image, load_model("centerline")))
     line = fit_centerline(trace.points, trace.confidence)
     found = segment(image, line, load_model("cord"))
+    first, last = cord_extent(image.with_data(found.cord))
+    for text in describe_ends(image.with_data(found.cord), first, last):
+        LOG.warning("%s", text)
+    for data in (found.cord, found.gm, found.lesion):
+        data[:, :, :first] = data[:, :, last + 1 :] = 0
+    line = clip_centerline(line, image, first, last)
     given.out_dir.mkdir(parents=True, exist_ok=True)
     stem = image_stem(given.image)
     mask = binarise(image.with_data(found.cord), line)

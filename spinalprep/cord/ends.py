@@ -1,0 +1,141 @@
+"""Where the cord ends inside the field of view: below the conus, or where the image fades."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.image import Image, to_voxel
+
+BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter speaks against the cord
+LEAST_GAIN = -2.0  # of the worst slice; the best gains 1
+CONVINCING_MM = 10.0  # of sharp cord, in one stretch; less of it beyond a doubtful part is chance
+
+
+def outline_blur(probability: Image) -> NDArray[np.float64]:
+    """Measure how unsure the outline of the cord is in every axial slice.
+
+    Parameters
+    ----------
+    probability : Image, shape (I, J, K)
+        Probability of the cord.
+
+    Returns
+    -------
+    blur : ndarray of float64, shape (K,)
+        Width in mm of the band in which the probability is undecided: the integral of
+        ``p (1 - p)`` over the slice divided by the circumference of a disc of the cord's area.
+        NaN in slices without cord (no voxel at 0.5 or over).
+    """
+    p = np.clip(probability.data, 0.0, 1.0)
+    pixel = float(np.prod(probability.voxel_sizes[:2]))
+    area = p.sum(axis=(0, 1), dtype=float) * pixel
+    undecided = (p * (1 - p)).sum(axis=(0, 1), dtype=float) * pixel
+    blur = np.full(p.shape[2], np.nan)
+    cord = p.max(axis=(0, 1)) >= 0.5
+    blur[cord] = undecided[cord] / (2 * np.sqrt(np.pi * area[cord]))
+    return blur
+
+
+def cord_extent(probability: Image) -> tuple[int, int]:
+    """Return the first and the last axial slice of the cord.
+
+    Parameters
+    ----------
+    probability : Image, shape (I, J, K)
+        Probability of the cord along the whole centerline.
+
+    Returns
+    -------
+    first, last : int
+        Slices outside are not the cord, or can't be told from what surrounds it. Doubtful slices
+        between two convincing stretches (a compressed cord, an artefact) stay.
+
+    Notes
+    -----
+    A slice gains up to 1 where its outline is sharp, compared with the sharpest quarter of the
+    image, and loses up to 2 where it is blurred. The cord reaches from the first to the last of
+    the maximal scoring subsequences [1]_ that are worth 10 mm of sharp slices. Where there is none
+    (a whole image of poor contrast), all slices with cord are kept.
+
+    References
+    ----------
+    .. [1] Ruzzo and Tompa (1999), "A linear time algorithm for finding all maximal scoring
+       subsequences", ISMB, 234-241.
+    """
+    blur = outline_blur(probability)
+    found = np.flatnonzero(np.isfinite(blur))
+    if not len(found):
+        return 0, probability.shape[2] - 1
+    usual = max(float(np.percentile(blur[found], 25)), 1e-6)
+    first, last = int(found[0]), int(found[-1])
+    gains = (BLURRED - blur[first : last + 1] / usual) / (BLURRED - 1.0)
+    gains = np.clip(np.nan_to_num(gains, nan=LEAST_GAIN), LEAST_GAIN, 1.0)
+    least = min(CONVINCING_MM / float(probability.voxel_sizes[2]), len(gains) / 2)
+    worth = [part for part in maximal_segments(gains) if gains[part].sum() >= least]
+    if not worth:
+        return first, last
+    return first + worth[0].start, first + worth[-1].stop - 1
+
+
+def describe_ends(probability: Image, first: int, last: int) -> tuple[str, ...]:
+    """Say in words what `cord_extent` left out, one line for each end."""
+    found = np.flatnonzero(np.isfinite(outline_blur(probability)))
+    gap = float(probability.voxel_sizes[2])
+    sides = (
+        ("below", int((found < first).sum()), first),
+        ("above", int((found > last).sum()), last),
+    )
+    return tuple(
+        f"the cord can't be told from its surroundings {side} slice {at}: "
+        f"{count} slices ({count * gap:.0f} mm) were left out"
+        for side, count, at in sides
+        if count
+    )
+
+
+def maximal_segments(gains: NDArray[np.float64]) -> list[slice]:
+    """Return all maximal scoring subsequences, in order (Ruzzo and Tompa 1999).
+
+    Examples
+    --------
+    >>> maximal_segments(np.array([4.0, -5, 3, -3, 1, 2, -2, 2, -2, 1, 5]))
+    [slice(0, 1, None), slice(2, 3, None), slice(4, 11, None)]
+    """
+    total, parts = 0.0, list[tuple[int, int, float, float]]()  # start, stop, sum before and after
+    for n, gain in enumerate(gains):
+        before, total = total, total + float(gain)
+        if gain <= 0:
+            continue
+        start = n
+        while True:
+            earlier = [k for k, part in enumerate(parts) if part[2] < before]
+            if not earlier or parts[earlier[-1]][3] >= total:
+                break
+            start, _, before, _ = parts[earlier[-1]]
+            del parts[earlier[-1] :]
+        parts.append((start, n + 1, before, total))
+    return [slice(start, stop) for start, stop, _, _ in parts]
+
+
+def clip_centerline(centerline: Centerline, image: Image, first: int, last: int) -> Centerline:
+    """Cut a centerline to the axial slices ``first`` to ``last`` of an image, faces included.
+
+    Parameters
+    ----------
+    centerline : Centerline
+        RAS+ mm.
+    image : Image
+        Any image on the grid that the slices belong to.
+    first, last : int
+        Slice indices.
+
+    Returns
+    -------
+    centerline : Centerline
+        The points within; unchanged where fewer than two are.
+    """
+    k = to_voxel(centerline.points, image.affine)[:, 2]
+    inside = np.flatnonzero((k >= first - 0.5) & (k <= last + 0.5))
+    if len(inside) < 2 or len(inside) == len(k):
+        return centerline
+    return Centerline(centerline.points[inside[0] : inside[-1] + 1])
