@@ -12,6 +12,7 @@ from scipy.cluster.vq import kmeans2
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, load, reorient, resample, resample_like
 from spinalprep.networks.window import axial_at
+from spinalprep.training.extra import cauda_equina, digital_volumes
 
 CLUSTERS = 10
 PERSONS = {"10062Ses1": "10062", "10062Ses2": "10062", "9709Ses1": "9709", "9709Ses2": "9709"}
@@ -74,34 +75,42 @@ def read_slices(shared: Path, spacing_mm: float, size: int, centred: bool) -> Sl
 
     Notes
     -----
-    A rescan (``run-2``) on the grid of a labelled scan takes its labels: the two were acquired
-    minutes apart without moving the person. ``sub-t2s`` has grey matter alone and teaches where
-    the centre is.
+    Rescans (``run-2``) are left out: nobody labelled them, and two of the five moved by up to
+    0.9 mm. ``sub-t2s`` has grey matter alone and teaches where the centre is. ``phantom`` are
+    digital persons; ``lumbar`` is the canal below the conus, where there is no cord.
     """
     if not (shared / "data" / "bids-dev").is_dir():
         raise InputError(f"{shared}/data/bids-dev is missing; give the folder with --shared")
     rows: list[dict[str, object]] = []
-    for person, image, cord, gm in _volumes(shared):
-        rows += _rows(person, image, cord, gm, (spacing_mm, size, centred))
+    for person, image, cord, gm, guide in _volumes(shared):
+        rows += _rows(person, image, (cord, gm, guide), (spacing_mm, size, centred))
     columns = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
     return Slices(**columns)
 
 
-def _volumes(shared: Path) -> Iterator[tuple[str, Image, Image | None, Image | None]]:
-    """Yield person, image, cord and grey matter of every labelled volume, LAS."""
+def _volumes(
+    shared: Path,
+) -> Iterator[tuple[str, Image, Image | None, Image | None, Image | None]]:
+    """Yield person, image, cord, grey matter, and what to centre on, of every volume, LAS."""
     raw = shared / "data" / "bids-dev"
     for path in sorted(raw.glob("sub-*/anat/*.nii.gz")):
         stem = path.name.removesuffix(".nii.gz")
-        labelled = stem.replace("run-2", "run-1")
         folder = raw / "derivatives" / "labels" / path.parts[-3] / "anat"
-        cord, gm = (folder / f"{labelled}_{end}.nii.gz" for end in ("seg-manual", "gmseg-manual"))
+        cord, gm = (folder / f"{stem}_{end}.nii.gz" for end in ("seg-manual", "gmseg-manual"))
         if not cord.is_file() and not gm.is_file():
             continue
         label = path.parts[-3].removeprefix("sub-")
         image = reorient(load(path))
         masks = [reorient(load(p)) if p.is_file() else None for p in (cord, gm)]
-        yield PERSONS.get(label, label), image, masks[0], masks[1]
-    yield "PAM50", *_template(shared)
+        yield PERSONS.get(label, label), image, masks[0], masks[1], None
+    for image, share, grey in digital_volumes():
+        yield "phantom", image, share, grey, None
+    below = cauda_equina(raw)
+    if below is not None:
+        image, canal = below
+        none = image.with_data(np.zeros(image.shape, np.float32))
+        yield "lumbar", image, none, none, canal
+    yield "PAM50", *_template(shared), None
 
 
 def _template(shared: Path) -> tuple[Image, Image, Image]:
@@ -123,19 +132,21 @@ def _template(shared: Path) -> tuple[Image, Image, Image]:
 def _rows(
     person: str,
     image: Image,
-    cord: Image | None,
-    gm: Image | None,
+    drawn: tuple[Image | None, Image | None, Image | None],
     grid: tuple[float, int, bool],
 ) -> Iterator[dict[str, object]]:
     """Yield one record per labelled slice."""
+    cord, gm, guide = drawn
     spacing_mm, size, centred = grid
     fine = axial_at(image, spacing_mm)
     blank = fine.with_data(np.zeros(fine.shape, np.float32))
     cord_there = resample_like(cord, fine) if cord is not None else blank
     gm_there = resample_like(gm, fine) if gm is not None else blank
-    guide = cord_there if cord is not None else gm_there
-    for k in np.flatnonzero(guide.data.sum(axis=(0, 1)) > 5):
-        centre = np.array(ndimage.center_of_mass(guide.data[:, :, k]))
+    middles = cord_there if cord is not None else gm_there
+    if guide is not None:
+        middles = resample_like(guide, fine)
+    for k in np.flatnonzero(middles.data.sum(axis=(0, 1)) > 5):
+        centre = np.array(ndimage.center_of_mass(middles.data[:, :, k]))
         middle = np.rint(centre if centred else np.array(fine.shape[:2]) / 2).astype(int)
         planes = [_window(v.data[:, :, k], middle, size) for v in (fine, cord_there, gm_there)]
         inside = _window(np.ones(fine.shape[:2], np.float32), middle, size) > 0
