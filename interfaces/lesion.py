@@ -14,16 +14,17 @@ from spinalprep.lesion.instances import lesion_instances, share_outside
 from spinalprep.lesion.measures import measure_lesions
 
 
-@python.define(outputs=["mask", "instances", "outside"])
+@python.define(outputs=["mask", "instances", "soft", "outside"])
 def SeparateLesions(
     lesion: NiftiGz, cord: NiftiGz, threshold: float, min_mm3: float
-) -> tuple[NiftiGz, NiftiGz, float]:
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, float]:
     """Separate the lesions inside the cord; tell what share of voxels lay outside."""
     probability, mask = load(lesion.fspath), load(cord.fspath)
     labels = lesion_instances(probability, mask, threshold, min_mm3)
     return (
         save(mask.with_data(labels > 0), Path("lesion.nii.gz"), dtype=np.uint8),
         save(mask.with_data(labels), Path("lesions.nii.gz"), dtype=np.int16),
+        save(probability.with_data(probability.data * (mask.data > 0)), Path("soft.nii.gz")),
         share_outside(probability, mask, threshold),
     )
 

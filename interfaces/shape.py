@@ -14,9 +14,12 @@ from spinalprep.interfaces.tables import read_table, write_table
 
 
 @python.define(outputs=["table"])
-def MeasureSlices(cord: NiftiGz, centerline: File, vertebrae: NiftiGz | None) -> File:
+def MeasureSlices(
+    cord: NiftiGz, centerline: File, vertebrae: NiftiGz | None, gm: NiftiGz | None
+) -> File:
     """Measure area and shape in every slice, with the vertebral level where it is known."""
-    table = measure_slices(load(cord.fspath), read_centerline(Path(centerline.fspath)))
+    grey = load(gm.fspath) if gm is not None else None
+    table = measure_slices(load(cord.fspath), read_centerline(Path(centerline.fspath)), grey)
     table.insert(0, "vertebral_level", np.nan)
     if vertebrae is not None:
         labels = load(vertebrae.fspath).data.astype(int)
@@ -30,3 +33,25 @@ def MeasureLevels(perslice: File) -> File:
     """Average the slices of every vertebral level."""
     table = read_table(Path(perslice.fspath))
     return write_table(summarise(table, "vertebral_level"), "perlevel.tsv")
+
+
+@python.define(outputs=["table"])
+def ShapeOnTemplate(
+    perslice: File,
+    centerline: File,
+    forward: NiftiGz,
+    template_cord: NiftiGz,
+    template_levels: NiftiGz,
+) -> File:
+    """Bring the measures of the slices to the template's slices."""
+    from spinalprep.registration.coverage import shape_on_template
+    from spinalprep.registration.transform import read_itk
+
+    table = shape_on_template(
+        read_table(Path(perslice.fspath)),
+        read_centerline(Path(centerline.fspath)),
+        read_itk(Path(forward.fspath)),
+        load(template_cord.fspath),
+        load(template_levels.fspath),
+    )
+    return write_table(table, "template_slices.tsv")

@@ -80,3 +80,14 @@ def WarpAtlas(atlas: list[NiftiGz], field: NiftiGz, cord: NiftiGz) -> NiftiGz:
         regions = pool.map(lambda region: load(region.fspath), atlas)
         fractions = warp_regions(regions, transform, mask)
     return save(mask.with_data(fractions), Path("tracts.nii.gz"))
+
+
+@python.define(outputs=["coverage"])
+def MapCoverage(image: NiftiGz, field: NiftiGz, cord: NiftiGz) -> NiftiGz:
+    """Mark what of the template the image shows."""
+    from spinalprep.registration.coverage import map_coverage
+    from spinalprep.registration.transform import read_itk
+
+    there = load(cord.fspath)
+    covered = map_coverage(load(image.fspath), read_itk(Path(field.fspath)), there)
+    return save(there.with_data(covered), Path("coverage.nii.gz"), dtype=np.uint8)

@@ -6,20 +6,44 @@ from pydra.compose import workflow
 
 from spinalprep.interfaces.lesion import MeasureLesions, SeparateLesions
 from spinalprep.interfaces.preprocess import ConformLabel
-from spinalprep.interfaces.shape import MeasureLevels, MeasureSlices
+from spinalprep.interfaces.shape import MeasureLevels, MeasureSlices, ShapeOnTemplate
 
 
 @workflow.define(outputs=["perslice", "perlevel"])
-def Shape(cord: NiftiGz, centerline: File, vertebrae: NiftiGz | None = None) -> tuple[File, File]:
+def Shape(
+    cord: NiftiGz,
+    centerline: File,
+    vertebrae: NiftiGz | None = None,
+    gm: NiftiGz | None = None,
+) -> tuple[File, File]:
     """Measure the cord per slice and per vertebral level."""
     perslice = workflow.add(
-        MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae)
+        MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae, gm=gm)
     ).table
     perlevel = workflow.add(MeasureLevels(perslice=perslice)).table
     return perslice, perlevel
 
 
-@workflow.define(outputs=["mask", "instances", "table", "outside"])
+@workflow.define(outputs=["table"])
+def TemplateSlices(
+    perslice: File,
+    centerline: File,
+    forward: NiftiGz,
+    template_cord: NiftiGz,
+    template_levels: NiftiGz,
+) -> File:
+    """Bring the shape of the cord to the slices of the template."""
+    node = ShapeOnTemplate(
+        perslice=perslice,
+        centerline=centerline,
+        forward=forward,
+        template_cord=template_cord,
+        template_levels=template_levels,
+    )
+    return workflow.add(node).table
+
+
+@workflow.define(outputs=["mask", "instances", "soft", "table", "outside"])
 def Lesions(
     lesion: NiftiGz | None,
     cord: NiftiGz,
@@ -28,7 +52,7 @@ def Lesions(
     min_mm3: float,
     vertebrae: NiftiGz | None = None,
     label: File | None = None,
-) -> tuple[NiftiGz, NiftiGz, File, float]:
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, float]:
     """Separate and measure the lesions that a person drew, or that the network found."""
     if label is not None:
         lesion = workflow.add(ConformLabel(label=label, image=cord)).label
@@ -41,4 +65,4 @@ def Lesions(
             instances=parts.instances, cord=cord, centerline=centerline, vertebrae=vertebrae
         )
     ).table
-    return parts.mask, parts.instances, table, parts.outside
+    return parts.mask, parts.instances, parts.soft, table, parts.outside

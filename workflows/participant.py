@@ -11,7 +11,7 @@ from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
 from spinalprep.workflows.coregister import ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
-from spinalprep.workflows.measures import Lesions, Shape
+from spinalprep.workflows.measures import Lesions, Shape, TemplateSlices
 from spinalprep.workflows.preprocess import Preprocess
 from spinalprep.workflows.template import LesionInTemplate, ToTemplate
 
@@ -26,6 +26,7 @@ class Parameters:
     coreg: bool = True
     template: bool = True
     lesion: bool = True
+    shows_gm: bool = False
     lesion_threshold: float = 0.8
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
@@ -49,6 +50,7 @@ class TemplateFiles:
 
     cord: NiftiGz
     disc_z: dict[int, float]
+    levels: NiftiGz
     spinal_levels: NiftiGz | None = None
     atlas: tuple[NiftiGz, ...] = ()
 
@@ -83,17 +85,19 @@ def Participant(
             image=image, label=labels["cord"], centerline_label=labels.get("centerline")
         )
         cord = workflow.add(manual, name="manual")
+    gm = automatic.gm if p.shows_gm else None
     if "gm" in labels:
-        workflow.add(GreyMatter(image=image, label=labels["gm"]), name="manual_gm")
+        manual_gm = GreyMatter(image=image, label=labels["gm"])
+        gm = workflow.add(manual_gm, name="manual_gm").probability
     drawn = CenterlineMask(centerline=cord.centerline, like=image)
     workflow.add(drawn, name="centerline")
     for name, other in others.items():
         _other_contrast(name, other, image, cord.cord, p)
     levels = _levels(cord, labels, template, p)
     vertebrae = levels.vertebrae if levels is not None else None
-    shape = Shape(cord=cord.probability, centerline=cord.centerline, vertebrae=vertebrae)
-    workflow.add(shape, name="shape")
-    _template_and_lesions((image, automatic, cord, levels), labels, template, p)
+    measures = Shape(cord=cord.probability, centerline=cord.centerline, vertebrae=vertebrae, gm=gm)
+    shape = workflow.add(measures, name="shape")
+    _template_and_lesions((image, automatic, cord, levels, shape), labels, template, p)
     return cord.cord
 
 
@@ -130,7 +134,7 @@ def _template_and_lesions(
     found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
 ) -> None:
     """Add template, lesions, and lesions in the template."""
-    image, automatic, cord, levels = found
+    image, automatic, cord, levels, shape = found
     fit = lesions = None
     if p.template and template is not None:
         stage = ToTemplate(
@@ -146,6 +150,15 @@ def _template_and_lesions(
             atlas=list(template.atlas) if levels is not None and template.atlas else None,
         )
         fit = workflow.add(stage, name="template")
+        if levels is not None:
+            moved = TemplateSlices(
+                perslice=shape.perslice,
+                centerline=cord.centerline,
+                forward=fit.forward,
+                template_cord=template.cord,
+                template_levels=template.levels,
+            )
+            workflow.add(moved, name="template_slices")
     if p.lesion:
         stage = Lesions(
             lesion=automatic.lesion if "lesion" not in labels else None,
@@ -159,6 +172,9 @@ def _template_and_lesions(
         lesions = workflow.add(stage, name="lesion")
     if fit is not None and lesions is not None and template is not None:
         moved = LesionInTemplate(
-            mask=lesions.mask, forward=fit.forward, template_cord=template.cord
+            mask=lesions.mask,
+            soft=lesions.soft,
+            forward=fit.forward,
+            template_cord=template.cord,
         )
         workflow.add(moved, name="lesion_template")

@@ -6,7 +6,12 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
-from spinalprep.interfaces.template import ApplyTransform, RegisterToTemplate, WarpAtlas
+from spinalprep.interfaces.template import (
+    ApplyTransform,
+    MapCoverage,
+    RegisterToTemplate,
+    WarpAtlas,
+)
 
 
 @workflow.define(
@@ -16,6 +21,7 @@ from spinalprep.interfaces.template import ApplyTransform, RegisterToTemplate, W
         "measures",
         "image",
         "cord",
+        "coverage",
         "template_cord",
         "spinal_levels",
         "tracts",
@@ -33,7 +39,15 @@ def ToTemplate(
     template_spinal_levels: NiftiGz | None = None,
     atlas: list[NiftiGz] | None = None,
 ) -> tuple[
-    NiftiGz, NiftiGz, dict[str, Any], NiftiGz, NiftiGz, NiftiGz, NiftiGz | None, NiftiGz | None
+    NiftiGz,
+    NiftiGz,
+    dict[str, Any],
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz | None,
+    NiftiGz | None,
 ]:
     """Register, then resample each thing once; spinal levels and tracts where levels are known."""
     fit = workflow.add(
@@ -56,6 +70,7 @@ def ToTemplate(
 
     warped = move("warp_image", image, "there", 3, None)
     warped_cord = move("warp_cord", probability, "there", 1, 0.5)
+    seen = workflow.add(MapCoverage(image=image, field=fit.forward, cord=warped_cord)).coverage
     own_cord = move("warp_template_cord", template_cord, "back", 1, 0.5)
     spinal = tracts = None
     if levels is not None and template_spinal_levels is not None:
@@ -68,14 +83,23 @@ def ToTemplate(
         fit.measures,
         warped,
         warped_cord,
+        seen,
         own_cord,
         spinal,
         tracts,
     )
 
 
-@workflow.define(outputs=["mask"])
-def LesionInTemplate(mask: NiftiGz, forward: NiftiGz, template_cord: NiftiGz) -> NiftiGz:
-    """Resample the lesion mask on the template's grid."""
-    node = ApplyTransform(moving=mask, field=forward, like=template_cord, order=1, threshold=0.5)
-    return workflow.add(node, name="warp_lesion").image
+@workflow.define(outputs=["mask", "soft"])
+def LesionInTemplate(
+    mask: NiftiGz, soft: NiftiGz, forward: NiftiGz, template_cord: NiftiGz
+) -> tuple[NiftiGz, NiftiGz]:
+    """Resample the lesions, mask and probability, on the template's grid."""
+
+    def move(name: str, moving: NiftiGz, threshold: float | None) -> NiftiGz:
+        node = ApplyTransform(
+            moving=moving, field=forward, like=template_cord, order=1, threshold=threshold
+        )
+        return workflow.add(node, name=name).image
+
+    return move("warp_lesion", mask, 0.5), move("warp_soft_lesion", soft, None)

@@ -20,6 +20,7 @@ from spinalprep.template.levels import disc_heights
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
 TASKS = {"centerline": "finder", "cord": "segmenter"}
+SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _build(session: Session, unit: Unit, shared: Shared) -> Job:
         labels={role: File(path) for role, path in labels.paths.items()},
         weights=_weights(shared.weights),
         template=shared.template_files,
-        parameters=_parameters(settings, shared.template),
+        parameters=_parameters(settings, shared.template, unit.reference.contrast),
     )
     return Job(key, session, unit.reference, others, labels, task, tuple(problems))
 
@@ -159,12 +160,13 @@ def _template_files(template: Template | None) -> TemplateFiles | None:
     return TemplateFiles(
         NiftiGz(template.cord),
         disc_heights(template),
+        NiftiGz(template.levels),
         NiftiGz(spinal) if spinal is not None else None,
         tuple(NiftiGz(path) for path in template.atlas),
     )
 
 
-def _parameters(settings: Settings, template: Template | None) -> Parameters:
+def _parameters(settings: Settings, template: Template | None, contrast: str) -> Parameters:
     return Parameters(
         n4="n4" not in settings.skip,
         denoise=settings.denoise,
@@ -172,6 +174,7 @@ def _parameters(settings: Settings, template: Template | None) -> Parameters:
         coreg="coreg" not in settings.skip,
         template=template is not None,
         lesion="lesion" not in settings.skip,
+        shows_gm=contrast in SHOWS_GM,
         lesion_threshold=settings.lesion_threshold,
         min_lesion_mm3=settings.min_lesion_mm3,
         level_hint=settings.level_hint,

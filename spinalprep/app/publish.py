@@ -1,13 +1,13 @@
 """Outputs of stages become derivatives, as soon as a stage has finished."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from spinalprep.app.jobs import Job, Shared
+from spinalprep.app.jobs import SHOWS_GM, Job, Shared
 from spinalprep.bids.catalogue import output_path, transform_path
 from spinalprep.bids.dataset import write_atlas_description
 from spinalprep.bids.derivatives import (
@@ -32,8 +32,6 @@ from spinalprep.bids.names import frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import level_name
-
-SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,11 @@ class Publisher:
 
     def _template(self, outputs: Any) -> bool:
         reference, template = self.job.reference, self._template_name
-        changed = self._image("preproc_template", outputs.image, model=None)
-        changed |= self._image("cord_template", outputs.cord, model=None)
+        drawn = "cord" if "cord" in self.job.labels.paths else None
+        model = None if drawn else self._model("cord")
+        changed = self._image("preproc_template", outputs.image)
+        changed |= self._image("cord_template", outputs.cord, manual=drawn, model=model)
+        changed |= self._image("coverage_template", outputs.coverage)
         changed |= self._image("template_cord", outputs.template_cord, model=None)
         for file, inverse in ((outputs.forward, False), (outputs.inverse, True)):
             path = transform_path(self._out, reference, template, ".nii.gz", inverse=inverse)
@@ -136,7 +137,16 @@ class Publisher:
         return changed
 
     def _lesion_template(self, outputs: Any) -> bool:
-        return self._image("lesion_template", outputs.mask)
+        manual = "lesion" if "lesion" in self.job.labels.paths else None
+        model = None if manual else self._model("cord")
+        changed = self._image("lesion_template", outputs.mask, manual=manual, model=model)
+        return changed | self._image(
+            "lesion_probability_template", outputs.soft, manual=manual, model=model
+        )
+
+    def _template_slices(self, outputs: Any) -> bool:
+        table = _named_levels(read_table(_path(outputs.table)))
+        return self._table("template_slices", table.rename(columns={"slice": "template_slice"}))
 
     def write_gates(self, table: pd.DataFrame) -> bool:
         """Write the table of quality gates."""
@@ -176,6 +186,8 @@ class Publisher:
         made_by_hand = None if key.startswith("preproc") else manual is not None
         in_template = key.endswith("_template")
         provenance = self._provenance(scan, in_template, model, manual, made_by_hand, label_map)
+        if key.startswith("lesion") and not made_by_hand:
+            provenance = replace(provenance, parameters=self._lesion_settings())
         if key == "preproc":
             provenance = Provenance(provenance.sources, parameters=provenance.parameters)
         sidecar = image_sidecar(key, provenance, (scan or self.job.reference).contrast)
@@ -216,7 +228,16 @@ class Publisher:
         space = reference_uri(self._out, self.job.reference)
         if in_template and template is not None:
             space = template_uri(template.name, template.release, template.identity)
-        return Provenance(tuple(sources), space, self._settings(), model, made_by_hand, label_map)
+        height = self._level_source() if in_template else None
+        return Provenance(
+            tuple(sources), space, self._settings(), model, made_by_hand, label_map, height
+        )
+
+    def _level_source(self) -> str:
+        """Return what the height in the template follows from."""
+        if "discs" in self.job.labels.paths:
+            return "manual"
+        return "hint" if self.shared.settings.level_hint is not None else "unknown"
 
     def _settings(self) -> dict[str, object]:
         """Return the settings that changed numbers."""
@@ -227,6 +248,12 @@ class Publisher:
             "sloppy": s.sloppy,
             "seed": s.random_seed,
         }
+
+    def _lesion_settings(self) -> dict[str, object]:
+        """Return the settings that changed automatic lesions."""
+        s = self.shared.settings
+        own = {"lesion_threshold": s.lesion_threshold, "min_lesion_mm3": s.min_lesion_mm3}
+        return self._settings() | own
 
     def _model(self, name: str) -> dict[str, object]:
         card = self.shared.cards[name]

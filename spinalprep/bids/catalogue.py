@@ -94,6 +94,16 @@ OUTPUTS: Mapping[str, Output] = {
     "lesion_probability_template": Output(
         "lesions in the space of the template, soft", "probseg", TEMPLATE, "lesion"
     ),
+    "coverage_template": Output(
+        "what of the template the image covers, in slices in which the cord was found",
+        *("mask", TEMPLATE, None, "coverage"),
+        mask=True,
+    ),
+    "template_slices": Output(
+        "shape of the cord at the slices of the template",
+        *("morph", TEMPLATE, "SC", "perslice"),
+        extension=TABLE,
+    ),
     "lesions_lookup": Output("names of the lesions", "dseg", seg="lesions", extension=TABLE),
     "perslice": Output(
         "shape of the cord per slice", "morph", REFERENCE, "SC", "perslice", extension=TABLE

@@ -29,6 +29,14 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
     ),
     "slice": ("index along the third axis of the preprocessed image, 0 lowest", None, None),
+    "template_slice": (
+        "index along the third axis of the template, 0 lowest; values are interpolated between "
+        "the slices of the image, whatever their thickness",
+        None,
+        None,
+    ),
+    "gm_area_mm2": (f"area of the grey matter, {_METRIC_NOTE}", "mm2", None),
+    "gm_ratio": ("share of the cord's area that is grey matter", None, None),
     "slices": ("number of complete slices that were averaged", None, None),
     "area_mm2": (f"cross-sectional area, {_METRIC_NOTE}", "mm2", None),
     "diameter_ap_mm": ("front-to-back diameter of the ellipse of equal moments", "mm", None),

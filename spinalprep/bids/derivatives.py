@@ -39,6 +39,9 @@ class Provenance:
         Whether a person drew it; None where the question makes no sense.
     label_map : mapping of str to str or None
         What the values (or the volumes) stand for.
+    level_source : str or None
+        In the template's space, what its height follows from: ``manual``, ``hint``, ``network``,
+        or ``unknown``, an arbitrary height.
     """
 
     sources: tuple[str, ...]
@@ -47,6 +50,7 @@ class Provenance:
     model: Mapping[str, object] | None = None
     manual: bool | None = None
     label_map: Mapping[str, str] | None = None
+    level_source: str | None = None
 
 
 def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[str, Any]:
@@ -69,6 +73,8 @@ def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[
         content["Type"] = "ROI"
     if anatomical:
         content["SkullStripped"] = False
+    if provenance.level_source is not None:
+        content["LevelSource"] = provenance.level_source
     if provenance.manual is not None:
         content["Manual"] = provenance.manual
     if provenance.label_map is not None:

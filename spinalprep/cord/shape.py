@@ -23,7 +23,10 @@ METRICS = (
 )
 
 
-def measure_slices(cord: Image, centerline: Centerline) -> pd.DataFrame:
+GM_METRICS = ("gm_area_mm2", "gm_ratio")
+
+
+def measure_slices(cord: Image, centerline: Centerline, gm: Image | None = None) -> pd.DataFrame:
     """Measure the cord in every axial slice, corrected for its tilt.
 
     Parameters
@@ -32,6 +35,8 @@ def measure_slices(cord: Image, centerline: Centerline) -> pd.DataFrame:
         Mask or probability (soft voxels count as their share of a voxel), voxel order LAS.
     centerline : Centerline
         RAS+ mm.
+    gm : Image, shape (I, J, K), optional
+        Mask or probability of the grey matter on the same grid.
 
     Returns
     -------
@@ -40,7 +45,8 @@ def measure_slices(cord: Image, centerline: Centerline) -> pd.DataFrame:
         its centre of mass, ``area_mm2``, ``diameter_ap_mm``, ``diameter_rl_mm``,
         ``eccentricity``, ``orientation_deg`` (of the long axis against right, positive to the
         front), ``solidity``, ``length_mm`` along the centerline, ``tilt_deg``, and ``complete``,
-        false where the cord reaches the border of the image.
+        false where the cord reaches the border of the image. With ``gm`` also ``gm_area_mm2``,
+        corrected like the area, and ``gm_ratio``, its share of the cord; NaN in slices without.
 
     Raises
     ------
@@ -64,7 +70,14 @@ def measure_slices(cord: Image, centerline: Centerline) -> pd.DataFrame:
     if not len(slices):
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
     rows = [_measure(weights[:, :, k], int(k), cord.affine, centerline) for k in slices[::-1]]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if gm is not None:
+        inside = np.where(weights > 0, gm.data, 0.0).sum(axis=(0, 1), dtype=float)
+        share = (inside / np.maximum(weights.sum(axis=(0, 1)), 1e-9))[table["slice"]]
+        share[share == 0] = np.nan  # nobody saw grey matter there
+        table["gm_area_mm2"] = table["area_mm2"] * share
+        table["gm_ratio"] = share
+    return table
 
 
 def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -86,7 +99,7 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
     whole = table[table["complete"]]
     groups = whole.groupby(by, sort=True)
     summary = pd.DataFrame({"slices": groups.size(), "length_mm": groups["length_mm"].sum()})
-    for metric in METRICS:
+    for metric in (*METRICS, *(name for name in GM_METRICS if name in whole)):
         summary[metric] = groups[metric].mean()
         summary[f"{metric}_sd"] = groups[metric].std()
     return summary.reset_index()

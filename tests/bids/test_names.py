@@ -55,6 +55,8 @@ CONTRACT = [
     ("cord_template", T2W, T2W, "sub-01_space-PAM50_label-SC_mask.nii.gz"),
     ("lesion_template", T2W, T2W, "sub-01_space-PAM50_label-lesion_mask.nii.gz"),
     ("lesion_probability_template", T2W, T2W, "sub-01_space-PAM50_label-lesion_probseg.nii.gz"),
+    ("coverage_template", T2W, T2W, "sub-01_space-PAM50_desc-coverage_mask.nii.gz"),
+    ("template_slices", T2W, T2W, "sub-01_space-PAM50_label-SC_desc-perslice_morph.tsv"),
     ("perslice", T2W, T2W, "sub-01_space-T2w_label-SC_desc-perslice_morph.tsv"),
     ("perlevel", T2W, T2W, "sub-01_space-T2w_label-SC_desc-perlevel_morph.tsv"),
     ("lesion_table", T2W, T2W, "sub-01_space-T2w_label-lesion_morph.tsv"),

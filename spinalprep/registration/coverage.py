@@ -1,0 +1,105 @@
+"""What of the template an image shows, and the shape of the cord on the template's slices."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.image import Image, to_world
+from spinalprep.registration.transform import Transform, resample_through
+
+INTERPOLATED = (
+    "area_mm2",
+    "diameter_ap_mm",
+    "diameter_rl_mm",
+    "eccentricity",
+    "orientation_deg",
+    "solidity",
+    "gm_area_mm2",
+    "gm_ratio",
+)
+
+
+def map_coverage(image: Image, forward: Transform, cord: Image) -> NDArray[np.bool_]:
+    """Mark the voxels of the template that an image covers.
+
+    Parameters
+    ----------
+    image : Image
+        The reference image; its faces, not its voxel centres, bound the field of view.
+    forward : Transform
+        RAS+ points of the template to those of the image.
+    cord : Image, shape (I, J, K)
+        The subject's cord on the template's grid.
+
+    Returns
+    -------
+    covered : ndarray of bool, shape (I, J, K)
+        Inside the field of view, in the axial slices in which the cord was found. Elsewhere
+        nothing was observed: no lesion there says nothing.
+    """
+    covered = np.zeros(cord.shape, bool)
+    found = np.flatnonzero(cord.data.any(axis=(0, 1)))
+    if not len(found):
+        return covered
+    first, last = int(found[0]), int(found[-1])
+    affine = cord.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * first
+    grid = (*cord.shape[:2], last - first + 1), affine
+    ones = image.with_data(np.ones(image.shape, np.float32))
+    covered[:, :, first : last + 1] = resample_through(ones, forward, grid, 0).data > 0.5
+    covered[:, :, ~cord.data.any(axis=(0, 1))] = False
+    return covered
+
+
+def shape_on_template(
+    perslice: pd.DataFrame,
+    centerline: Centerline,
+    forward: Transform,
+    template_cord: Image,
+    template_levels: Image,
+) -> pd.DataFrame:
+    """Interpolate the shape of the cord at the template's axial slices.
+
+    Parameters
+    ----------
+    perslice : DataFrame
+        From `cord.shape.measure_slices`.
+    centerline : Centerline
+        Of the subject, RAS+ mm.
+    forward : Transform
+        RAS+ points of the template to those of the subject.
+    template_cord, template_levels : Image, shape (I, J, K)
+        Cord and vertebral levels of the template.
+
+    Returns
+    -------
+    table : DataFrame
+        A row per template slice between the outermost whole slices of the subject, superior
+        first: ``slice`` of the template (index k), ``vertebral_level`` as a number, and the
+        metrics, linear in arc length between the subject's slices.
+    """
+    depth = np.flatnonzero(template_cord.data.any(axis=(0, 1)))
+    weights = template_cord.data[:, :, depth].astype(float)
+    total = weights.sum(axis=(0, 1))
+    i = np.einsum("ijk,i->k", weights, np.arange(weights.shape[0])) / total
+    j = np.einsum("ijk,j->k", weights, np.arange(weights.shape[1])) / total
+    there = forward.apply(to_world(np.column_stack([i, j, depth]), template_cord.affine))
+    s = centerline.project(there)[:, 0]
+    whole = perslice[perslice["complete"].astype(str).str.lower() == "true"].sort_values("s_mm")
+    columns = [name for name in INTERPOLATED if name in whole]
+    if len(whole) < 2:
+        return pd.DataFrame(columns=["slice", "vertebral_level", *columns])
+    own = whole["s_mm"].to_numpy(float)
+    inside = np.flatnonzero((s >= own[0]) & (s <= own[-1]))[::-1]
+    table = pd.DataFrame({"slice": depth[inside]})
+    table["vertebral_level"] = _levels(template_levels, depth[inside])
+    for name in columns:
+        table[name] = np.interp(s[inside], own, whole[name].to_numpy(float))
+    return table
+
+
+def _levels(levels: Image, slices: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the commonest level of each slice; NaN where there is none."""
+    counts = [np.bincount(levels.data[:, :, k].astype(int).ravel(), minlength=2) for k in slices]
+    return np.array([n[1:].argmax() + 1.0 if n[1:].any() else np.nan for n in counts])
