@@ -1,0 +1,145 @@
+"""Who is compared with whom: the regressor of interest and the nuisance variables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinalprep.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One question about the people.
+
+    Attributes
+    ----------
+    name : str
+        ``MSvsHC`` or the covariate; letters and digits, fit for ``desc-``.
+    question : str
+        In words.
+    rows : ndarray of int, shape (n,)
+        Which people take part.
+    regressor : ndarray of float64, shape (n,)
+        1 and 0 for the two cohorts, or the covariate.
+    nuisance : ndarray of float64, shape (n, q)
+        With the constant.
+    two_groups : bool
+    dropped : tuple of str
+        People without a value for a variable.
+    """
+
+    name: str
+    question: str
+    rows: NDArray[np.intp]
+    regressor: NDArray[np.float64]
+    nuisance: NDArray[np.float64]
+    two_groups: bool
+    dropped: tuple[str, ...] = ()
+
+
+def plan_comparisons(
+    people: pd.DataFrame,
+    cohort: str | None = None,
+    covariate: str | None = None,
+    nuisance: Sequence[str] = (),
+) -> list[Comparison]:
+    """Turn columns of a table of people into comparisons.
+
+    Parameters
+    ----------
+    people : DataFrame
+        A row per person, ``person_id`` and the columns that are named; missing is NaN.
+    cohort : str, optional
+        Every pair of its values with at least two people each is compared.
+    covariate : str, optional
+        A numeric column; its slope is tested over everybody.
+    nuisance : sequence of str
+        Numeric columns, or categories, whose influence is removed.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing, a covariate is no number, or nuisance and regressor can't be told
+        apart.
+    """
+    for name in (cohort, covariate, *nuisance):
+        if name is not None and name not in people:
+            listed = ", ".join(str(c) for c in people.columns if c != "person_id")
+            raise UsageError(f"participants.tsv has no column {name!r}; it has {listed}")
+    found = []
+    if cohort is not None:
+        counts = people[cohort].dropna().astype(str).value_counts()
+        for second, first in combinations(sorted(counts[counts >= 2].index), 2):
+            found.append(_two_cohorts(people, cohort, (first, second), nuisance))
+    if covariate is not None:
+        found.append(_slope(people, covariate, nuisance))
+    return found
+
+
+def _two_cohorts(
+    people: pd.DataFrame, column: str, pair: tuple[str, str], nuisance: Sequence[str]
+) -> Comparison:
+    first, second = pair
+    values = people[column].astype(str)
+    asked = values.isin(pair).to_numpy()
+    name = f"{_bare(first)}vs{_bare(second)}"
+    question = f"{first} minus {second}"
+    return _comparison(
+        people, (name, question), (values == first).to_numpy(float), asked, nuisance, True
+    )
+
+
+def _slope(people: pd.DataFrame, column: str, nuisance: Sequence[str]) -> Comparison:
+    numbers = pd.to_numeric(people[column], errors="coerce")
+    if numbers.isna().all():
+        raise UsageError(f"--covariate {column} holds no number")
+    question = f"slope over {column}"
+    asked = np.ones(len(people), bool)
+    return _comparison(
+        people, (_bare(column), question), numbers.to_numpy(float), asked, nuisance, False
+    )
+
+
+def _comparison(
+    people: pd.DataFrame,
+    names: tuple[str, str],
+    regressor: NDArray[np.float64],
+    asked: NDArray[np.bool_],
+    nuisance: Sequence[str],
+    two_groups: bool,
+) -> Comparison:
+    """Drop who lacks a value, and check that the question can be answered."""
+    known = asked & np.isfinite(regressor) & people[list(nuisance)].notna().all(axis=1).to_numpy()
+    rows = np.flatnonzero(known)
+    dropped = tuple(people["person_id"].iloc[np.flatnonzero(asked & ~known)])
+    columns = [np.ones(len(rows))]
+    for name in nuisance:
+        columns += _columns(people[name].iloc[rows])
+    confounds = np.stack(columns, axis=1)
+    own = regressor[rows]
+    left = own - confounds @ np.linalg.lstsq(confounds, own, rcond=None)[0] if len(rows) else own
+    if len(rows) < confounds.shape[1] + 2 or (left**2).sum() <= 1e-9 * max((own**2).sum(), 1e-12):
+        raise UsageError(
+            f"{names[1]} can't be told apart from --nuisance {', '.join(nuisance) or 'nothing'} "
+            f"in {len(rows)} people; give fewer or other columns"
+        )
+    return Comparison(names[0], names[1], rows, own, confounds, two_groups, dropped)
+
+
+def _columns(values: pd.Series) -> list[NDArray[np.float64]]:
+    """Return a centred number, or an indicator for all but the first category."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.notna().all():
+        centred = numbers.to_numpy(float)
+        return [centred - centred.mean()] if np.ptp(centred) > 0 else []
+    words = values.astype(str)
+    return [(words == word).to_numpy(float) for word in sorted(set(words))[1:]]
+
+
+def _bare(text: str) -> str:
+    """Keep letters and digits, as BIDS labels must be."""
+    return "".join(c for c in text if c.isascii() and c.isalnum()) or "x"
