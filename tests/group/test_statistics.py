@@ -91,6 +91,17 @@ def test_what_can_t_be_tested_is_nan() -> None:
     assert found.n.tolist() == [4, 12, 7, 12]
 
 
+def test_cohorts_covered_differently_are_permuted_within_who_is_there() -> None:
+    # one lesion among the three of the first cohort who cover the voxel, none among thirty
+    values = np.zeros((60, 2))
+    covered = np.ones((60, 2), bool)
+    covered[3:30] = False
+    values[0] = 1.0
+    found = compare(values, covered, groups(30, 30), Plan(4000, min_n=3))
+    assert found.n.tolist() == [33, 33]
+    assert found.p[0] == pytest.approx(3 / 33, abs=0.02)  # the chance that it hits one of the three
+
+
 def test_same_seed_same_p_and_order_of_columns_is_free() -> None:
     rng = np.random.default_rng(4)
     values = rng.normal(size=(20, 30))
@@ -188,4 +199,5 @@ def test_curves_are_means_of_people_and_bands_are_student_s() -> None:
     assert curve.loc[25, ["lower", "upper"]].tolist() == pytest.approx([low, high])
     found = compare_curves(profiles, groups(6, 6), Plan(400))
     assert (found.p[:10] < 0.05).all()
-    assert (found.p[10:] > 0.05).all()
+    assert (found.p[10:15] > 0.05).all()
+    assert np.isnan(found.p[15:]).all()  # two of the first cohort, fewer than 5
