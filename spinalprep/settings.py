@@ -49,5 +49,14 @@ class Settings:
     fail_on_qc: bool = False
     write_graph: bool = False
     resource_monitor: bool = False
+    cohort_column: str | None = None
+    person_column: str | None = None
+    covariate: str | None = None
+    nuisance: tuple[str, ...] = ()
+    min_n: int = 5
+    exclude_yml: Path | None = None
+    allow_mixed: bool = False
+    n_permutations: int = 5000
+    tfce: bool = False
     verbose: int = 0
     log_json: bool = False

@@ -18,7 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = parse(sys.argv[1:] if argv is None else argv)
         start_log(settings.verbose, settings.log_json)
         if settings.level == "group":
-            raise UsageError("the group level is not available in this version")
+            from spinalprep.app.group import run_group
+
+            return run_group(settings)
         from spinalprep.app.run import run  # heavy: pybids, pydra
 
         return run(settings)

@@ -200,13 +200,16 @@ def _add_subset(parser: ArgumentParser) -> None:
 
 def _add_other(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("group").add_argument
-    add("--cohort-column", metavar="NAME")
-    add("--person-column", metavar="NAME")
-    add("--covariate", metavar="NAME")
-    add("--nuisance", nargs="+", metavar="NAME")
-    add("--min-n", type=_positive, default=5, metavar="N")
-    add("--exclude-yml", type=_absolute, metavar="FILE")
-    add("--allow-mixed", action="store_true")
+    column = "column of participants.tsv"
+    add("--cohort-column", metavar="NAME", help=f"{column}: a map for each of its values")
+    add("--person-column", metavar="NAME", help=f"{column}: who it is, to count people once")
+    add("--covariate", metavar="NAME", help=f"{column}: number whose slope is tested")
+    add("--nuisance", nargs="+", metavar="NAME", help="columns whose influence is removed")
+    add("--min-n", type=_positive, default=5, metavar="N", help="people a voxel needs (default: 5)")
+    add("--exclude-yml", type=_absolute, metavar="FILE", help="marks exported from the reports")
+    add("--allow-mixed", action="store_true", help="count results of several versions together")
+    add("--n-permutations", type=_positive, default=5000, metavar="N", help="default: 5000")
+    add("--tfce", action="store_true", help="threshold-free cluster enhancement too (slow)")
     add = parser.add_argument_group("other").add_argument
     add("--config-file", type=_absolute, metavar="FILE", help="flags as TOML")
     add("--qc-gates", type=_absolute, metavar="FILE", help="thresholds of the quality gates")

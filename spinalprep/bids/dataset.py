@@ -33,6 +33,11 @@ DESCRIPTIONS = {
     "auto": "automatic result, kept where a manual label took its place",
     "uncertainty": "standard deviation of the network's probability under flips",
     "template": "the template's own mask, brought to the image; its Dice with ours is a gate",
+    "coverage": "what the field of view shows, in slices in which the cord was found",
+    "lower": "lower end of a 95 % interval",
+    "upper": "upper end of a 95 % interval",
+    "soft": "probabilities in place of masks",
+    "mean": "mean over people, the median of each cord scaled to 1",
     "perslice": "one row per axial slice",
     "perlevel": "one row per vertebral level",
 }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class Domain:
         """Volume of a voxel."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
-    def take(self, volume: NDArray[np.generic]) -> NDArray[np.generic]:
+    def take(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return the values of a volume at the voxels, shape (V,).
 
         Raises
@@ -77,10 +78,10 @@ class Domain:
         if volume.shape != self.shape:
             raise InputError(f"shape {volume.shape} is not the template's {self.shape}")
         i, j, k = self.ijk.T
-        values: NDArray[np.generic] = volume[i, j, k]
+        values: NDArray[Any] = volume[i, j, k]
         return values
 
-    def put(self, values: NDArray[np.generic], fill: float = np.nan) -> Float32:
+    def put(self, values: NDArray[Any], fill: float = np.nan) -> Float32:
         """Return a volume with the values at the voxels and ``fill`` elsewhere."""
         volume = np.full(self.shape, fill, np.float32)
         volume.reshape(-1)[self.flat] = values

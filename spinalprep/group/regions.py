@@ -78,12 +78,15 @@ def build_regions(
     along += [(name, np.isin(levels, list(group))) for name, group in LEVEL_GROUPS.items()]
     along += [(level_names[n], levels == n) for n in sorted(set(levels.tolist()) - {0})]
     base = sparse.csr_array(np.stack([share for *_, share in across]))
+    wide = [n for n, (kind, *_) in enumerate(across) if kind != "tract"]
     rows, blocks = [], []
     for where, there in along:
         if not there.any():
             continue
-        blocks.append(base.multiply(there[None, :].astype(np.float32)).tocsr())
-        rows += [{"levels": where, "kind": kind, "region": name} for kind, name, _ in across]
+        single = where != "all" and where not in LEVEL_GROUPS  # a tract in one level is a few mm3
+        part = wide if single else list(range(len(across)))
+        blocks.append(base[part].multiply(there[None, :].astype(np.float32)).tocsr())
+        rows += [{"levels": where, "kind": across[n][0], "region": across[n][1]} for n in part]
     share = sparse.csr_array(sparse.vstack(blocks))
     table = pd.DataFrame(rows)
     kept = np.asarray(share.sum(axis=1)).ravel() * domain.voxel_mm3 >= 1.0  # an empty overlap

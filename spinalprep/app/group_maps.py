@@ -1,0 +1,206 @@
+"""Maps over people: read one after the other, summed, written."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spinalprep.app.group import Group
+from spinalprep.app.group_crops import read_observation, read_on_grid
+from spinalprep.app.group_people import PersonFiles
+from spinalprep.app.log import LOG
+from spinalprep.bids.derivatives import template_uri
+from spinalprep.bids.group_outputs import MAPS, group_path, map_sidecar, write_map
+from spinalprep.group.domain import Domain, Observation
+from spinalprep.group.maps import MeanImage, Tally, probability_maps, scale_to_cord
+from spinalprep.group.regions import measure_occupancy
+
+MARGIN_MM = 12.0  # around the template's cord, of mean images
+ALL = "all"
+
+
+@dataclass
+class Sums:
+    """What remains of the people once they have been read.
+
+    Attributes
+    ----------
+    tallies : dict of str to Tally
+        Everybody (``all``) and each cohort.
+    occupancy : list of DataFrame
+        One per person, in the order of the group.
+    facts : list of dict
+        Covered share and lesion volume of each person.
+    lesions, covered : memmap of uint8, shape (N, V), or None
+        For statistics; on disk, in the work folder.
+    """
+
+    tallies: dict[str, Tally]
+    occupancy: list[pd.DataFrame] = field(default_factory=list)
+    facts: list[dict[str, float]] = field(default_factory=list)
+    lesions: Any = None
+    covered: Any = None
+
+
+def accumulate(group: Group, keep: bool) -> Sums:
+    """Read everybody once; with ``keep`` the masks are laid down for the statistics."""
+    size, cohorts = group.domain.size, group.cohorts()
+    sums = Sums({name: Tally.empty(size) for name in (ALL, *cohorts)})
+    group.work.mkdir(parents=True, exist_ok=True)
+    if keep:
+        shape = (len(group.people), size)
+        sums.lesions, sums.covered = (
+            np.memmap(group.work / f"{name}.u8", np.uint8, "w+", shape=shape)
+            for name in ("lesions", "covered")
+        )
+    kept = 0
+    for n, (person, known) in enumerate(_observations(group)):
+        kept += known
+        for name in (ALL, *(c for c, rows in cohorts.items() if n in rows)):
+            sums.tallies[name].add(person)
+        sums.occupancy.append(measure_occupancy(group.regions, person))
+        volume = group.domain.voxel_mm3
+        sums.facts.append(
+            {
+                "covered_share": float(person.covered.mean()),
+                "lesion_mm3_template": float(person.lesion.sum()) * volume,
+                "outside_mm3_template": person.outside_mm3,
+            }
+        )
+        if keep:
+            sums.lesions[n], sums.covered[n] = person.lesion, person.covered
+    LOG.info("maps: %d people, %d of them from earlier runs", len(group.people), kept)
+    return sums
+
+
+_reader: list[Any] = []  # of a reading process: the domain and the folder of crops
+
+
+def _start_reader(domain: Domain, folder: Path) -> None:
+    _reader[:] = [domain, folder]
+
+
+def _read(files: PersonFiles) -> tuple[Observation, bool]:
+    return read_observation(files, *_reader)
+
+
+def _observations(group: Group) -> Iterator[tuple[Observation, bool]]:
+    """Yield people in order; a few are read ahead by other processes."""
+    folder, workers = group.work / "people", group.settings.nprocs
+    if workers == 1 or len(group.people) < 4:
+        for files in group.people:
+            yield read_observation(files, group.domain, folder)
+        return
+    start = (group.domain, folder)
+    with ProcessPoolExecutor(workers, initializer=_start_reader, initargs=start) as pool:
+        step = 8 * workers  # so many are read ahead, however many there are
+        for at in range(0, len(group.people), step):
+            yield from pool.map(_read, group.people[at : at + step])
+
+
+def write_maps(group: Group, sums: Sums) -> None:
+    """Write probability, interval, soft mean and coverage, of all and of each cohort."""
+    rows = {ALL: np.arange(len(group.people)), **group.cohorts()}
+    for name, tally in sums.tallies.items():
+        maps = probability_maps(tally, group.settings.min_n)
+        people = [group.names[n] for n in rows[name]]
+        for key, (ending, text) in MAPS.items():
+            if key == "soft" and not tally.soft_covering.any():
+                continue
+            fill = 0.0 if key == "coverage" else np.nan
+            volume = group.domain.put(getattr(maps, key), fill)
+            cohort = None if name == ALL else name
+            path = group_path(group.settings.out_dir, group.template.name, ending, cohort)
+            sidecar = sidecar_of(group, text, people)
+            write_map(group.settings.out_dir, path, volume, group.domain.affine, sidecar)
+
+
+def sidecar_of(
+    group: Group, text: str, people: list[str], more: dict[str, object] | None = None
+) -> dict[str, Any]:
+    """Return the JSON of a map of these people."""
+    template = group.template
+    reference = template_uri(template.name, template.release, template.identity)
+    parameters = group.people[0].origin.parameters
+    shared: dict[str, object] = {"MinimumCoverage": group.settings.min_n}
+    if "lesion_threshold" in parameters:
+        shared["Threshold"] = parameters["lesion_threshold"]
+    if group.warnings:
+        shared["Warnings"] = list(group.warnings)
+    return map_sidecar(text, people, reference, shared | (more or {}))
+
+
+def write_means(group: Group) -> None:
+    """Write the mean image of every contrast; people of earlier runs are not read again."""
+    contrasts: dict[str, list[PersonFiles]] = {}
+    for files in group.people:
+        if "image" in files.images:
+            contrasts.setdefault(files.candidate.contrast, []).append(files)
+    box = _box(group.domain)
+    for contrast, people in contrasts.items():
+        mean = _mean(group, contrast, people, box)
+        volume = np.full(group.domain.shape, np.nan, np.float32)
+        volume[box] = mean.mean(group.settings.min_n)
+        path = group_path(group.settings.out_dir, group.template.name, f"desc-mean_{contrast}")
+        names = [files.candidate.name for files in people]
+        text = "mean over people, each scaled so that the median of the cord is 1"
+        sidecar = sidecar_of(group, text, names, {"SkullStripped": False})
+        write_map(group.settings.out_dir, path, volume, group.domain.affine, sidecar)
+        LOG.info("mean %s of %d people", contrast, len(people))
+
+
+def _box(domain: Domain) -> tuple[slice, ...]:
+    """Return the box of the cord with a margin in plane."""
+    sizes = np.linalg.norm(domain.affine[:3, :3], axis=0)
+    margin = np.array([*np.ceil(MARGIN_MM / sizes[:2]), 0]).astype(int)
+    low = np.maximum(domain.ijk.min(axis=0) - margin, 0)
+    high = np.minimum(domain.ijk.max(axis=0) + margin + 1, domain.shape)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _mean(
+    group: Group, contrast: str, people: list[PersonFiles], box: tuple[slice, ...]
+) -> MeanImage:
+    """Return the sum so far plus the people that it lacks."""
+    path = group.work / f"mean_{contrast}.npz"
+    keys = {_content(files): files for files in people}
+    shape = tuple(part.stop - part.start for part in box)
+    mean, have = MeanImage.empty(shape), set[str]()
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                earlier = set(kept["keys"].tolist())
+                if earlier <= set(keys) and kept["total"].shape == shape:
+                    mean, have = MeanImage(kept["total"], kept["count"]), earlier
+        except (OSError, ValueError, KeyError):
+            path.unlink(missing_ok=True)
+    cord = group.domain.put(np.ones(group.domain.size), 0.0)[box] > 0
+    for key, files in keys.items():
+        if key not in have:
+            mean.add(_scaled(files, group.domain, box, cord))
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("wb") as stream:
+        np.savez(stream, keys=np.array(sorted(keys)), total=mean.total, count=mean.count)
+    temporary.replace(path)
+    return mean
+
+
+def _content(files: PersonFiles) -> str:
+    digest = sha256()
+    for key in ("image", "coverage"):
+        digest.update(sha256(files.images[key].read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _scaled(
+    files: PersonFiles, domain: Domain, box: tuple[slice, ...], cord: np.ndarray
+) -> np.ndarray:
+    """Return the box of a person's image, scaled; NaN outside the field of view."""
+    image = np.asarray(read_on_grid(files.images["image"], domain)[box], np.float32)
+    covered = read_on_grid(files.images["coverage"], domain)[box] > 0
+    return scale_to_cord(np.where(covered, image, np.float32(np.nan)), cord)
