@@ -42,6 +42,10 @@ def build_parser() -> ArgumentParser:
     sub.add_argument("out_dir", type=Path)
     sub.add_argument("-n", "--people", type=int, default=2)
     sub.add_argument("--seed", type=int, default=100_000)
+    sub.add_argument(
+        "--group", action="store_true", help="a cohort with derivatives, for the group level"
+    )
+    sub.add_argument("--template", help="NAME_OR_PATH, of the cohort (default: Generic)")
     sub = command("segment", _segment, "find the cord in one image, without BIDS")
     sub.add_argument("image", type=Path)
     sub.add_argument("-o", "--out-dir", type=Path, default=Path())
@@ -66,7 +70,14 @@ def _phantom(given: Namespace) -> None:
 
     if given.out_dir.is_dir() and any(given.out_dir.iterdir()):
         raise UsageError(f"{given.out_dir} is not empty; give a new folder")
-    write_dataset(given.out_dir, given.people, given.seed)
+    if given.group:
+        from spinalprep.phantom.cohort import write_cohort
+        from spinalprep.template.files import resolve_template
+
+        template = resolve_template(given.template or "Generic")
+        write_cohort(given.out_dir, template, given.people, given.seed)
+    else:
+        write_dataset(given.out_dir, given.people, given.seed)
     LOG.info("%d digital persons in %s", given.people, given.out_dir)
 
 

@@ -60,7 +60,13 @@ def status_path(out_dir: Path, participant_id: str, session_id: str = MISSING) -
 
 
 def write_status(out_dir: Path, status: Status) -> None:
-    """Write a participant's own status, then the table of all.
+    """Write a participant's own status, then the table of all (raises as `write_own_status`)."""
+    write_own_status(out_dir, status)
+    rebuild_status(out_dir)
+
+
+def write_own_status(out_dir: Path, status: Status) -> None:
+    """Write a participant's own status alone.
 
     Raises
     ------
@@ -73,7 +79,6 @@ def write_status(out_dir: Path, status: Status) -> None:
         raise DefectError(f"reason is {status.reason!r}; expected it to begin with {REASONS}")
     path = status_path(out_dir, status.participant_id, status.session_id)
     put_text(out_dir, path, _text([status]))
-    rebuild_status(out_dir)
 
 
 def rebuild_status(out_dir: Path) -> None:
