@@ -70,7 +70,7 @@ def run(simulations: int, permutations: int, planted: float, enhanced: bool, nui
         ).assign(age=age)
         (question,) = plan_comparisons(table, "cohort", nuisance=["age"] if nuisance else [])
         found = compare(
-            lesions, covered, question, Plan(permutations, seed, min_n=10), enhance=enhance
+            lesions, covered, question, Plan(permutations, 10**6 + seed, min_n=10), enhance
         )
         p = found.p_enhanced if enhanced else found.p
         hits += bool(np.nanmin(p) <= 0.05)

@@ -195,10 +195,14 @@ def _carry_out(group: Group) -> None:
     from spinalprep.app.group_tables import write_occupancy, write_people, write_person_tables
     from spinalprep.app.group_tests import test_maps, test_regions, write_curves
     from spinalprep.bids.atomic import end_temporary
+    from spinalprep.bids.dataset import write_ignored
     from spinalprep.group.design import plan_comparisons
 
     s = group.settings
+    write_ignored(s.out_dir)
     comparisons = plan_comparisons(group.table, s.cohort_column, s.covariate, s.nuisance)
+    if s.cohort_column is not None and not comparisons:
+        LOG.warning("--cohort-column %s has no two values with two people each", s.cohort_column)
     for comparison in comparisons:
         LOG.info("comparison %s: %d people", comparison.question, len(comparison.rows))
         if comparison.dropped:

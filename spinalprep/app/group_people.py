@@ -177,7 +177,8 @@ def _person(
     cord = _read(sidecar)
     lesion = _read(folder / f"{stem}_space-{template}_label-lesion_mask.json")
     images = {key: folder / f"{stem}_space-{template}_{ending}" for key, ending in ENDINGS.items()}
-    contrast, image = _image(folder, stem, template)
+    contrast = _contrast(folder, stem, template)
+    image = _image(folder, stem, template)
     if image is not None:
         images["image"] = image
     names = {"contrast": contrast, "template": template}
@@ -231,15 +232,21 @@ def _who(
     )
 
 
-def _image(folder: Path, stem: str, template: str) -> tuple[str, Path | None]:
-    """Return contrast and path of the image in the template's space (MTS says its pulse)."""
+def _contrast(folder: Path, stem: str, template: str) -> str:
+    """Return the reference contrast: what ``space-`` says in the person's own space."""
+    spaces = {parse_name(path.name)[0]["space"] for path in folder.glob(f"{stem}_space-*.tsv")}
+    return next(iter(sorted(spaces - {template})), MISSING)
+
+
+def _image(folder: Path, stem: str, template: str) -> Path | None:
+    """Return the image in the template's space (the name of an MTS says its pulse)."""
     own = set(stem.split("_"))
     for path in sorted(folder.glob(f"*_space-{template}_desc-preproc_*.nii.gz")):
         parts = path.name.partition(f"_space-{template}_")[0].split("_")
         extra = {part for part in parts if part.split("-")[0] in ("mt", "flip")}
         if set(parts) - extra == own:
-            return parse_name(path.name)[1], path
-    return MISSING, None
+            return path
+    return None
 
 
 def _failed_gates(path: Path) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ BIDS_VERSION = "1.10.0"
 CONTAINER_VARIABLE = "SPINALPREP_CONTAINER"  # docker or apptainer, set by the image's recipe
 IGNORED = (
     *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log", "*_xfm.*", "*_morph.*"),
-    *("*_qc.*", "group*", "status*"),
+    *("*_qc.*", "*_statmap.*", "group*", "status*"),
 )
 DESCRIPTIONS = {
     "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",
@@ -106,11 +106,16 @@ def write_dataset(
     if labels is not None:
         links["labels"] = labels.resolve().as_uri()
     write_json(out_dir, out_dir / "dataset_description.json", _description(links))
-    put_text(out_dir, out_dir / ".bidsignore", "\n".join(IGNORED) + "\n")
+    write_ignored(out_dir)
     put_text(out_dir, out_dir / "README.md", README.format(version=__version__))
     _write_changes(out_dir)
-    _write_lists(out_dir)
     write_participants(settings, participants)
+
+
+def write_ignored(out_dir: Path) -> None:
+    """Write which files the BIDS validator should not look at, and what ``desc-`` means."""
+    put_text(out_dir, out_dir / ".bidsignore", "\n".join(IGNORED) + "\n")
+    _write_lists(out_dir)
 
 
 def write_atlas_description(out_dir: Path, template: Template) -> None:

@@ -77,6 +77,14 @@ def plan_comparisons(
             found.append(_two_cohorts(people, cohort, (first, second), nuisance))
     if covariate is not None:
         found.append(_slope(people, covariate, nuisance))
+    names = [comparison.name for comparison in found]
+    for name in names:
+        if names.count(name) > 1:
+            asked = [c.question for c in found if c.name == name]
+            raise UsageError(
+                f"{' and '.join(asked)} have the same name in files ({name}); rename the cohorts "
+                "so that they differ in letters or digits"
+            )
     return found
 
 

@@ -21,6 +21,7 @@ from spinalprep.group.design import Comparison
 
 BATCH = 100  # permutations at a time
 COLUMNS_AT_ONCE = 20_000  # columns that are read at a time
+LEAST_OWN = 1e-9  # share of the regressor's power that the nuisance variables must leave
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Enhance = Callable[[Float32], Float32]
@@ -37,7 +38,8 @@ class Plan:
     seed : int
     min_n : int
         Columns that fewer people (of either cohort, for two cohorts) cover are not tested; nor
-        are those without any variance.
+        are those without any variance, or in which the nuisance variables of those who cover them
+        can't be told from the regressor.
     """
 
     permutations: int = 5000
@@ -117,6 +119,8 @@ def compare(
        distributions", Annals of Mathematical Statistics 30:1121-1130.
     """
     model = _Model(values, covered, comparison, plan.min_n)
+    if not model.tested.any():
+        return _untested(model.count)
     orders = _orders(comparison, plan)
     observed = model.fit(orders[:1])
     z = _to_normal(observed.t[0], observed.df)
@@ -147,6 +151,12 @@ def compare(
         n=model.count,
         permutations=len(orders),
     )
+
+
+def _untested(count: NDArray[np.int32]) -> Result:
+    """Return that nothing could be tested."""
+    nothing = np.full(len(count), np.nan, np.float32)
+    return Result(nothing, nothing, nothing, nothing, None, nothing, count, 0)
 
 
 @dataclass(frozen=True)
@@ -186,6 +196,12 @@ class _Model:
             low = np.where(seen, own, np.inf).min(axis=0, initial=np.inf)
             high = np.where(seen, own, -np.inf).max(axis=0, initial=-np.inf)
             self.tested[block] = enough & (high > low)
+        for columns, seen in self._patterns():
+            regressor = comparison.regressor[seen]
+            basis = _basis(comparison.nuisance[seen])
+            left = regressor - basis @ (basis.T @ regressor)
+            if (left**2).sum() <= LEAST_OWN * ((regressor - regressor.mean()) ** 2).sum():
+                self.tested[columns] = False
 
     def fit(self, orders: NDArray[np.int32]) -> _Fit:
         """Fit all tested columns for a batch of orders of the people, shape (B, n)."""
@@ -199,13 +215,15 @@ class _Model:
             own -= basis @ (basis.T @ own)
             regressor = self.comparison.regressor[seen]
             regressor = regressor - basis @ (basis.T @ regressor)
+            least = LEAST_OWN * float((regressor**2).sum())
             regressor = regressor[orders[:, seen].argsort(axis=1).argsort(axis=1)]
             regressor = regressor - (regressor @ basis) @ basis.T
             power = (regressor**2).sum(axis=1, keepdims=True)
             free = len(own) - basis.shape[1] - 1
             with np.errstate(invalid="ignore", divide="ignore"):
-                slope = np.where(power > 1e-9, (regressor @ own) / power, 0.0)
-                rest = np.maximum((own**2).sum(axis=0) - slope**2 * power, 1e-12)
+                slope = np.where(power > least, (regressor @ own) / power, 0.0)
+                total = (own**2).sum(axis=0)
+                rest = np.maximum(total - slope**2 * power, 1e-12 * total)
                 t[:, columns] = slope * np.sqrt(power * free / rest)
             effect[:, columns] = slope
             df[columns] = free
@@ -247,22 +265,27 @@ def _orders(comparison: Comparison, plan: Plan) -> NDArray[np.int32]:
     if comparison.two_groups and comparison.nuisance.shape[1] == 1:
         first = np.flatnonzero(comparison.regressor > 0.5)
         if comb(count, len(first)) <= plan.permutations:
-            return _all_splits(count, tuple(first.tolist()))
+            return _all_splits(count, tuple(first.tolist()), plan.seed)
     chance = np.random.default_rng(plan.seed)
     own = np.arange(count)
     drawn = [own, *(chance.permutation(count) for _ in range(plan.permutations - 1))]
     return np.stack(drawn).astype(np.int32)
 
 
-def _all_splits(count: int, first: tuple[int, ...]) -> NDArray[np.int32]:
-    """Return an order for every way to split the people into two cohorts, the observed first."""
+def _all_splits(count: int, first: tuple[int, ...], seed: int) -> NDArray[np.int32]:
+    """Return an order for every way to split the people into two cohorts, the observed first.
+
+    Within the cohorts the order is random: where some people don't cover a voxel, the ranks of the
+    others decide, and a fixed order would favour some of their splits.
+    """
+    chance = np.random.default_rng(seed)
     splits = [first, *(s for s in combinations(range(count), len(first)) if s != first)]
     orders = np.empty((len(splits), count), np.int32)
     rest = np.setdiff1d(np.arange(count), first)
-    for order, split in zip(orders, splits, strict=True):
+    for n, (order, split) in enumerate(zip(orders, splits, strict=True)):
         others = np.setdiff1d(np.arange(count), split)
-        order[list(split)] = first
-        order[others] = rest
+        order[list(split)] = chance.permutation(first) if n else first
+        order[others] = chance.permutation(rest) if n else rest
     return orders
 
 

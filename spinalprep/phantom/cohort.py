@@ -35,7 +35,7 @@ from spinalprep.template.files import Template
 
 COHORTS = ("MS", "NMO")
 BACKGROUND = 1.5  # lesions of a person, on average, in either cohort
-PLANTED_SHARE = 0.45  # of the first cohort with one more lesion in the dorsal cord, C2 to C4
+PLANTED_SHARE = 0.5  # of the first cohort with one more lesion, dorsal in the middle of C3
 HALF_LENGTH_MM, HALF_WIDTH_MM = (2.0, 6.0), (1.0, 2.5)
 TRUTH_PEOPLE = 20_000  # of the Monte Carlo that gives the expected probability
 MODEL = {"name": "cord", "version": "phantom", "sha256": "0" * 64}
@@ -73,7 +73,13 @@ class _Space:
         return inside
 
 
-def write_cohort(out_dir: Path, template: Template, people: int = 200, seed: int = 100_000) -> Path:
+def write_cohort(
+    out_dir: Path,
+    template: Template,
+    people: int = 200,
+    seed: int = 100_000,
+    truth_people: int = TRUTH_PEOPLE,
+) -> Path:
     """Write a dataset of digital people with derivatives of the participant level.
 
     Parameters
@@ -85,6 +91,8 @@ def write_cohort(out_dir: Path, template: Template, people: int = 200, seed: int
     people : int
         Two cohorts in turn, ``MS`` and ``NMO``.
     seed : int
+    truth_people : int
+        Of the Monte Carlo.
 
     Returns
     -------
@@ -92,7 +100,7 @@ def write_cohort(out_dir: Path, template: Template, people: int = 200, seed: int
         ``participants.tsv`` (``cohort``, ``person``, ``sex``, ``age``), ``derivatives/spinalprep``
         as the participant level would leave it, and ``derivatives/truth``: the expected lesion
         probability of each cohort, from 20,000 people of another seed (standard error at most
-        0.0036), and what is planted as a table.
+        0.0036), and where the planted lesions have their centres.
     """
     domain = Domain.of(load(template.cord))
     space = _make_space(domain, load(template.levels))
@@ -113,7 +121,7 @@ def write_cohort(out_dir: Path, template: Template, people: int = 200, seed: int
         _write_person(results, label, (space, template), rng, (cohort, UNUSABLE.get(n, "")))
     rebuild_status(results)
     _describe(out_dir, results, pd.DataFrame(rows))
-    _write_truth(out_dir / "derivatives" / "truth", space, template, seed)
+    _write_truth(out_dir / "derivatives" / "truth", (space, template), seed, truth_people)
     end_temporary(results)
     return out_dir
 
@@ -132,7 +140,9 @@ def _make_space(domain: Domain, levels: Image) -> _Space:
         front[here] = (points[here, 1] - middle[1]) / half[1]
     dorsal, lateral = front < -0.3, side > 0.5
     weight = np.where(dorsal, 2.0, np.where(lateral, 1.5, 0.6)) * np.where(level <= 7, 1.0, 0.4)
-    planted = (dorsal & (level >= 2) & (level <= 4)).astype(float)
+    third = domain.slices[level == 3]
+    central = np.abs(domain.slices - third.mean()) <= np.ptp(third) / 4 if len(third) else False
+    planted = ((front < 0) & (side < 0.4) & (level == 3) & central).astype(float)
     return _Space(domain, points, level, _cumulated(weight), _cumulated(planted))
 
 
@@ -250,13 +260,14 @@ def _write_tables(
         write_table(results, path, with_identity(content, scan))
 
 
-def _write_truth(folder: Path, space: _Space, template: Template, seed: int) -> None:
+def _write_truth(folder: Path, where: tuple[_Space, Template], seed: int, count: int) -> None:
     """Write the expected probability of each cohort, and what differs between them."""
+    space, template = where
     for name, first in zip(COHORTS, (True, False), strict=True):
         total = np.zeros(space.domain.size, np.int64)
-        for lesions in _crowd(space, seed, first):
+        for lesions in _crowd(space, seed, first, count):
             total += lesions
-        volume = space.domain.put(total / TRUTH_PEOPLE, 0.0)
+        volume = space.domain.put(total / count, 0.0)
         path = folder / f"cohort-{name}_space-{template.name}_label-lesion_probseg.nii.gz"
         put_bytes(folder, path, _nifti(volume, space.domain.affine))
     planted = np.diff(space.planted, prepend=0.0) > 0
@@ -271,10 +282,10 @@ def _write_truth(folder: Path, space: _Space, template: Template, seed: int) -> 
     end_temporary(folder)
 
 
-def _crowd(space: _Space, seed: int, first: bool) -> Iterator[NDArray[np.bool_]]:
+def _crowd(space: _Space, seed: int, first: bool, count: int) -> Iterator[NDArray[np.bool_]]:
     """Yield lesions of people that are in no cohort."""
     rng = np.random.default_rng([seed, 1, int(first)])
-    for _ in range(TRUTH_PEOPLE):
+    for _ in range(count):
         yield space.lesions(rng, first)
 
 

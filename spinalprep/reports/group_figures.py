@@ -20,7 +20,7 @@ GREY = "#555555"
 ALL = "all"
 PROBABILITY = "viridis"
 SETTINGS: dict[Any, Any] = {"svg.hashsalt": "spinalprep", "svg.fonttype": "none", "font.size": 9.0}
-HALF_WINDOW = 26  # voxels of the template's tiles: 13 mm
+HALF_WINDOW = 17  # voxels of the template's tiles, 8.5 mm on PAM50
 MOST_LEVELS = 12
 
 
@@ -167,10 +167,11 @@ def occupancy_dots(table: pd.DataFrame, kind: str, levels: Sequence[str]) -> Fig
     own = own[own["occupancy_mean"].notna()]
     if own.empty:
         return None
-    own = own.assign(where=own["region"] + ", " + own["levels"])
+    names = own["region"].str.replace(r" \(.*\)", "", regex=True)
+    own = own.assign(where=names if len(levels) == 1 else names + ", " + own["levels"])
     places = list(dict.fromkeys(own["where"]))
     cohorts = _cohorts(own["cohort"])
-    figure = Figure(figsize=(8.5, 0.26 * len(places) * max(len(cohorts), 1) ** 0.5 + 1.1))
+    figure = Figure(figsize=(10, 0.26 * len(places) * max(len(cohorts), 1) ** 0.5 + 1.1))
     axis = figure.subplots()
     for n, (cohort, colour) in enumerate(zip(cohorts, colours(cohorts), strict=True)):
         part = own[own["cohort"] == cohort].set_index("where").reindex(places)
@@ -188,7 +189,7 @@ def occupancy_dots(table: pd.DataFrame, kind: str, levels: Sequence[str]) -> Fig
     axis.set_xlim(left=0)
     axis.grid(axis="x", alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     return figure
 

@@ -102,6 +102,56 @@ def test_cohorts_covered_differently_are_permuted_within_who_is_there() -> None:
     assert found.p[0] == pytest.approx(3 / 33, abs=0.02)  # the chance that it hits one of the three
 
 
+def test_enumerated_splits_are_fair_where_somebody_is_missing() -> None:
+    values = np.zeros((14, 2))
+    values[:7] = 1.0  # as different as can be
+    values[:, 1] += np.random.default_rng(0).normal(size=14)
+    covered = np.ones((14, 2), bool)
+    covered[[6, 13], 0] = False
+    found = compare(values, covered, groups(7, 7), Plan(5000, min_n=2))
+    assert found.permutations == 3432
+    assert found.p[0] < 0.006  # 2 of the 924 splits of those who are there, each drawn a few times
+
+
+def test_a_voxel_whose_people_don_t_answer_the_question_is_not_tested() -> None:
+    rng = np.random.default_rng(8)
+    sex = [0.0, 1.0] * 10
+    comparison = groups(10, 10, sex=sex)
+    covered = np.ones((20, 2), bool)
+    covered[:10, 0] = np.array(sex[:10]) > 0  # women of the first cohort, men of the second
+    covered[10:, 0] = np.array(sex[10:]) < 1
+    found = compare(rng.normal(size=(20, 2)), covered, comparison, Plan(50, min_n=3))
+    assert np.isnan(found.p[0])
+    assert np.isfinite(found.p[1])
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1e-8, 1.0), (1.0, 1e-6), (1e5, 1e6)])
+def test_units_don_t_matter(scale: float, unit: float) -> None:
+    rng = np.random.default_rng(9)
+    dose = rng.normal(size=20)
+    values = rng.normal(size=(20, 3)) + 2 * dose[:, None]
+    people = pd.DataFrame({"person_id": range(20), "dose": dose})
+    scaled = people.assign(dose=dose * unit)
+    one, two = (
+        compare(v, np.ones((20, 3)), plan_comparisons(p, covariate="dose")[0], Plan(100))
+        for v, p in ((values, people), (values * scale, scaled))
+    )
+    np.testing.assert_allclose(two.t, one.t, rtol=1e-4)
+    np.testing.assert_array_equal(two.p, one.p)
+
+
+def test_nothing_to_test_is_an_answer() -> None:
+    found = compare(np.zeros((8, 3)), np.ones((8, 3)), groups(4, 4), Plan(50, min_n=2))
+    assert np.isnan(found.p).all()
+    assert compare(np.zeros((8, 0)), np.zeros((8, 0)), groups(4, 4), Plan(50)).p.shape == (0,)
+
+
+def test_cohorts_whose_files_would_clash_are_refused() -> None:
+    people = pd.DataFrame({"person_id": range(6), "c": ["a-1", "a1", "b"] * 2})
+    with pytest.raises(UsageError, match="same name in files"):
+        plan_comparisons(people, cohort="c")
+
+
 def test_same_seed_same_p_and_order_of_columns_is_free() -> None:
     rng = np.random.default_rng(4)
     values = rng.normal(size=(20, 30))
