@@ -1,6 +1,7 @@
 """The report of a group: one page that needs no other file, and its figures as files."""
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from jinja2 import Environment
 from markupsafe import Markup
@@ -19,7 +19,11 @@ from spinalprep.bids.group_outputs import group_path
 from spinalprep.bids.status import read_status
 from spinalprep.image import Image, load
 from spinalprep.reports import group_figures as draw
+from spinalprep.reports.gates import load_gates
+from spinalprep.reports.group_effects import ALPHA, effect_tiles
 from spinalprep.reports.group_figures import ALL, SETTINGS, Anatomy
+from spinalprep.reports.group_strips import strips, with_titles
+from spinalprep.reports.group_table_figures import curve_figure, occupancy_dots
 
 CURVES = {
     "area_mm2": "cord area (mm²)",
@@ -28,7 +32,15 @@ CURVES = {
     "diameter_rl_mm": "right-to-left diameter (mm)",
 }
 GROUPS = ("all", "C1-C3", "C4-C7")
-MOST_ROWS = 40
+MOST_ROWS, LEAST_ROWS = 40, 10
+UNITS = {
+    "n": "people",
+    "effect": "effect (share of the region)",
+    "mean_effect": "mean effect (unit of the measure)",
+    "p_uncorrected": "p, uncorrected",
+    "p_fwe": "p, corrected",
+    "slices": "slices of the template",
+}
 REFERENCES = (
     "Wilson (1927), JASA 22:209-212",
     "Winkler et al. (2014), NeuroImage 92:381-397",
@@ -104,21 +116,27 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
         name: _table(out_dir / f"group_{name}.tsv")
         for name in ("people", "qc", "morph", "occupancy", "comparison", "curves", "lesions")
     }
-    with mpl.rc_context(SETTINGS):
-        figures = _figures(out_dir, facts, tables)
+    for table in tables.values():
+        if "cohort" in table:
+            table["cohort"] = [_bare(cohort) for cohort in table["cohort"]]
+    titles: dict[str, list[str]] = {}
     shown = {}
-    for name, figure in figures.items():
-        _save(out_dir, name, figure)
-        shown[name] = Markup(draw.to_svg(figure))
+    with mpl.rc_context(SETTINGS):
+        for name, figure in _figures(out_dir, facts, tables, titles).items():
+            _save(out_dir, name, figure, titles.get(name, []))
+            shown[name] = Markup(with_titles(draw.to_svg(figure), titles.get(name, [])))
     people = tables["people"]
     context = {
         "facts": facts,
         "figures": shown,
         "curves": [(key, text) for key, text in CURVES.items() if f"curve_{key}" in shown],
-        "left_out": _rows(people[people["used"] != "true"]) if len(people) else [],
+        "left_out": _left_out(out_dir, people),
         "found": _findings(tables, people),
         "comparison": _best(tables["comparison"]),
-        "tested": len(tables["comparison"]),
+        "stretches": _stretches(tables["comparison"]),
+        "tested": int((_kinds(tables["comparison"]) != "slice").sum()),
+        "enhanced": [n for n, _ in facts.comparisons if _p_map(out_dir, facts, f"{n}TFCE")],
+        "units": UNITS,
         "status": [row for row in read_status(out_dir) if row.state != "finished"],
         "references": REFERENCES,
         "style": (room / "style.css").read_text(encoding="utf-8"),
@@ -132,16 +150,34 @@ COVERAGE = "label-SC_desc-coverage_probseg"
 
 
 def _figures(
-    out_dir: Path, facts: GroupFacts, tables: Mapping[str, pd.DataFrame]
+    out_dir: Path,
+    facts: GroupFacts,
+    tables: Mapping[str, pd.DataFrame],
+    titles: dict[str, list[str]],
 ) -> dict[str, Figure]:
-    """Draw whatever the folder allows."""
+    """Draw whatever the folder allows; ``titles`` gets what dots are called."""
     gm = load(facts.template_gm) if facts.template_gm is not None else None
     anatomy = Anatomy(load(facts.template_cord), load(facts.template_levels), gm)
-    drawn = _map_figures(out_dir, facts, anatomy) | _table_figures(tables)
+    shades = draw.palette(facts.cohorts)
+    drawn = _map_figures(out_dir, facts, anatomy, shades) | _table_figures(tables, shades)
+    limits = {
+        gate.metric: [x for x in (gate.warn, gate.fail) if x is not None] for gate in load_gates()
+    }
+    wanted = {
+        "gates": ("qc", "value", "metric", "value of the gate; dashed: default thresholds"),
+        "areas": ("morph", "area_mm2", "vertebral_level", "cord area (mm²)"),
+    }
+    for name, (table, value, group, unit) in wanted.items():
+        if value in tables[table]:
+            made = strips(tables[table], value, group, unit, shades, name == "areas", limits)
+            if made is not None:
+                drawn[name], titles[name] = made
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def _map_figures(out_dir: Path, facts: GroupFacts, anatomy: Anatomy) -> dict[str, Figure | None]:
+def _map_figures(
+    out_dir: Path, facts: GroupFacts, anatomy: Anatomy, shades: Mapping[str, str]
+) -> dict[str, Figure | None]:
     """Draw lesion probability and comparisons."""
     names = {ALL: facts.people} | dict(facts.cohorts)
     rows, sizes = {}, {}
@@ -153,43 +189,53 @@ def _map_figures(out_dir: Path, facts: GroupFacts, anatomy: Anatomy) -> dict[str
     drawn: dict[str, Figure | None] = {}
     if rows:
         drawn["levels"] = draw.level_tiles(anatomy, rows, sizes)
-        drawn["projections"] = draw.projections(anatomy, rows, sizes)
-    for name, _ in facts.comparisons:
-        drawn[f"effect_{name}"] = _effect(out_dir, facts, anatomy, name)
+        drawn["projections"] = draw.projections(anatomy, rows, sizes, shades)
+    for name, question in facts.comparisons:
+        for kind in (name, f"{name}TFCE"):
+            drawn[f"effect_{kind}"] = _effect(out_dir, facts, anatomy, (name, kind, question))
     return drawn
 
 
-def _table_figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure | None]:
+def _table_figures(
+    tables: Mapping[str, pd.DataFrame], shades: Mapping[str, str]
+) -> dict[str, Figure | None]:
     """Draw what the tables say."""
     drawn: dict[str, Figure | None] = {}
-    if len(tables["occupancy"]):
+    occupancy, curves = tables["occupancy"], tables["curves"]
+    if len(occupancy):
+        single = [x for x in dict.fromkeys(occupancy["levels"]) if x != "all" and "-" not in str(x)]
+        drawn["occupancy_level"] = occupancy_dots(occupancy, "cord", single, shades)
         for kind in ("cord", "column", "tissue", "tract"):
             levels = GROUPS if kind != "tract" else ("all",)
-            drawn[f"occupancy_{kind}"] = draw.occupancy_dots(tables["occupancy"], kind, levels)
-    if len(tables["curves"]):
+            drawn[f"occupancy_{kind}"] = occupancy_dots(occupancy, kind, levels, shades)
+    if len(curves):
         for measure, label in CURVES.items():
-            drawn[f"curve_{measure}"] = draw.curve_figure(tables["curves"], measure, label)
-    if len(tables["qc"]):
-        drawn["gates"] = draw.strips(tables["qc"], "value", "metric", "value of the gate")
-    if "area_mm2" in tables["morph"]:
-        title = "cord area (mm²)"
-        drawn["areas"] = draw.strips(tables["morph"], "area_mm2", "vertebral_level", title)
+            marks = []
+            for row in _stretches(tables["comparison"]):
+                first, last = map(int, row["slices"].split(" to "))
+                if row["measure"] == label:
+                    marks.append((row["comparison"], first, last))
+            drawn[f"curve_{measure}"] = curve_figure(curves, measure, label, shades, marks)
     return drawn
 
 
-def _effect(out_dir: Path, facts: GroupFacts, anatomy: Anatomy, name: str) -> Figure | None:
-    """Draw the effect of a comparison per level where p is at most 0.05."""
-    found = {
-        key: _map(out_dir, facts, ALL, f"desc-{name}_stat-{key}_statmap") for key in ("effect", "p")
-    }
-    effect, p = found["effect"], found["p"]
-    if effect is None or p is None or not (np.nan_to_num(p.data, nan=1.0) <= 0.05).any():
+def _effect(
+    out_dir: Path, facts: GroupFacts, anatomy: Anatomy, names: tuple[str, str, str]
+) -> Figure | None:
+    """Draw the effect of a comparison per level where p is small enough."""
+    name, kind, question = names
+    effect = _map(out_dir, facts, ALL, f"desc-{name}_stat-effect_statmap")
+    path = _p_map(out_dir, facts, kind)
+    if effect is None or path is None:
         return None
-    shown = np.where(p.data <= 0.05, np.abs(effect.data), np.nan).astype(np.float32)
-    coverage = effect.with_data(np.isfinite(p.data).astype(np.float32))
-    return draw.level_tiles(
-        anatomy, {name: (effect.with_data(shown), coverage)}, {name: facts.people}
-    )
+    sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+    told = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+    return effect_tiles(anatomy, effect, load(path), question, told.get("SampleSizePerVoxel") or ())
+
+
+def _p_map(out_dir: Path, facts: GroupFacts, name: str) -> Path | None:
+    path = group_path(out_dir, facts.template_name, f"desc-{name}_stat-p_statmap")
+    return path if path.is_file() else None
 
 
 def _map(out_dir: Path, facts: GroupFacts, cohort: str, ending: str) -> Image | None:
@@ -197,12 +243,20 @@ def _map(out_dir: Path, facts: GroupFacts, cohort: str, ending: str) -> Image | 
     return load(path) if path.is_file() else None
 
 
-def _save(out_dir: Path, name: str, figure: Figure) -> None:
+def _save(out_dir: Path, name: str, figure: Figure, titles: list[str]) -> None:
     """Write a figure for a paper."""
-    put_text(out_dir, out_dir / "group_figures" / f"{name}.svg", draw.to_svg(figure))
+    folder = out_dir / "group_figures"
+    put_text(out_dir, folder / f"{name}.svg", with_titles(draw.to_svg(figure), titles, "../"))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None})
-    put_bytes(out_dir, out_dir / "group_figures" / f"{name}.pdf", buffer.getvalue())
+    put_bytes(out_dir, folder / f"{name}.pdf", buffer.getvalue())
+
+
+def _bare(cohort: object) -> str:
+    """Return a cohort as maps and tables of cohorts call it: letters and digits."""
+    if pd.isna(cohort):
+        return "n/a"
+    return "".join(c for c in str(cohort) if c.isascii() and c.isalnum()) or "x"
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -227,12 +281,57 @@ def _findings(tables: Mapping[str, pd.DataFrame], people: pd.DataFrame) -> dict[
     }
 
 
-def _best(table: pd.DataFrame) -> list[dict[str, str]]:
-    """Return the rows of lowest p."""
-    if not len(table):
+def _left_out(out_dir: Path, people: pd.DataFrame) -> list[dict[str, str]]:
+    """Return who does not count, with the page where there is one."""
+    if not len(people):
         return []
-    ranked = table.sort_values(["p_fwe", "p_uncorrected"], kind="stable").head(MOST_ROWS)
-    return _rows(ranked)
+    rows = _rows(people[people["used"] != "true"])
+    for row in rows:
+        page = f"{row['participant_id']}.html"
+        row["page"] = page if (out_dir / page).is_file() else ""
+    return rows
+
+
+def _kinds(table: pd.DataFrame) -> pd.Series:
+    return table["kind"] if "kind" in table else pd.Series(dtype=object)
+
+
+def _best(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the regions of lowest p."""
+    regions = table[_kinds(table) != "slice"]
+    ranked = regions.sort_values(["p_fwe", "p_uncorrected"], kind="stable") if len(table) else table
+    if not len(ranked):
+        return []
+    wanted = min(max(int((ranked["p_fwe"] <= ALPHA).sum()), LEAST_ROWS), MOST_ROWS)
+    constant = [c for c in ("comparison", "measure") if len(set(ranked[c])) == 1]
+    return _rows(ranked.drop(columns=constant).head(wanted))
+
+
+def _stretches(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Return where along the cord a measure differs: runs of slices with small p, head first."""
+    found = []
+    slices = table[_kinds(table) == "slice"]
+    if not len(slices):
+        return []
+    slices = slices[slices["p_fwe"] <= ALPHA].assign(k=lambda t: t["region"].astype(int))
+    for (question, measure), rows in slices.groupby(["comparison", "measure"], sort=False):
+        own = rows.sort_values("k", ascending=False)
+        run = (own["k"].diff().fillna(-1) != -1).cumsum()
+        for _, part in own.groupby(run):
+            best = part.loc[part["p_fwe"].idxmin()]
+            levels = list(dict.fromkeys(part["levels"].fillna("n/a").astype(str)))
+            found.append(
+                {
+                    "comparison": question,
+                    "measure": CURVES.get(measure, measure),
+                    "levels": levels[0] if len(levels) == 1 else f"{levels[0]} to {levels[-1]}",
+                    "slices": f"{part['k'].max()} to {part['k'].min()}",
+                    "n": draw.people_text(part["n"]).removeprefix("n = "),
+                    "mean_effect": f"{part['effect'].mean():.3g}",
+                    "p_fwe": f"{best['p_fwe']:.3g}",
+                }
+            )
+    return found
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, str]]:

@@ -1,13 +1,12 @@
 """Figures of the group's report: vector graphics, colours that everybody can tell apart."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -19,9 +18,16 @@ COHORT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 GREY = "#555555"
 ALL = "all"
 PROBABILITY = "viridis"
-SETTINGS: dict[Any, Any] = {"svg.hashsalt": "spinalprep", "svg.fonttype": "none", "font.size": 9.0}
-HALF_WINDOW = 17  # voxels of the template's tiles, 8.5 mm on PAM50
-MOST_LEVELS = 12
+PEOPLE_SHARE = "people with a lesion /\npeople covering"
+UNKNOWN = "#d9d9d9"
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "spinalprep",
+    "svg.fonttype": "none",
+    "font.size": 9.0,
+    "text.parse_math": False,  # names of cohorts and people may hold a dollar sign
+}
+MARGIN = 2  # voxels around the cord in a tile
+TILES_ACROSS = 10
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,8 @@ class Anatomy:
     def window(self) -> tuple[slice, slice]:
         """Return the in-plane window around the cord."""
         ij = np.argwhere((self.cord.data > 0.5).any(axis=2))
-        middle = ((ij.min(axis=0) + ij.max(axis=0)) / 2).round().astype(int)
-        low = np.maximum(middle - HALF_WINDOW, 0)
-        high = np.minimum(middle + HALF_WINDOW + 1, self.cord.shape[:2])
+        low = np.maximum(ij.min(axis=0) - MARGIN, 0)
+        high = np.minimum(ij.max(axis=0) + MARGIN + 1, self.cord.shape[:2])
         return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
@@ -80,8 +85,10 @@ def level_tiles(
     """
     window = anatomy.window()
     slices = {n: k for n, k in anatomy.level_slices().items() if n > 0}
-    covered = np.nanmax([c.data.max(axis=(0, 1)) for _, c in rows.values()], axis=0)
-    shown = [n for n, k in slices.items() if covered[k].max() > 0][:MOST_LEVELS]
+    known = np.any([np.isfinite(m.data).any(axis=(0, 1)) for m, _ in rows.values()], axis=0)
+    covered = np.any([(c.data > 0).any(axis=(0, 1)) for _, c in rows.values()], axis=0)
+    which = known if known.any() else covered
+    shown = [n for n, k in slices.items() if which[k].any()]
     if not shown:
         return None
     means = {
@@ -90,29 +97,56 @@ def level_tiles(
     }
     peak = max((np.nanmax(t) for r in means.values() for t in r.values() if _known(t)), default=0.0)
     scale = Normalize(0.0, top or max(float(peak), 0.01))
-    figure = Figure(figsize=(1.15 * len(shown) + 1.6, 1.5 * len(rows) + 0.7))
-    axes = figure.subplots(len(rows), len(shown), squeeze=False)
-    for row, (name, (_, coverage)) in zip(axes, rows.items(), strict=True):
-        for axis, n in zip(row, shown, strict=True):
-            _tile(axis, means[name][n], anatomy, (window, slices[n]), scale)
+    places = tile_places(len(shown))
+    blocks, across = (1 + max(own) for own in zip(*places, strict=True))
+    figure = Figure(figsize=(1.1 * across + 1.8, 1.2 * len(rows) * blocks + 0.6))
+    axes = figure.subplots(len(rows) * blocks, across, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for row, (name, (_, coverage)) in enumerate(rows.items()):
+        for (block, column), n in zip(places, shown, strict=True):
+            axis = axes[block * len(rows) + row][column]
+            axis.set_axis_on()
+            draw_tile(axis, means[name][n], anatomy, slices[n], scale)
             seen = coverage.data[:, :, slices[n]].max(axis=(0, 1)) * people[name]
-            axis.set_xlabel(f"n {seen.min():.0f}-{seen.max():.0f}", fontsize=7)
-        row[0].set_ylabel(f"{name}\n(n = {people[name]})")
-    for axis, n in zip(axes[0], shown, strict=True):
-        axis.set_title(level_name(n), fontsize=9)
-    figure.subplots_adjust(0.09, 0.1, 0.88, 0.88, 0.06, 0.2)
-    _colour_bar(figure, scale, "people with a lesion /\npeople covering")
+            axis.set_xlabel(people_text(seen), fontsize=8, labelpad=2)
+            if row == 0:
+                axis.set_title(level_name(n), fontsize=9, pad=3)
+            if column == 0:
+                axis.set_ylabel(f"{name}\n(n = {people[name]})")
+    side_letters(axes[0][0], anatomy)
+    figure.subplots_adjust(0.07, 0.05, 0.88, 0.95, 0.06, 0.3)
+    if known.any():
+        colour_bar(figure, scale, PEOPLE_SHARE)
     return figure
 
 
+def tile_places(count: int) -> list[tuple[int, int]]:
+    """Return block and column of every tile, in blocks of equal width.
+
+    Examples
+    --------
+    >>> tile_places(3)
+    [(0, 0), (0, 1), (0, 2)]
+    >>> tile_places(12)[5:7]
+    [(0, 5), (1, 0)]
+    """
+    across = -(-count // -(-count // TILES_ACROSS))
+    return [divmod(n, across) for n in range(count)]
+
+
 def projections(
-    anatomy: Anatomy, rows: Mapping[str, tuple[Image, Image]], people: Mapping[str, int]
+    anatomy: Anatomy,
+    rows: Mapping[str, tuple[Image, Image]],
+    people: Mapping[str, int],
+    shades: Mapping[str, str],
 ) -> Figure:
     """Draw sagittal and coronal maxima of the probability, and the coverage along the cord."""
     slices = np.flatnonzero((anatomy.cord.data > 0.5).any(axis=(0, 1)))
     rows_of = slice(int(slices[0]), int(slices[-1]) + 1)
     window = anatomy.window()
-    figure = Figure(figsize=(2.7 * len(rows) + 3.2, 7.2))
+    width = 2.7 * len(rows) + 4.2
+    figure = Figure(figsize=(width, 7.2))
     axes = figure.subplots(1, 2 * len(rows) + 1, width_ratios=[1] * (2 * len(rows)) + [2.2])
     peak = max(float(np.nanmax(m.data)) if _known(m.data) else 0.0 for m, _ in rows.values())
     scale = Normalize(0.0, max(peak, 0.01))
@@ -124,7 +158,7 @@ def projections(
         ):
             plane = _maximum(block, across)
             extent = (-0.5, plane.shape[0] - 0.5, z[0], z[-1])
-            axis.set_facecolor("#d9d9d9")
+            axis.set_facecolor(UNKNOWN)
             axis.imshow(
                 plane.T,
                 origin="lower",
@@ -136,156 +170,40 @@ def projections(
             )
             axis.set_title(f"{name} (n = {people[name]})\n{title}, maximum", fontsize=8)
             axis.set_xticks([])
+            if across == 1:
+                side_letters(axis, anatomy)
             _level_borders(axis, anatomy, n == 0 and across == 0)
-    curve = axes[-1]
-    for (name, (_, coverage)), colour in zip(rows.items(), colours(rows), strict=True):
-        seen = coverage.data[:, :, rows_of].max(axis=(0, 1)) * people[name]
-        curve.plot(seen, z, color=colour, label=f"{name} (n = {people[name]})")
-    curve.set_xlabel("people who cover the slice")
-    curve.set_ylim(z[0], z[-1])
-    curve.set_xlim(left=0)
-    curve.legend(frameon=False, fontsize=8, loc="lower right")
-    _level_borders(curve, anatomy, False)
-    figure.subplots_adjust(0.06, 0.08, 0.9, 0.92, 0.25)
-    _colour_bar(figure, scale, "people with a lesion /\npeople covering")
+    _coverage_curve(axes[-1], anatomy, rows, people, shades)
+    figure.subplots_adjust(0.06, 0.08, 1 - 1.3 / width, 0.92, 0.25)
+    if any(_known(m.data) for m, _ in rows.values()):
+        colour_bar(figure, scale, PEOPLE_SHARE, left=1 - 1.1 / width)
     return figure
 
 
-def occupancy_dots(table: pd.DataFrame, kind: str, levels: Sequence[str]) -> Figure | None:
-    """Draw mean occupancy with its bootstrap interval per region, cohorts side by side.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``group_occupancy.tsv``.
-    kind : str
-        ``cord``, ``column``, ``tissue`` or ``tract``.
-    levels : sequence of str
-        Which groups of levels.
-    """
-    own = table[(table["kind"] == kind) & table["levels"].isin(levels)]
-    own = own[own["occupancy_mean"].notna()]
-    if own.empty:
-        return None
-    names = own["region"].str.replace(r" \(.*\)", "", regex=True)
-    own = own.assign(where=names if len(levels) == 1 else names + ", " + own["levels"])
-    places = list(dict.fromkeys(own["where"]))
-    cohorts = _cohorts(own["cohort"])
-    figure = Figure(figsize=(10, 0.26 * len(places) * max(len(cohorts), 1) ** 0.5 + 1.1))
-    axis = figure.subplots()
-    for n, (cohort, colour) in enumerate(zip(cohorts, colours(cohorts), strict=True)):
-        part = own[own["cohort"] == cohort].set_index("where").reindex(places)
-        y = np.arange(len(places)) + (n - (len(cohorts) - 1) / 2) * 0.7 / max(len(cohorts), 1)
-        middle = 100 * part["occupancy_mean"].to_numpy(float)
-        low = 100 * part["occupancy_lower"].to_numpy(float)
-        high = 100 * part["occupancy_upper"].to_numpy(float)
-        counts = part["n"].dropna()
-        label = f"{cohort} (n = {counts.min():.0f}-{counts.max():.0f})"
-        axis.hlines(y, low, high, color=colour, linewidth=1.4)
-        axis.plot(middle, y, "o", color=colour, markersize=4, label=label)
-    axis.set_yticks(np.arange(len(places)), places)
-    axis.invert_yaxis()
-    axis.set_xlabel("% of the covered region that is lesion: mean, 95 % bootstrap interval")
+def _coverage_curve(
+    axis: Any,
+    anatomy: Anatomy,
+    rows: Mapping[str, tuple[Image, Image]],
+    people: Mapping[str, int],
+    shades: Mapping[str, str],
+) -> None:
+    """Draw how many people cover every slice of the template's cord."""
+    z = np.flatnonzero((anatomy.cord.data > 0.5).any(axis=(0, 1)))
+    for name, (_, coverage) in rows.items():
+        seen = coverage.data[:, :, z].max(axis=(0, 1)) * people[name]
+        axis.plot(seen, z, color=shades[name], label=f"{name} (n = {people[name]})")
+    axis.set_xlabel("people who cover the slice")
+    axis.set_ylim(z[0], z[-1])
     axis.set_xlim(left=0)
-    axis.grid(axis="x", alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    figure.tight_layout()
-    return figure
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    _level_borders(axis, anatomy, False)
 
 
-def curve_figure(table: pd.DataFrame, measure: str, label: str) -> Figure | None:
-    """Draw mean and band of a measure along the cord, per cohort.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``group_curves.tsv``.
-    measure, label : str
-        Which, and what the axis says.
-    """
-    own = table[(table["measure"] == measure) & table["mean"].notna()]
-    if own.empty:
-        return None
-    figure = Figure(figsize=(10, 3.6))
-    axis = figure.subplots()
-    cohorts = _cohorts(own["cohort"])
-    for cohort, colour in zip(cohorts, colours(cohorts), strict=True):
-        part = own[own["cohort"] == cohort].sort_values("template_slice", ascending=False)
-        k = part["template_slice"].to_numpy(float)
-        counts = part["n"]
-        text = f"{cohort} (n = {counts.min():.0f}-{counts.max():.0f})"
-        axis.plot(k, part["mean"], color=colour, label=text)
-        axis.fill_between(k, part["lower"], part["upper"], color=colour, alpha=0.2, linewidth=0)
-    axis.invert_xaxis()
-    axis.set_ylabel(label)
-    axis.set_xlabel("slice of the template, head to the left; band: 95 % interval of the mean")
-    named = own.dropna(subset=["vertebral_level"]).groupby("vertebral_level")["template_slice"]
-    top = axis.get_ylim()[1]
-    for n, (level, slices) in enumerate(sorted(named, key=lambda item: -item[1].mean())):
-        if n % 2:
-            axis.axvspan(slices.min(), slices.max(), color="black", alpha=0.05, linewidth=0)
-        axis.text(slices.mean(), top, str(level), ha="center", va="bottom", fontsize=8)
-    axis.legend(frameon=False, fontsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    return figure
-
-
-def strips(table: pd.DataFrame, value: str, group: str, unit: str) -> Figure | None:
-    """Draw one dot per person and row of a table; each links to the person's page.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``participant_id``, ``cohort``, the value and the column that names the strip.
-    value, group : str
-        Columns.
-    unit : str
-        What the axis says.
-    """
-    own = table[pd.to_numeric(table[value], errors="coerce").notna()]
-    own = own.assign(number=pd.to_numeric(own[value]))
-    names = list(dict.fromkeys(own[group].dropna().astype(str)))
-    if not names:
-        return None
-    cohorts = _cohorts(own["cohort"].fillna("n/a"))
-    shades = dict(zip(cohorts, colours(cohorts), strict=True))
-    figure = Figure(figsize=(8.5, 0.62 * len(names) + 0.7))
-    axes = figure.subplots(len(names), 1, squeeze=False).ravel()
-    for axis, name in zip(axes, names, strict=True):
-        part = own[own[group].astype(str) == name]
-        jitter = ((np.arange(len(part)) * 0.6180339887) % 1.0) - 0.5  # golden ratio: no chance
-        dots = axis.scatter(
-            part["number"],
-            jitter,
-            s=16,
-            c=[shades[c] for c in part["cohort"].fillna("n/a")],
-            alpha=0.75,
-            linewidths=0,
-        )
-        dots.set_urls([f"{person}.html" for person in part["participant_id"]])
-        axis.set_ylim(-0.8, 0.8)
-        axis.set_yticks([0], [f"{name}\n(n = {part['participant_id'].nunique()})"], fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.spines[["top", "right", "left"]].set_visible(False)
-    axes[-1].set_xlabel(unit)
-    figure.tight_layout(h_pad=0.2)
-    return figure
-
-
-def colours(names: Sequence[Any] | Mapping[Any, Any]) -> list[str]:
-    """Return a colour for every cohort; everybody together is grey."""
-    own = [name for name in names if name != ALL]
-    shades = {n: COHORT_COLOURS[i % len(COHORT_COLOURS)] for i, n in enumerate(own)}
-    return [shades.get(name, GREY) for name in names]
-
-
-def _cohorts(values: pd.Series) -> list[str]:
-    """Return the cohorts of a table; everybody together only where there is no other."""
-    names = list(dict.fromkeys(values.astype(str)))
-    others = [name for name in names if name not in (ALL, "n/a")]
-    return others or names[:1]
+def palette(cohorts: Iterable[str]) -> dict[str, str]:
+    """Return the colour of every cohort, the same in all figures; everybody together is grey."""
+    names = sorted(set(cohorts) - {ALL})
+    shades = {n: COHORT_COLOURS[i % len(COHORT_COLOURS)] for i, n in enumerate(names)}
+    return {ALL: GREY, **shades}
 
 
 def _known(values: NDArray[np.floating]) -> bool:
@@ -308,25 +226,41 @@ def _maximum(block: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return plane
 
 
-def _tile(
+def draw_tile(
     axis: Any,
     mean: NDArray[np.float32],
     anatomy: Anatomy,
-    where: tuple[tuple[slice, slice], NDArray[np.intp]],
+    slices: NDArray[np.intp],
     scale: Normalize,
+    colours: str = PROBABILITY,
 ) -> None:
     """Draw one level: the map, and the outlines of cord and grey matter."""
-    window, slices = where
-    middle = int(slices[len(slices) // 2])
-    axis.set_facecolor("#d9d9d9")  # unknown
-    axis.imshow(mean.T, origin="lower", cmap=PROBABILITY, norm=scale, interpolation="nearest")
-    for image, shade in ((anatomy.cord, "#000000"), (anatomy.gm, "#ffffff")):
+    window, middle = anatomy.window(), int(slices[len(slices) // 2])
+    axis.set_facecolor(UNKNOWN)
+    axis.imshow(mean.T, origin="lower", cmap=colours, norm=scale, interpolation="nearest")
+    inner = "#ffffff" if _known(mean) and colours == PROBABILITY else GREY
+    for image, shade in ((anatomy.cord, "#000000"), (anatomy.gm, inner)):
         plane = image.data[(*window, middle)] if image is not None else None
         if plane is not None and plane.max() > 0.5:
             axis.contour(plane.T, [0.5], colors=shade, linewidths=0.7)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.invert_xaxis()  # LAS: left is on the right of the picture, as radiologists look
+    if anatomy.cord.affine[0, 0] > 0:
+        axis.invert_xaxis()  # left is on the right of the picture, as radiologists look
+
+
+def side_letters(axis: Any, anatomy: Anatomy) -> None:
+    """Say which side is which: R at the picture's left."""
+    if anatomy.cord.affine[0, 0] > 0 and not axis.xaxis_inverted():
+        axis.invert_xaxis()
+    for x, letter, side in ((0.03, "R", "left"), (0.97, "L", "right")):
+        axis.text(x, 0.97, letter, transform=axis.transAxes, ha=side, va="top", fontsize=7)
+
+
+def people_text(counts: Any) -> str:
+    """Return ``n = 5-12``, or ``n = 5`` where all counts agree."""
+    low, high = round(float(np.min(counts))), round(float(np.max(counts)))
+    return f"n = {low}" if low == high else f"n = {low}-{high}"
 
 
 def _level_borders(axis: Any, anatomy: Anatomy, named: bool) -> None:
@@ -340,8 +274,12 @@ def _level_borders(axis: Any, anatomy: Anatomy, named: bool) -> None:
     axis.set_yticks(ticks if named else [], names if named else [], fontsize=7)
 
 
-def _colour_bar(figure: Figure, scale: Normalize, text: str) -> None:
-    place = figure.add_axes((0.92, 0.25, 0.015, 0.5))
-    bar = figure.colorbar(mpl.cm.ScalarMappable(scale, PROBABILITY), cax=place)
+def colour_bar(
+    figure: Figure, scale: Normalize, text: str, colours: str = PROBABILITY, left: float = 0.91
+) -> None:
+    """Draw the scale at the right."""
+    width = 0.15 / figure.get_figwidth()
+    place = figure.add_axes((left, 0.22, width, 0.56))
+    bar = figure.colorbar(mpl.cm.ScalarMappable(scale, colours), cax=place)
     bar.set_label(text, fontsize=7)
     bar.ax.tick_params(labelsize=7)
