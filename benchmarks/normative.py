@@ -2,7 +2,8 @@
 
 ``python benchmarks/normative.py FOLDER OUT_DIR`` reads the per-slice tables of
 PAM50-normalized-metrics (Valosek et al. 2024, doi:10.1162/imag_a_00075) and sends them through
-the group level's own curves and permutation tests. Nothing of the tables is copied; the figure and the numbers are.
+the group level's own curves and permutation tests. Nothing of the tables is copied; the figure and
+the numbers are.
 """
 
 import sys

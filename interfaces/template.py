@@ -51,9 +51,9 @@ def RegisterToTemplate(
 
 @python.define(outputs=["image"])
 def ApplyTransform(
-    moving: NiftiGz, field: NiftiGz, like: NiftiGz, order: int, threshold: float | None
+    moving: NiftiGz, field: File, like: NiftiGz, order: int, threshold: float | None
 ) -> NiftiGz:
-    """Resample once; below order 2 and with a threshold the result is a mask."""
+    """Resample once, through a field or an affine; with a threshold the result is a mask."""
     from spinalprep.registration.transform import read_itk, resample_through
 
     grid = load(like.fspath)

@@ -30,7 +30,7 @@ class Settings:
     template: str | None = None
     level_hint: str | None = None
     qc_gates: Path | None = None
-    output_spaces: tuple[str, ...] = ()
+    output_spaces: tuple[str, ...] = ("reference", "template")
     random_seed: int = 0
     reproducible: bool = False
     nprocs: int = 1

@@ -13,6 +13,9 @@ import pandas as pd
 import pytest
 
 from spinalprep.app.main import main
+from spinalprep.app.parser import parse
+from spinalprep.image import Image, load
+from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.dataset import motion_matrix, write_dataset
 from spinalprep.registration.transform import read_itk
 
@@ -236,3 +239,24 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     assert main([str(tmp_path), str(locked / "out"), "participant"]) == 2
+
+
+def test_masks_go_where_they_are_asked_and_the_template_s_grid_can_be_spared(home: Path) -> None:
+    one = ("--participant-label", "01", "--output-spaces", "reference", "T1w")
+    assert spinalprep(home, *one, "--dry-run") == 0, log(home)
+    assert "warp_image" not in log(home)
+    assert spinalprep(home, *one, out="spaces") == 0, log(home)
+    folder = home / "spaces" / "sub-01" / "anat"
+    names = {path.name for path in folder.glob("*_space-*.nii.gz")}
+    assert {f"sub-01_space-T1w_label-{name}_mask.nii.gz" for name in ("SC", "lesion")} <= names
+    assert not any("space-Generic" in name or "space-T2starw" in name for name in names)
+    moved = load(folder / "sub-01_space-T1w_label-SC_mask.nii.gz")
+    truth = truth_cord(
+        make_person(100_000), Image(moved.data, np.linalg.inv(motion_matrix()) @ moved.affine)
+    )
+    found, true = moved.data > 0, truth >= 0.5
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.88
+    sidecar = json.loads((folder / "sub-01_space-T1w_label-SC_mask.json").read_text())
+    assert sidecar["SpatialReference"].endswith("sub-01_desc-preproc_T1w.nii.gz")
+    with pytest.raises(SystemExit, match="2"):
+        parse(["in", "out", "participant", "--output-spaces", "MNI152"])

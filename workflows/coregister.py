@@ -7,6 +7,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.interfaces.coregister import Coregister
+from spinalprep.interfaces.template import ApplyTransform
 
 
 @workflow.define(outputs=["image", "forward", "inverse", "measures"])
@@ -18,3 +19,17 @@ def ToReference(
         Coregister(moving=moving, reference=reference, cord=cord, seed=seed, sloppy=sloppy)
     )
     return fit.image, fit.forward, fit.inverse, fit.measures
+
+
+@workflow.define(outputs=["cord", "lesion"])
+def ToContrast(
+    cord: NiftiGz, inverse: File, like: NiftiGz, lesion: NiftiGz | None = None
+) -> tuple[NiftiGz, NiftiGz | None]:
+    """Bring cord and lesions from the reference to another contrast's own grid."""
+
+    def move(name: str, moving: NiftiGz) -> NiftiGz:
+        node = ApplyTransform(moving=moving, field=inverse, like=like, order=1, threshold=0.5)
+        return workflow.add(node, name=name).image
+
+    moved = move("move_cord", cord)
+    return moved, move("move_lesion", lesion) if lesion is not None else None

@@ -8,7 +8,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
-from spinalprep.workflows.coregister import ToReference
+from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Lesions, Shape, TemplateSlices
@@ -27,6 +27,7 @@ class Parameters:
     template: bool = True
     lesion: bool = True
     shows_gm: bool = False
+    spaces: tuple[str, ...] = ("reference", "template")
     lesion_threshold: float = 0.8
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
@@ -91,19 +92,29 @@ def Participant(
         gm = workflow.add(manual_gm, name="manual_gm").probability
     drawn = CenterlineMask(centerline=cord.centerline, like=image)
     workflow.add(drawn, name="centerline")
-    for name, other in others.items():
-        _other_contrast(name, other, image, cord.cord, p)
+    fits = {
+        name: _other_contrast(name, other, image, cord.cord, p) for name, other in others.items()
+    }
     levels = _levels(cord, labels, template, p)
     vertebrae = levels.vertebrae if levels is not None else None
     measures = Shape(cord=cord.probability, centerline=cord.centerline, vertebrae=vertebrae, gm=gm)
     shape = workflow.add(measures, name="shape")
-    _template_and_lesions((image, automatic, cord, levels, shape), labels, template, p)
+    lesions = _template_and_lesions((image, automatic, cord, levels, shape), labels, template, p)
+    for name, (moving, fit) in fits.items():
+        if fit is not None and any(name.startswith(space) for space in p.spaces):
+            back = ToContrast(
+                cord=cord.probability,
+                inverse=fit.inverse,
+                like=moving,
+                lesion=lesions.mask if lesions is not None else None,
+            )
+            workflow.add(back, name=f"masks_{name}")
     return cord.cord
 
 
 def _other_contrast(
     name: str, other: File, reference: NiftiGz, cord: NiftiGz, p: Parameters
-) -> None:
+) -> tuple[NiftiGz, Any]:
     """Preprocess another contrast and bring it to the reference."""
     step = Preprocess(image=other, denoise=p.denoise, n4=p.n4, sloppy=p.sloppy)
     moving = workflow.add(step, name=f"preprocess_{name}").image
@@ -111,7 +122,8 @@ def _other_contrast(
         fit = ToReference(
             moving=moving, reference=reference, cord=cord, seed=p.seed, sloppy=p.sloppy
         )
-        workflow.add(fit, name=f"coregister_{name}")
+        return moving, workflow.add(fit, name=f"coregister_{name}")
+    return moving, None
 
 
 def _levels(
@@ -132,8 +144,8 @@ def _levels(
 
 def _template_and_lesions(
     found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
-) -> None:
-    """Add template, lesions, and lesions in the template."""
+) -> Any:
+    """Add template, lesions, and lesions in the template; return the lesions."""
     image, automatic, cord, levels, shape = found
     fit = lesions = None
     if p.template and template is not None:
@@ -145,6 +157,7 @@ def _template_and_lesions(
             template_cord=template.cord,
             template_z=template.disc_z,
             sloppy=p.sloppy,
+            images="template" in p.spaces,
             levels=levels.levels if levels is not None else None,
             template_spinal_levels=template.spinal_levels if levels is not None else None,
             atlas=list(template.atlas) if levels is not None and template.atlas else None,
@@ -170,7 +183,9 @@ def _template_and_lesions(
             label=labels.get("lesion"),
         )
         lesions = workflow.add(stage, name="lesion")
-    if fit is not None and lesions is not None and template is not None:
+    if fit is None or lesions is None or template is None:
+        return lesions
+    if "template" in p.spaces:
         moved = LesionInTemplate(
             mask=lesions.mask,
             soft=lesions.soft,
@@ -178,3 +193,4 @@ def _template_and_lesions(
             template_cord=template.cord,
         )
         workflow.add(moved, name="lesion_template")
+    return lesions

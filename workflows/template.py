@@ -35,6 +35,7 @@ def ToTemplate(
     template_cord: NiftiGz,
     template_z: dict[int, float],
     sloppy: bool,
+    images: bool = True,
     levels: File | None = None,
     template_spinal_levels: NiftiGz | None = None,
     atlas: list[NiftiGz] | None = None,
@@ -42,14 +43,17 @@ def ToTemplate(
     NiftiGz,
     NiftiGz,
     dict[str, Any],
-    NiftiGz,
-    NiftiGz,
-    NiftiGz,
+    NiftiGz | None,
+    NiftiGz | None,
+    NiftiGz | None,
     NiftiGz,
     NiftiGz | None,
     NiftiGz | None,
 ]:
-    """Register, then resample each thing once; spinal levels and tracts where levels are known."""
+    """Register, then resample each thing once; spinal levels and tracts where levels are known.
+
+    Without ``images`` nothing is written on the template's own grid, the costliest of all.
+    """
     fit = workflow.add(
         RegisterToTemplate(
             cord=probability,
@@ -68,9 +72,12 @@ def ToTemplate(
         )
         return workflow.add(node, name=name).image
 
-    warped = move("warp_image", image, "there", 3, None)
-    warped_cord = move("warp_cord", probability, "there", 1, 0.5)
-    seen = workflow.add(MapCoverage(image=image, field=fit.forward, cord=warped_cord)).coverage
+    warped = warped_cord = seen = None
+    if images:
+        warped = move("warp_image", image, "there", 3, None)
+        warped_cord = move("warp_cord", probability, "there", 1, 0.5)
+        cover = MapCoverage(image=image, field=fit.forward, cord=warped_cord)
+        seen = workflow.add(cover).coverage
     own_cord = move("warp_template_cord", template_cord, "back", 1, 0.5)
     spinal = tracts = None
     if levels is not None and template_spinal_levels is not None:

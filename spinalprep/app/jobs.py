@@ -175,6 +175,7 @@ def _parameters(settings: Settings, template: Template | None, contrast: str) ->
         template=template is not None,
         lesion="lesion" not in settings.skip,
         shows_gm=contrast in SHOWS_GM,
+        spaces=settings.output_spaces,
         lesion_threshold=settings.lesion_threshold,
         min_lesion_mm3=settings.min_lesion_mm3,
         level_hint=settings.level_hint,

@@ -115,6 +115,15 @@ def _pair(text: str) -> tuple[str, Path]:
     return name, _absolute(path)
 
 
+def _space(text: str) -> str:
+    """Read a space; the template's own name stands for it."""
+    name = "template" if text in ("PAM50", "Generic") else text
+    if name not in ("reference", "template", *CONTRASTS):
+        known = ", ".join(("reference", "template", *CONTRASTS))
+        raise ArgumentTypeError(f"{text!r} is no space that is known; expected some of {known}")
+    return name
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -160,7 +169,14 @@ def _add_workflow(parser: ArgumentParser) -> None:
     add("--min-lesion-mm3", type=float, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")
     add("--level-hint", metavar="HINT", help="C3@z=12.5 (mid-body) or C2/C3@z=20 (disc), RAS mm")
-    add("--output-spaces", nargs="+", metavar="SPACE", help="default: reference and template")
+    add(
+        "--output-spaces",
+        nargs="+",
+        type=_space,
+        metavar="SPACE",
+        help="reference (always), template, and contrasts (T1w...) that masks are brought back to; "
+        "default: reference template",
+    )
     add("--random-seed", type=int, default=0, metavar="N", help="default: 0")
     add("--reproducible", action="store_true", help="same numbers for any number of threads")
 

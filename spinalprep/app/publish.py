@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from spinalprep.app.jobs import SHOWS_GM, Job, Shared
-from spinalprep.bids.catalogue import output_path, transform_path
+from spinalprep.bids.catalogue import OUTPUTS, output_path, transform_path
 from spinalprep.bids.dataset import write_atlas_description
 from spinalprep.bids.derivatives import (
     Provenance,
+    derivative_uri,
     image_sidecar,
     reference_uri,
     template_uri,
@@ -28,7 +29,7 @@ from spinalprep.bids.labelmaps import (
     tract_labels,
     vertebra_labels,
 )
-from spinalprep.bids.names import frame_name
+from spinalprep.bids.names import derivative_path, frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import level_name
@@ -44,7 +45,7 @@ class Publisher:
     def publish(self, stage: str, outputs: Any) -> bool:
         """Write the outputs of a stage; tell whether anything changed."""
         name, _, contrast = stage.partition("_")
-        if name in ("preprocess", "coregister") and contrast:
+        if name in ("preprocess", "coregister", "masks") and contrast:
             return bool(getattr(self, f"_{name}")(outputs, self.job.others[contrast]))
         if name == "preprocess":
             return self._preprocess(outputs, self.job.reference)
@@ -61,6 +62,27 @@ class Publisher:
             path = transform_path(self._out, scan, self.job.reference, ".txt", inverse=inverse)
             ends = (fixed, moving) if inverse else (moving, fixed)
             changed |= self._transform(path, file, ends, (scan,), dict(outputs.measures))
+        return changed
+
+    def _masks(self, outputs: Any, scan: Scan) -> bool:
+        space = frame_name(scan, self.job.reference)
+        changed = False
+        for key, file in (("cord", outputs.cord), ("lesion", outputs.lesion)):
+            if file is None:
+                continue
+            manual = key if key in self.job.labels.paths else None
+            path = derivative_path(
+                *(self._out, self.job.reference),
+                suffix="mask",
+                space=space,
+                label=OUTPUTS[key].label,
+            )
+            provenance = replace(
+                self._provenance(scan, manual=manual, made_by_hand=manual is not None),
+                spatial_reference=derivative_uri(self._out, self._path("preproc", scan)),
+            )
+            sidecar = image_sidecar(key, provenance, scan.contrast)
+            changed |= write_file(self._out, path, _path(file), sidecar)
         return changed
 
     def _automatic(self, outputs: Any) -> bool:
@@ -118,9 +140,11 @@ class Publisher:
         reference, template = self.job.reference, self._template_name
         drawn = "cord" if "cord" in self.job.labels.paths else None
         model = None if drawn else self._model("cord")
-        changed = self._image("preproc_template", outputs.image)
-        changed |= self._image("cord_template", outputs.cord, manual=drawn, model=model)
-        changed |= self._image("coverage_template", outputs.coverage)
+        changed = False
+        if outputs.image is not None:
+            changed = self._image("preproc_template", outputs.image)
+            changed |= self._image("cord_template", outputs.cord, manual=drawn, model=model)
+            changed |= self._image("coverage_template", outputs.coverage)
         changed |= self._image("template_cord", outputs.template_cord, model=None)
         for file, inverse in ((outputs.forward, False), (outputs.inverse, True)):
             path = transform_path(self._out, reference, template, ".nii.gz", inverse=inverse)

@@ -61,7 +61,6 @@ def _refuse_what_is_missing(settings: Settings) -> None:
     """Refuse flags of the contract that this version can't carry out."""
     missing = {
         "--worker slurm": settings.worker == "slurm",
-        "--output-spaces": bool(settings.output_spaces),
         "--device cuda": settings.device == "cuda",
     }
     if settings.level_hint is not None:
