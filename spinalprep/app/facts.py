@@ -12,7 +12,7 @@ from spinalprep.app.jobs import Job, Shared
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import citation_paths, report_path
-from spinalprep.bids.names import output_prefix
+from spinalprep.bids.names import frame_name, output_prefix
 from spinalprep.reports.facts import (
     CoregFacts,
     FailureFacts,
@@ -104,6 +104,7 @@ class Reporter:
                     bool(measures.get("accepted", False)),
                     measures.get("gain"),
                     scan.relative,
+                    frame_name(scan, job.reference),
                 )
             )
         reference = job.reference

@@ -35,6 +35,8 @@ class Group:
         Levels and tracts of the template.
     people : list of PersonFiles
         The images that count, one per person.
+    everybody : list of PersonFiles
+        All images.
     decisions : list of Decision
         All images, used or not.
     table : DataFrame
@@ -50,6 +52,7 @@ class Group:
     domain: "Domain"
     regions: "Regions"
     people: "list[PersonFiles]"
+    everybody: "list[PersonFiles]"
     decisions: "list[Decision]"
     table: pd.DataFrame
     warnings: tuple[str, ...]
@@ -167,6 +170,7 @@ def _gather(
         domain,
         read_regions(template, domain),
         people,
+        files,
         decisions,
         table,
         tuple(differences),
@@ -178,7 +182,7 @@ def _gather(
 
 def _check_cohorts(group: Group) -> None:
     """Refuse cohorts whose names differ only in signs that file names can't hold."""
-    names: dict[str, str] = {}
+    names: dict[str, str] = {"all": "everybody"}
     for files in group.people:
         cohort = files.candidate.cohort
         if names.setdefault(bare(cohort), cohort) != cohort:

@@ -55,9 +55,12 @@ def write_person_tables(group: Group) -> None:
             _write(group, name, pd.concat(parts, ignore_index=True))
         else:
             _write(group, name, pd.DataFrame(columns=["person_id", "cohort", "participant_id"]))
+    used = set(group.names)
     gates = [
-        identified(read_tsv(files.tables["qc"]), files.candidate)
-        for files in group.people
+        identified(read_tsv(files.tables["qc"]), files.candidate).assign(
+            used=files.candidate.name in used
+        )
+        for files in group.everybody
         if "qc" in files.tables
     ]
     if gates:

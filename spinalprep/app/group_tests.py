@@ -18,8 +18,8 @@ from spinalprep.group.tfce import Enhancer
 
 CURVES = ("area_mm2", "gm_area_mm2", "gm_ratio", "diameter_ap_mm", "diameter_rl_mm")
 COLUMNS = (
-    *("comparison", "measure", "levels", "kind", "region", "n", "t", "df", "effect"),
-    *("p_uncorrected", "p_fwe"),
+    *("comparison", "measure", "levels", "kind", "region", "n", "n_a", "n_b", "t", "df"),
+    *("effect", "lower", "upper", "p_uncorrected", "p_fwe"),
 )
 
 
@@ -134,6 +134,10 @@ def _rows(comparison: Comparison, measure: str, where: pd.DataFrame, found: Resu
         comparison=comparison.question,
         measure=measure,
         n=found.n,
+        n_a=found.n_first if found.n_first is not None else np.nan,
+        n_b=found.n - found.n_first if found.n_first is not None else np.nan,
+        lower=found.lower,
+        upper=found.upper,
         t=found.t,
         df=found.df,
         effect=found.effect,

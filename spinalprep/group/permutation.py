@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from spinalprep.group.design import Comparison
 
@@ -64,8 +64,12 @@ class Result:
         The same for the enhanced statistic (TFCE).
     effect : ndarray of float32
         Difference of means (of shares, for masks), or slope per unit of the covariate.
+    lower, upper : ndarray of float32
+        Student's 95 % interval of the effect.
     n : ndarray of int32
         People who cover the column.
+    n_first : ndarray of int32 or None
+        Those of the first of two cohorts.
     permutations : int
         How many were made.
     """
@@ -76,7 +80,10 @@ class Result:
     p: Float32
     p_enhanced: Float32 | None
     effect: Float32
+    lower: Float32
+    upper: Float32
     n: NDArray[np.int32]
+    n_first: NDArray[np.int32] | None
     permutations: int
 
 
@@ -120,7 +127,7 @@ def compare(
     """
     model = _Model(values, covered, comparison, plan.min_n)
     if not model.tested.any():
-        return _untested(model.count)
+        return _untested(model)
     orders = _orders(comparison, plan)
     observed = model.fit(orders[:1])
     z = _to_normal(observed.t[0], observed.df)
@@ -141,6 +148,9 @@ def compare(
             np.float32
         )
     tail = 2 * stdtr(np.maximum(observed.df, 1), -np.abs(np.nan_to_num(observed.t[0])))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.abs(observed.effect[0] / observed.t[0])
+        half = error * stdtrit(np.maximum(observed.df, 1), 0.975)
     return Result(
         t=(observed.t[0] + hide).astype(np.float32),
         df=(observed.df + hide).astype(np.float32),
@@ -148,15 +158,18 @@ def compare(
         p=(_exceed(np.abs(_filled(z)), peaks) + hide).astype(np.float32),
         p_enhanced=p_enhanced,
         effect=(observed.effect[0] + hide).astype(np.float32),
+        lower=(observed.effect[0] - half + hide).astype(np.float32),
+        upper=(observed.effect[0] + half + hide).astype(np.float32),
         n=model.count,
+        n_first=model.first,
         permutations=len(orders),
     )
 
 
-def _untested(count: NDArray[np.int32]) -> Result:
+def _untested(model: "_Model") -> Result:
     """Return that nothing could be tested."""
-    nothing = np.full(len(count), np.nan, np.float32)
-    return Result(nothing, nothing, nothing, nothing, None, nothing, count, 0)
+    n = np.full(len(model.count), np.nan, np.float32)
+    return Result(n, n, n, n, None, n, n, n, model.count, model.first, 0)
 
 
 @dataclass(frozen=True)
@@ -181,6 +194,7 @@ class _Model:
         self.values, self.covered, self.comparison = values, covered, comparison
         rows, width = comparison.rows, values.shape[1]
         self.count = np.zeros(width, np.int32)
+        self.first = np.zeros(width, np.int32) if comparison.two_groups else None
         self.tested = np.zeros(width, bool)
         for block in _blocks(width):
             seen = np.asarray(covered[rows, block], bool)
@@ -191,7 +205,10 @@ class _Model:
             if comparison.two_groups:
                 first = comparison.regressor > 0.5
                 least = max(min_n, 2)
-                enough &= seen[first].sum(axis=0) >= least
+                own_n = seen[first].sum(axis=0)
+                enough &= own_n >= least
+                if self.first is not None:
+                    self.first[block] = own_n
                 enough &= seen[~first].sum(axis=0) >= least
             low = np.where(seen, own, np.inf).min(axis=0, initial=np.inf)
             high = np.where(seen, own, -np.inf).max(axis=0, initial=-np.inf)

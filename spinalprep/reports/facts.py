@@ -10,13 +10,15 @@ class CoregFacts:
     """One contrast moved to the reference; ``gain`` is the rise of similarity near the cord.
 
     ``accepted`` is False where the registration gained nothing and the header's alignment was
-    kept; ``source`` is the raw image, relative to the BIDS folder.
+    kept; ``source`` is the raw image, relative to the BIDS folder; ``frame`` is what transforms
+    call it (``MTSmtoff``).
     """
 
     contrast: str
     accepted: bool
     gain: float | None = None
     source: str = ""
+    frame: str = ""
 
 
 @dataclass(frozen=True)

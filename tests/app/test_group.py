@@ -128,8 +128,11 @@ def test_tables_name_the_person_and_totals_agree(done: Path) -> None:
     for name in ("morph", "morph_slices", "lesions", "qc", "tracts"):
         own = table(done, name)
         assert list(own.columns[:2]) == ["person_id", "cohort"]
-        assert "sub-0005" not in set(own["participant_id"])
+        assert ("sub-0005" in set(own["participant_id"])) == (name == "qc")
         assert len(own)
+    gates = table(done, "qc").set_index("participant_id")
+    assert gates.loc["sub-0005", "used"].tolist() == [False, False]
+    assert gates.loc["sub-0001", "used"].all()
     whole = table(done, "tracts")
     cord = whole[(whole["levels"] == "all") & (whole["kind"] == "cord")].set_index("participant_id")
     people = table(done, "people").set_index("participant_id").loc[cord.index]
@@ -193,6 +196,13 @@ def test_mixed_results_are_refused_and_named(done: Path, cohort: Path, tmp_path:
 
 def test_wrong_questions_end_with_2(cohort: Path, tmp_path: Path) -> None:
     assert group(cohort, "--cohort-column", "diagnosis") == 2
+    people = cohort / "participants.tsv"
+    kept = people.read_text()
+    try:
+        people.write_text(kept.replace("\tNMO\t", "\tall\t"))
+        assert group(cohort, "--cohort-column", "cohort") == 2  # it would overwrite everybody's
+    finally:
+        people.write_text(kept)
     assert group(cohort, "--nuisance", "site", "--covariate", "age") == 2
     marks = tmp_path / "marks.yml"
     marks.write_text("{a: [")

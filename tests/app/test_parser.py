@@ -49,6 +49,6 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert main([str(tmp_path / "none"), out, "participant", *work]) == 4
     (tmp_path / "in" / "sub-01").mkdir(parents=True)
     (tmp_path / "in" / "dataset_description.json").write_text('{"Name": "x"}')
-    assert main([str(tmp_path / "in"), out, "group"]) == 2
+    assert main([str(tmp_path / "in"), out, "group", *work]) == 4
     assert main([str(tmp_path / "in"), out, "participant", "--lumbar"]) == 2
     assert main([str(tmp_path / "in"), out, "participant", *work]) == 4

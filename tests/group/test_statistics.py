@@ -38,6 +38,11 @@ def test_two_groups_are_student_s_t() -> None:
     np.testing.assert_allclose(found.p_uncorrected, expected.pvalue, rtol=1e-3)
     np.testing.assert_allclose(found.effect, values[:9].mean(0) - values[9:].mean(0), rtol=1e-4)
     assert found.df.tolist() == [15] * 6
+    interval = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.lower, interval.low, rtol=1e-3)
+    np.testing.assert_allclose(found.upper, interval.high, rtol=1e-3)
+    assert found.n_first is not None
+    assert found.n_first.tolist() == [9] * 6
 
 
 def test_missing_people_and_nuisance_are_least_squares_of_those_who_are_there() -> None:
