@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.stats import t as student
 
 from spinalprep.group.curves import Profiles, compare_curves, gather_profiles, mean_curve
 from spinalprep.group.design import Comparison, plan_comparisons
@@ -19,6 +20,7 @@ from spinalprep.group.permutation import Plan, Result
 from spinalprep.levels.discs import level_name
 from spinalprep.reports.group_figures import COHORT_COLOURS
 
+ALPHA = 0.05
 PLAN = Plan(permutations=2000, seed=0, min_n=10)
 MEASURES = {
     "area_mm2": "cord area (mm2)",
@@ -43,7 +45,7 @@ def read(folder: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def say(profiles: Profiles, comparison: Comparison, found: Result, measure: str) -> str:
     """Return one line on a comparison, and one per level."""
-    called = found.p <= 0.05
+    called = found.p <= ALPHA
     lines = [
         f"{measure}: {comparison.question}, {len(comparison.rows)} people: "
         f"{called.sum()} of {np.isfinite(found.p).sum()} slices with p <= 0.05 (corrected)"
@@ -59,33 +61,59 @@ def say(profiles: Profiles, comparison: Comparison, found: Result, measure: str)
     return "\n".join(lines)
 
 
-def draw(profiles: Profiles, groups: dict[str, np.ndarray], tested: Result, path: Path) -> None:
-    """Draw the groups' means and bands, and where they differ."""
-    figure = Figure(figsize=(10, 4.2))
-    axis = figure.subplots()
+def draw(
+    profiles: Profiles, groups: dict[str, np.ndarray], tested: tuple[Result, Result], path: Path
+) -> None:
+    """Draw the groups' means and bands with where they differ, the slope over age, and n."""
+    found, older = tested
+    figure = Figure(figsize=(10, 7))
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=(4, 2, 1.2))
     for (name, rows), colour in zip(groups.items(), COHORT_COLOURS, strict=False):
         curve = mean_curve(profiles, rows, PLAN.min_n)
         k = curve["template_slice"]
-        n = curve.loc[curve["mean"].notna(), "n"]
-        axis.plot(k, curve["mean"], color=colour, label=f"{name} (n = {n.min()}-{n.max()})")
-        axis.fill_between(k, curve["lower"], curve["upper"], color=colour, alpha=0.25, linewidth=0)
-    low = axis.get_ylim()[0]
-    called = tested.p <= 0.05
-    axis.plot(profiles.slices[called], np.full(called.sum(), low), "|", color="black", markersize=7)
-    for level in dict.fromkeys(profiles.levels):
-        own = profiles.slices[[name == level for name in profiles.levels]]
-        axis.axvline(own.max(), color="grey", linewidth=0.3)
-        axis.text(own.mean(), axis.get_ylim()[1], level, ha="center", va="bottom", fontsize=8)
-    axis.invert_xaxis()
-    axis.set_xlabel(
-        "slice of PAM50, head to the left; band: 95 % interval of the mean; "
+        axes[0].plot(k, curve["mean"], color=colour, label=name)
+        axes[0].fill_between(k, curve["lower"], curve["upper"], color=colour, alpha=0.25, lw=0)
+        axes[2].plot(k, curve["n"], color=colour)
+    called = found.p <= ALPHA
+    low = axes[0].get_ylim()[0]
+    axes[0].plot(profiles.slices[called], np.full(called.sum(), low), "|", color="black", ms=7)
+    low_slope, high_slope = slope_interval(older)
+    axes[1].plot(profiles.slices, older.effect, color="black")
+    axes[1].fill_between(profiles.slices, low_slope, high_slope, color="grey", alpha=0.3, lw=0)
+    axes[1].axhline(0, color="grey", linewidth=0.6)
+    _mark_levels(profiles, np.isfinite(older.effect), axes)
+    axes[0].set_ylabel(MEASURES["area_mm2"])
+    axes[0].legend(frameon=False)
+    axes[1].set_ylabel("slope over age\n(mm2 per year)")
+    axes[2].set_ylabel("people")
+    axes[2].set_xlabel(
+        "slice of PAM50, head to the left; bands: 95 % interval, slice by slice\n"
         "ticks: women and men differ, p <= 0.05 corrected for all slices"
     )
-    axis.set_ylabel(MEASURES["area_mm2"])
-    axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=80)
+
+
+def _mark_levels(profiles: Profiles, shown: np.ndarray, axes: np.ndarray) -> None:
+    """Show the slices that say something, with the names of their levels."""
+    levels = np.array(profiles.levels)
+    for level in dict.fromkeys(profiles.levels):
+        own = profiles.slices[(levels == level) & shown]
+        if not len(own):
+            continue
+        for axis in axes:
+            axis.axvline(own.max(), color="grey", linewidth=0.3)
+        axes[0].text(own.mean(), axes[0].get_ylim()[1], level, ha="center", va="bottom", size=8)
+    axes[0].set_xlim(profiles.slices[shown].max() + 5, profiles.slices[shown].min() - 5)
+
+
+def slope_interval(found: Result) -> tuple[np.ndarray, np.ndarray]:
+    """Return Student's 95 % interval of an effect, from its t: the standard error is effect / t."""
+    error = np.abs(found.effect / np.where(found.t == 0, np.nan, found.t))
+    half = student.ppf(1 - ALPHA / 2, found.df) * error
+    return found.effect - half, found.effect + half
 
 
 def main() -> None:
@@ -105,11 +133,16 @@ def main() -> None:
                 {"F": "women", "M": "men"}[sex]: np.flatnonzero((people["sex"] == sex).to_numpy())
                 for sex in ("F", "M")
             }
-            draw(profiles, groups, found, out_dir / "normative.png")
+            draw(profiles, groups, (found, older), out_dir / "normative.png")
             for name, rows in groups.items():
                 curve = mean_curve(profiles, rows, PLAN.min_n)
                 own = curve[curve["vertebral_level"].isin(("C2", "C3"))]["mean"]
                 sys.stdout.write(f"{name}: mean area over C2 and C3 {own.mean():.2f} mm2\n")
+            (makers,) = plan_comparisons(people, "sex", nuisance=["age", "manufacturer"])
+            result = compare_curves(profiles, makers, PLAN)
+            sys.stdout.write(
+                "scanner's maker too: " + say(profiles, makers, result, measure) + "\n"
+            )
     slices, people = read(folder, "VUIIS-MS")
     profiles = gather_profiles(slices, "area_mm2", people["person_id"].tolist())
     (sick,) = plan_comparisons(people, "pathology", nuisance=["age", "sex"])

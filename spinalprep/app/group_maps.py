@@ -16,6 +16,7 @@ from spinalprep.app.group_people import PersonFiles
 from spinalprep.app.log import LOG
 from spinalprep.bids.derivatives import template_uri
 from spinalprep.bids.group_outputs import MAPS, group_path, map_sidecar, write_map
+from spinalprep.bids.names import parse_name
 from spinalprep.group.domain import Domain, Observation
 from spinalprep.group.maps import MeanImage, Tally, probability_maps, scale_to_cord
 from spinalprep.group.regions import measure_occupancy
@@ -140,18 +141,31 @@ def write_means(group: Group) -> None:
     contrasts: dict[str, list[PersonFiles]] = {}
     for files in group.people:
         if "image" in files.images:
-            contrasts.setdefault(files.candidate.contrast, []).append(files)
+            contrasts.setdefault(mean_name(files.images["image"]), []).append(files)
     box = _box(group.domain)
-    for contrast, people in contrasts.items():
-        mean = _mean(group, contrast, people, box)
+    for name, people in contrasts.items():
+        mean = _mean(group, name, people, box)
         volume = np.full(group.domain.shape, np.nan, np.float32)
         volume[box] = mean.mean(group.settings.min_n)
-        path = group_path(group.settings.out_dir, group.template.name, f"desc-mean_{contrast}")
+        path = group_path(group.settings.out_dir, group.template.name, name)
         names = [files.candidate.name for files in people]
         text = "mean over people, each scaled so that the median of the cord is 1"
         sidecar = sidecar_of(group, text, names, {"SkullStripped": False})
         write_map(group.settings.out_dir, path, volume, group.domain.affine, sidecar)
-        LOG.info("mean %s of %d people", contrast, len(people))
+        LOG.info("mean %s of %d people", name.rpartition("_")[2], len(people))
+
+
+def mean_name(image: Path) -> str:
+    """Return what the mean of such images is called; MTS says its pulse, as BIDS wants.
+
+    Examples
+    --------
+    >>> mean_name(Path("sub-1_flip-1_mt-on_space-PAM50_desc-preproc_MTS.nii.gz"))
+    'flip-1_mt-on_desc-mean_MTS'
+    """
+    entities, contrast, _ = parse_name(image.name)
+    pulse = [f"{key}-{entities[key]}" for key in ("flip", "mt") if key in entities]
+    return "_".join([*pulse, "desc-mean", contrast])
 
 
 def _box(domain: Domain) -> tuple[slice, ...]:
@@ -163,11 +177,9 @@ def _box(domain: Domain) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _mean(
-    group: Group, contrast: str, people: list[PersonFiles], box: tuple[slice, ...]
-) -> MeanImage:
+def _mean(group: Group, name: str, people: list[PersonFiles], box: tuple[slice, ...]) -> MeanImage:
     """Return the sum so far plus the people that it lacks."""
-    path = group.work / f"mean_{contrast}.npz"
+    path = group.work / f"{name}.npz"
     keys = {_content(files): files for files in people}
     shape = tuple(part.stop - part.start for part in box)
     mean, have = MeanImage.empty(shape), set[str]()
