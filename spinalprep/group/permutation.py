@@ -2,10 +2,10 @@
 
 A voxel is compared over the people who cover it. The regressor of interest, freed of the nuisance
 variables, is permuted over these people, while their values and nuisance stay where they are (the
-scheme of Smith in Winkler et al. 2014). One random order of all people decides each permutation
-everywhere: a voxel's people exchange their regressors by their ranks in it. So the sizes of the
-cohorts at a voxel stay as they were observed, which matters where coverage differs between cohorts,
-and neighbours are still permuted together.
+scheme of Smith in Winkler et al. 2014). One random permutation of all people decides everywhere: a
+voxel's people follow its cycles and skip who is not there. So the sizes of the cohorts at a voxel
+stay as they were observed, which matters where coverage differs between cohorts, and neighbours,
+which nearly the same people cover, are permuted nearly alike.
 """
 
 from collections.abc import Callable, Iterator
@@ -233,7 +233,7 @@ class _Model:
             regressor = self.comparison.regressor[seen]
             regressor = regressor - basis @ (basis.T @ regressor)
             least = LEAST_OWN * float((regressor**2).sum())
-            regressor = regressor[orders[:, seen].argsort(axis=1).argsort(axis=1)]
+            regressor = regressor[_among(orders, seen)]
             regressor = regressor - (regressor @ basis) @ basis.T
             power = (regressor**2).sum(axis=1, keepdims=True)
             free = len(own) - basis.shape[1] - 1
@@ -276,7 +276,7 @@ def _basis(nuisance: Float) -> Float:
 def _orders(comparison: Comparison, plan: Plan) -> NDArray[np.int32]:
     """Return orders of the people, shape (B, n): the observed one first, then random ones.
 
-    The person at place r of an order takes the regressor of the person who was at place r.
+    The person at place i takes the regressor of the person at place ``order[i]``.
     """
     count = len(comparison.rows)
     if comparison.two_groups and comparison.nuisance.shape[1] == 1:
@@ -287,6 +287,19 @@ def _orders(comparison: Comparison, plan: Plan) -> NDArray[np.int32]:
     own = np.arange(count)
     drawn = [own, *(chance.permutation(count) for _ in range(plan.permutations - 1))]
     return np.stack(drawn).astype(np.int32)
+
+
+def _among(orders: NDArray[np.int32], seen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the permutations that orders induce on some of the people, shape (B, n seen).
+
+    Along a cycle, people who don't cover the voxel are skipped. A random permutation stays random
+    on any subset, and a person less changes one other person's partner, not everybody's.
+    """
+    partner = orders[:, seen]
+    while (skipped := ~seen[partner]).any():
+        partner = np.where(skipped, np.take_along_axis(orders, partner, axis=1), partner)
+    place: NDArray[np.intp] = (np.cumsum(seen) - 1)[partner]
+    return place
 
 
 def _all_splits(count: int, first: tuple[int, ...], seed: int) -> NDArray[np.int32]:

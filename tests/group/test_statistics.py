@@ -9,7 +9,7 @@ from spinalprep.errors import UsageError
 from spinalprep.group.curves import compare_curves, gather_profiles, mean_curve
 from spinalprep.group.design import Comparison, plan_comparisons
 from spinalprep.group.domain import Domain
-from spinalprep.group.permutation import Plan, compare
+from spinalprep.group.permutation import Plan, _among, compare
 from spinalprep.group.tfce import EXTENT, HEIGHT, Enhancer
 from spinalprep.image import Image
 
@@ -105,6 +105,22 @@ def test_cohorts_covered_differently_are_permuted_within_who_is_there() -> None:
     found = compare(values, covered, groups(30, 30), Plan(4000, min_n=3))
     assert found.n.tolist() == [33, 33]
     assert found.p[0] == pytest.approx(3 / 33, abs=0.02)  # the chance that it hits one of the three
+
+
+def test_permutations_stay_random_and_alike_when_somebody_is_missing() -> None:
+    rng = np.random.default_rng(10)
+    orders = np.stack([rng.permutation(7) for _ in range(6000)]).astype(np.int32)
+    seen = np.array([True, True, False, True, True, False, True])
+    induced = _among(orders, seen)
+    assert (np.sort(induced, axis=1) == np.arange(5)).all()
+    counts = np.stack([(induced == n).sum(axis=0) for n in range(5)])
+    assert np.abs(counts - 1200).max() < 5 * np.sqrt(1200)
+    one_less = seen.copy()
+    one_less[6] = False
+    before = np.flatnonzero(seen)[induced]
+    after = np.flatnonzero(one_less)[_among(orders, one_less)]
+    changed = (before[:, :4] != after).sum(axis=1)
+    assert changed.max() == 1  # who was followed by the one who left
 
 
 def test_enumerated_splits_are_fair_where_somebody_is_missing() -> None:
