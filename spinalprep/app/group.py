@@ -97,8 +97,10 @@ def run_group(settings: Settings) -> int:
     started = time.monotonic()
     files, decisions, participants = _choose(settings)
     if settings.dry_run:
-        return _print_decisions(decisions)
+        _print_decisions(decisions)
     group = _gather(settings, files, decisions, participants)
+    if settings.dry_run:
+        return 0
     _carry_out(group)
     LOG.info("group of %d people in %.0f s", len(group.people), time.monotonic() - started)
     LOG.info("report: %s", settings.out_dir / "group.html")
@@ -125,11 +127,10 @@ def _choose(settings: Settings) -> tuple[Any, "list[Decision]", pd.DataFrame]:
     return (files, template), decisions, participants
 
 
-def _print_decisions(decisions: "list[Decision]") -> int:
+def _print_decisions(decisions: "list[Decision]") -> None:
     for decision in decisions:
         word = "used" if decision.used else f"left out: {decision.reason}"
         sys.stdout.write(f"{decision.candidate.name}  {word}\n")
-    return 0
 
 
 def _gather(
@@ -151,9 +152,11 @@ def _gather(
         raise NoInputError(f"nobody counts at the group level: {told}")
     differences = find_differences([f.origin for f in people])
     if differences and not settings.allow_mixed:
+        for line in differences:
+            LOG.error("%s", line)
         raise MixedResultsError(
-            "the results can't be compared (--allow-mixed counts them all the same): "
-            + " | ".join(differences)
+            "these results can't be compared; process the people alike, or count them all the "
+            "same with --allow-mixed"
         )
     for line in differences:
         LOG.warning("mixed results: %s", line)
@@ -183,12 +186,12 @@ def _gather(
 def _check_cohorts(group: Group) -> None:
     """Refuse cohorts whose names differ only in signs that file names can't hold."""
     names: dict[str, str] = {"all": "everybody"}
-    for files in group.people:
-        cohort = files.candidate.cohort
-        if names.setdefault(bare(cohort), cohort) != cohort:
+    for cohort in sorted({files.candidate.cohort for files in group.people} - {"n/a"}):
+        key = bare(cohort).lower()  # some file systems don't know upper from lower
+        if names.setdefault(key, cohort) != cohort:
             raise UsageError(
-                f"the cohorts {names[bare(cohort)]!r} and {cohort!r} have the same name without "
-                "special characters; rename one"
+                f"the cohorts {names[key]!r} and {cohort!r} can't be told apart in file names "
+                "(letters and digits, upper or lower); rename one"
             )
 
 

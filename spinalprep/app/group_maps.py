@@ -1,5 +1,7 @@
 """Maps over people: read one after the other, summed, written."""
 
+import tempfile
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from spinalprep.group.maps import MeanImage, Tally, probability_maps, scale_to_c
 from spinalprep.group.regions import measure_occupancy
 
 MARGIN_MM = 12.0  # around the template's cord, of mean images
+SAVED_EVERY = 25  # people of a mean image
 ALL = "all"
 
 
@@ -55,10 +58,7 @@ def accumulate(group: Group, keep: bool) -> Sums:
     group.work.mkdir(parents=True, exist_ok=True)
     if keep:
         shape = (len(group.people), size)
-        sums.lesions, sums.covered = (
-            np.memmap(group.work / f"{name}.u8", np.uint8, "w+", shape=shape)
-            for name in ("lesions", "covered")
-        )
+        sums.lesions, sums.covered = (_unnamed(group.work, shape) for _ in range(2))
     kept = 0
     for n, (person, known) in enumerate(_observations(group)):
         kept += known
@@ -77,6 +77,12 @@ def accumulate(group: Group, keep: bool) -> Sums:
             sums.lesions[n], sums.covered[n] = person.lesion, person.covered
     LOG.info("maps: %d people, %d of them from earlier runs", len(group.people), kept)
     return sums
+
+
+def _unnamed(folder: Path, shape: tuple[int, int]) -> Any:
+    """Return a memory map whose file has no name any more: it is this run's, and goes with it."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".masks-") as stream:
+        return np.memmap(stream, np.uint8, "w+", shape=shape)
 
 
 _reader: list[Any] = []  # of a reading process: the domain and the folder of crops
@@ -127,10 +133,15 @@ def sidecar_of(
     """Return the JSON of a map of these people."""
     template = group.template
     reference = template_uri(template.name, template.release, template.identity)
-    parameters = group.people[0].origin.parameters
+    thresholds = {
+        f.origin.parameters["lesion_threshold"]
+        for f in group.people
+        if f.candidate.name in people and "lesion_threshold" in f.origin.parameters
+    }
     shared: dict[str, object] = {"MinimumCoverage": group.settings.min_n}
-    if "lesion_threshold" in parameters:
-        shared["Threshold"] = parameters["lesion_threshold"]
+    if thresholds:
+        several = sorted(thresholds, key=str)
+        shared["Threshold"] = several[0] if len(several) == 1 else several
     if group.warnings:
         shared["Warnings"] = list(group.warnings)
     return map_sidecar(text, people, reference, shared | (more or {}))
@@ -180,7 +191,7 @@ def _box(domain: Domain) -> tuple[slice, ...]:
 def _mean(group: Group, name: str, people: list[PersonFiles], box: tuple[slice, ...]) -> MeanImage:
     """Return the sum so far plus the people that it lacks."""
     path = group.work / f"{name}.npz"
-    keys = {_content(files): files for files in people}
+    keys = {f"{files.candidate.name} {_content(files)}": files for files in people}
     shape = tuple(part.stop - part.start for part in box)
     mean, have = MeanImage.empty(shape), set[str]()
     if path.is_file():
@@ -192,14 +203,21 @@ def _mean(group: Group, name: str, people: list[PersonFiles], box: tuple[slice, 
         except (OSError, ValueError, KeyError):
             path.unlink(missing_ok=True)
     cord = group.domain.put(np.ones(group.domain.size), 0.0)[box] > 0
-    for key, files in keys.items():
-        if key not in have:
-            mean.add(_scaled(files, group.domain, box, cord))
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("wb") as stream:
-        np.savez(stream, keys=np.array(sorted(keys)), total=mean.total, count=mean.count)
-    temporary.replace(path)
+    missing = [key for key in keys if key not in have]
+    for n, key in enumerate(missing, start=1):
+        mean.add(_scaled(keys[key], group.domain, box, cord))
+        have.add(key)
+        if n % SAVED_EVERY == 0 or n == len(missing):  # an interrupted run goes on from here
+            _keep(path, mean, have)
     return mean
+
+
+def _keep(path: Path, mean: MeanImage, have: set[str]) -> None:
+    """Write a sum with who is in it; whole or not at all."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
+    with temporary.open("wb") as stream:
+        np.savez(stream, keys=np.array(sorted(have)), total=mean.total, count=mean.count)
+    temporary.replace(path)
 
 
 def _content(files: PersonFiles) -> str:

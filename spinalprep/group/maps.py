@@ -86,8 +86,9 @@ def probability_maps(tally: Tally, min_n: int, confidence: float = 0.95) -> Maps
     """
     enough = tally.covering >= max(min_n, 1)
     n = np.where(enough, tally.covering, 1)
-    share = tally.lesions / n
-    lower, upper = wilson_interval(tally.lesions, n, confidence)
+    hits = np.where(enough, tally.lesions, 0)
+    share = hits / n
+    lower, upper = wilson_interval(hits, n, confidence)
     known = np.maximum(tally.soft_covering, 1)
     soft = np.where(tally.soft_covering >= max(min_n, 1), tally.soft / known, np.nan)
     hide = np.where(enough, 0.0, np.nan)
