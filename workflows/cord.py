@@ -36,7 +36,11 @@ def AutomaticCord(
     segmenter_card: File,
     centerline_label: File | None = None,
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str]]:
-    """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it."""
+    """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it.
+
+    A centerline that was found leads to the cord only: the one that comes out runs through the
+    middle of that cord, and a drawn one stays as it is.
+    """
     confidence = 1.0
     if centerline_label is not None:
         drawn = workflow.add(ConformLabel(label=centerline_label, image=image)).label
@@ -51,13 +55,16 @@ def AutomaticCord(
     whole = TrimEnds(cord=maps.cord, gm=maps.gm, lesion=maps.lesion, centerline=centerline)
     kept = workflow.add(whole)
     mask = workflow.add(BinariseCord(cord=kept.cord, centerline=kept.centerline))
+    final = kept.centerline
+    if centerline_label is None:
+        final = workflow.add(CenterlineFromCord(cord=mask.cord), name="centre").centerline
     return (
         mask.cord,
         kept.cord,
         kept.gm,
         kept.lesion,
         maps.uncertainty,
-        kept.centerline,
+        final,
         confidence,
         kept.warnings,
     )

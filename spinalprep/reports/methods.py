@@ -16,7 +16,7 @@ REFERENCES = {
 def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     """Return the methods of one reference image as it was run, and the references."""
     skipped = str(facts.settings.get("skip", ""))
-    cited = ["SynthSeg", "OptiC", "SCT"]
+    cited = ["SynthSeg", "SCT"]
     parts = [f"Images were processed with spinalprep {facts.version}."]
     parts.append(f"The {unit.space} image was the reference.")
     if "n4" not in skipped:
@@ -25,19 +25,26 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     drawn = {label.kind for label in unit.labels if label.used}
     if "cord" in drawn:
         parts.append("The spinal cord was segmented by hand.")
+    elif "centerline" in drawn:
+        parts.append(
+            "The centerline was drawn by hand; the spinal cord was segmented along it by a "
+            "convolutional network that was trained on images of randomised contrast [SynthSeg]."
+        )
     else:
         parts.append(
             "The centerline was found by a network's heat map and a global curve optimisation "
             "[OptiC]; the spinal cord was segmented along it by a convolutional network that "
-            "was trained on images of randomised contrast [SynthSeg]."
+            "was trained on images of randomised contrast [SynthSeg], and the centerline was "
+            "fitted again through the middle of that cord."
         )
+        cited.append("OptiC")
     for contrast in unit.contrasts:
         how = (
             "registered to it around the cord, rigid and affine [ANTs]"
             if contrast.accepted
             else "aligned to it by the headers, because a registration gained nothing"
         )
-        parts.append(f"The {contrast.contrast} image was {how}.")
+        parts.append(f"The {contrast.frame or contrast.contrast} image was {how}.")
         cited.append("ANTs")
     words = {
         "manual": "Vertebral levels follow from discs that were labelled by hand.",

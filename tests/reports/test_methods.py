@@ -1,0 +1,30 @@
+"""The methods in words: what was done, and only that."""
+
+from pathlib import Path
+
+from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, UnitFacts
+from spinalprep.reports.methods import methods_text
+
+
+def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str]:
+    labels = tuple(LabelFacts(f"{kind}.nii.gz", kind, used=True) for kind in drawn)
+    unit = UnitFacts("01", "", "sub-01_MTS.nii.gz", "sub-01", "MTS", contrasts, labels)
+    text, references = methods_text(unit, ReportFacts((unit,), "spinalprep", "1.0", Path("bids")))
+    return text, " ".join(references)
+
+
+def test_centerline_is_what_it_was() -> None:
+    found, cited = words()
+    assert "fitted again through the middle of that cord" in found
+    assert "[OptiC]" in cited
+    drawn, cited = words("centerline")
+    assert "centerline was drawn by hand" in drawn
+    assert "OptiC" not in drawn + cited
+    assert "segmented by hand" in words("cord", "centerline")[0]
+
+
+def test_images_of_the_reference_s_contrast_have_their_own_name() -> None:
+    off = CoregFacts("MTS", True, 0.1, "sub-01_mt-off_MTS.nii.gz", "MTSmtoff")
+    text, _ = words(contrasts=(off,))
+    assert "The MTS image was the reference." in text
+    assert "The MTSmtoff image was registered to it" in text

@@ -1,0 +1,71 @@
+"""From an image to the cord, and to the centerline in its middle."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.image import Image, load, save
+from spinalprep.interfaces.cord import read_centerline
+from spinalprep.networks.cards import card_path, packaged_weights
+from spinalprep.phantom.anatomy import Person, make_person
+from spinalprep.phantom.images import render
+from spinalprep.workflows.cord import AutomaticCord
+
+SEED = 100001  # a person for tests: no network was taught with it
+
+
+@pytest.fixture(scope="module")
+def person() -> Person:
+    return make_person(SEED)
+
+
+@pytest.fixture(scope="module")
+def scan(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    affine = np.diag([-1.0, 1.0, 2.0, 1.0])
+    affine[:3, 3] = [28.0, -40.0, -24.0]
+    image = render(person, "T2w", ((56, 80, 24), affine), SEED)
+    return Path(save(image, tmp_path_factory.mktemp("scan") / "T2w.nii.gz"))
+
+
+def find_cord(scan: Path, cache: Path, centerline: Path | None = None) -> Any:
+    finder, segmenter = packaged_weights("centerline"), packaged_weights("cord")
+    graph = AutomaticCord(
+        image=scan,
+        finder=finder,
+        finder_card=card_path(finder),
+        segmenter=segmenter,
+        segmenter_card=card_path(segmenter),
+        centerline_label=centerline,
+    )
+    return graph(cache_root=cache, worker="debug")
+
+
+def test_found_centerline_runs_through_the_middle_of_the_cord(
+    person: Person, scan: Path, tmp_path: Path
+) -> None:
+    found = find_cord(scan, tmp_path)
+    line = read_centerline(Path(found.centerline))
+    middle = centerline_from_mask(load(Path(found.cord)))
+    np.testing.assert_allclose(line.points, middle.points, atol=1e-4)
+    assert line.length == pytest.approx(46.0, abs=3.0)
+    _, right, front = person.centerline.project(line.points).T
+    assert np.hypot(right, front).mean() < 0.1
+
+
+def test_drawn_centerline_stays_where_it_was_drawn(
+    person: Person, scan: Path, tmp_path: Path
+) -> None:
+    image = load(scan)
+    aside = Centerline(person.centerline.points + np.array([2.0, 0.0, 0.0]))
+    drawn = save(
+        Image(rasterise(aside, image).astype(np.float32), image.affine),
+        tmp_path / "drawn.nii.gz",
+        np.uint8,
+    )
+    found = find_cord(scan, tmp_path / "cache", Path(drawn))
+    _, right, front = person.centerline.project(read_centerline(found.centerline).points).T
+    assert abs(right.mean() - 2.0) < 0.3
+    assert abs(front.mean()) < 0.3
