@@ -57,12 +57,34 @@ def build_parser() -> ArgumentParser:
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     sub.add_argument("--hold-out", nargs="+", default=[], metavar="PERSON")
+    _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
     sub = command("template", _template, "show which template is found, or fetch PAM50")
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
     command("models", _models, "show the cards of the packaged networks")
     command("doctor", _doctor, "check weights, template, threads and disk")
     return parser
+
+
+def _add_evaluate(sub: ArgumentParser) -> None:
+    sub.add_argument("bids_dir", type=Path, help="dataset with labels")
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--derivatives", type=Path, metavar="DIR", help="outputs of spinalprep")
+    what.add_argument(
+        "--weights",
+        nargs=2,
+        metavar=("CENTERLINE", "CORD"),
+        default=["centerline", "cord"],
+        help=".safetensors files or names of packaged networks (default: the packaged ones)",
+    )
+    sub.add_argument("-o", "--out-dir", type=Path, required=True)
+    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    sub.add_argument("--participant-label", nargs="+", metavar="LABEL", help="these alone")
+    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
+    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+    sub.add_argument("--lesion-threshold", type=float, default=0.8, help="with --weights")
+    sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
 
 
 def _phantom(given: Namespace) -> None:
@@ -124,6 +146,36 @@ def _train(given: Namespace) -> None:
     out_dir, held = given.out_dir, tuple(given.hold_out)
     path = train(given.name, out_dir, given.shared, given.seed, given.steps, held)
     LOG.info("%s", path)
+
+
+def _evaluate(given: Namespace) -> None:
+    """Print the summary; tables and pictures go to the output folder."""
+    from functools import partial
+
+    import torch
+
+    from spinalprep.networks.cards import packaged_weights, read_card
+    from spinalprep.networks.weights import load_model
+    from spinalprep.training.answers import from_folder, from_networks
+    from spinalprep.training.evaluate import evaluate, find_cases, read_persons
+    from spinalprep.training.summary import format_summary
+
+    for folder in (given.bids_dir, given.labels, given.derivatives):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
+    torch.set_num_threads(given.threads)
+    persons = read_persons(given.bids_dir, given.person_column, given.same_person)
+    cases = find_cases(given.bids_dir, given.labels, persons, given.participant_label)
+    if given.derivatives is not None:
+        answer = partial(from_folder, given.derivatives)
+        cards = [read_card(packaged_weights(name)) for name in ("centerline", "cord")]
+    else:
+        models = load_model(given.weights[0]), load_model(given.weights[1])
+        answer = partial(from_networks, models=models, lesion_threshold=given.lesion_threshold)
+        cards = [model.card for model in models]
+    for line in format_summary(evaluate(cases, answer, given.out_dir, cards, given.seed)):
+        LOG.info("%s", line)
+    LOG.info("%s", given.out_dir / "evaluation.tsv")
 
 
 def _template(given: Namespace) -> None:

@@ -1,0 +1,167 @@
+"""What is to be judged: the masks of a derivative folder, or of networks that run now."""
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinalprep.bids.names import derivative_path, parse_name
+from spinalprep.cord.centerline import Centerline, fit_centerline
+from spinalprep.cord.ends import clip_centerline, cord_extent
+from spinalprep.cord.mask import binarise
+from spinalprep.cord.trace import trace_centerline
+from spinalprep.errors import NoCordError
+from spinalprep.image import Image, load, reorient, resample_like, to_voxel
+from spinalprep.image.sanity import conform
+from spinalprep.lesion.instances import lesion_instances
+from spinalprep.networks.predict import find_heat, segment
+from spinalprep.networks.weights import Model
+
+MASKS = {"cord": ("SC", "mask"), "gm": ("GM", "probseg"), "lesion": ("lesion", "mask")}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found in one image.
+
+    Attributes
+    ----------
+    masks : dict of Image
+        ``cord``, ``gm``, ``lesion``; what is missing was not answered, an empty mask was.
+    line : ndarray of float, shape (K, 2), or None
+        First two voxel coordinates of the centerline in every slice of the image, LAS.
+    seconds : float
+        Time of the networks on this machine; NaN for a folder.
+    sha256 : frozenset of str
+        Of the weights that made it, as far as that is known.
+    """
+
+    masks: dict[str, Image]
+    line: NDArray[np.float64] | None
+    seconds: float = np.nan
+    sha256: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RawName:
+    """A raw image, by the parts of its name."""
+
+    participant: str
+    session: str | None
+    contrast: str
+    entities: dict[str, str]
+
+
+def raw_name(image: Path) -> RawName:
+    """Return what the name of a raw image says."""
+    entities, suffix, _ = parse_name(image.name)
+    participant, session = entities.pop("sub"), entities.pop("ses", None)
+    return RawName(participant, session, suffix, entities)
+
+
+def from_folder(out_dir: Path, image: Path) -> Answer:
+    """Read what a run of ``spinalprep`` found in an image.
+
+    Of a mask that a person drew, its automatic neighbour (``desc-auto``) is taken; where there
+    is none, nothing was answered: a label agrees with itself. Likewise the centerline of a run
+    that was given the cord.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Derivative folder.
+    image : Path
+        The raw image.
+    """
+    grid, masks, weights = reorient(load(image)), {}, set()
+    for role, (label, suffix) in MASKS.items():
+        path = _automatic(out_dir, image, label, suffix)
+        if path is not None:
+            there = resample_like(reorient(load(path)), grid)
+            masks[role] = there.with_data(there.data >= 0.5)
+            weights |= set(re.findall(r"[0-9a-f]{64}", json.dumps(_sidecar(path).get("Model"))))
+    path = _automatic(out_dir, image, "centerline", "mask")
+    line = None
+    if path is not None and not _cord_was_drawn(out_dir, image):
+        line = _middles(resample_like(reorient(load(path)), grid, order=0).data > 0)
+    return Answer(masks, line, sha256=frozenset(weights))
+
+
+def from_networks(image: Path, models: tuple[Model, Model], lesion_threshold: float) -> Answer:
+    """Run the networks of centerline and cord on an image, as the App does.
+
+    An image in which they see no cord is answered by empty masks.
+    """
+    started = time.monotonic()
+    weights = frozenset(model.card["sha256"] for model in models)
+    grid = conform(image)
+    empty = grid.with_data(np.zeros(grid.shape, bool))
+    try:
+        trace = trace_centerline(find_heat(grid, models[0]))
+        line = fit_centerline(trace.points, trace.confidence)
+        found = segment(grid, line, models[1])
+        first, last = cord_extent(grid.with_data(found.cord))
+        for data in (found.cord, found.gm, found.lesion):
+            data[:, :, :first] = data[:, :, last + 1 :] = 0
+        line = clip_centerline(line, grid, first, last)
+        cord = grid.with_data(binarise(grid.with_data(found.cord), line))
+    except NoCordError:
+        nowhere = np.full((grid.shape[2], 2), np.nan)
+        nothing = dict.fromkeys(MASKS, empty)
+        return Answer(nothing, nowhere, time.monotonic() - started, weights)
+    lesion = lesion_instances(grid.with_data(found.lesion), cord, lesion_threshold) > 0
+    masks = {
+        "cord": cord,
+        "gm": grid.with_data((found.gm >= 0.5) & cord.data),
+        "lesion": grid.with_data(lesion),
+    }
+    return Answer(masks, _crossings(line, grid), time.monotonic() - started, weights)
+
+
+def _automatic(out_dir: Path, image: Path, label: str, suffix: str) -> Path | None:
+    """Return the file that no person drew, None if there is none."""
+    source = raw_name(image)
+    for desc in ("auto", None):
+        path = derivative_path(
+            out_dir, source, suffix=suffix, space=source.contrast, label=label, desc=desc
+        )
+        if path.is_file() and not _sidecar(path).get("Manual", False):
+            return path
+    return None
+
+
+def _cord_was_drawn(out_dir: Path, image: Path) -> bool:
+    """Tell whether a person drew the cord: the centerline then follows what they drew."""
+    source = raw_name(image)
+    path = derivative_path(out_dir, source, suffix="mask", space=source.contrast, label="SC")
+    return bool(_sidecar(path).get("Manual", False))
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Return the JSON beside an image, empty where there is none."""
+    sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+    facts: dict[str, Any] = json.loads(sidecar.read_text()) if sidecar.is_file() else {}
+    return facts
+
+
+def _middles(line: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean voxel of a mask in every slice, shape (K, 2); NaN where it is empty."""
+    points = np.full((line.shape[2], 2), np.nan)
+    for k in np.flatnonzero(line.any(axis=(0, 1))):
+        points[k] = np.argwhere(line[:, :, k]).mean(axis=0)
+    return points
+
+
+def _crossings(line: Centerline, image: Image) -> NDArray[np.float64]:
+    """Return where a centerline crosses every slice, shape (K, 2); NaN beyond its ends."""
+    ijk = to_voxel(line.points, image.affine)
+    ijk = ijk[np.argsort(ijk[:, 2])]
+    slices = np.arange(image.shape[2])
+    points = np.stack([np.interp(slices, ijk[:, 2], ijk[:, n]) for n in (0, 1)], axis=-1)
+    points[(slices < ijk[0, 2] - 0.5) | (slices > ijk[-1, 2] + 0.5)] = np.nan
+    return points

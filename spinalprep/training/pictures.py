@@ -1,0 +1,106 @@
+"""Pictures of the best, the median and the worst case."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.image import load, reorient, resample_like
+from spinalprep.training.answers import Answer
+from spinalprep.training.metrics import overlap_measures
+
+HALF_MM = 20.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A slice of a case; ``aspect`` is the height of a pixel over its width."""
+
+    title: str
+    grey: NDArray[np.float32]
+    truth: NDArray[np.bool_]
+    found: NDArray[np.bool_]
+    aspect: float
+
+
+def draw_cases(
+    table: pd.DataFrame,
+    truths: Mapping[str, Mapping[str, Path]],
+    answer: Callable[[Path], Answer],
+    out_dir: Path,
+) -> list[Path]:
+    """Draw three cases of every structure, each at its median and at its worst slice.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per image and structure with ``dice``.
+    truths : mapping
+        Image to structure to label file.
+    answer : callable
+        Path of an image to what was found in it.
+    out_dir : Path
+        Gets ``evaluation_<structure>.png``; what a person drew is green, what was found red.
+    """
+    paths = []
+    for structure, rows in table[table["dice"].notna()].groupby("structure"):
+        ordered = rows.sort_values("dice", ascending=False, kind="stable").reset_index(drop=True)
+        picked = [(0, "best"), (len(ordered) // 2, "median"), (len(ordered) - 1, "worst")]
+        panels = []
+        for place, name in picked[-len(ordered) :] if len(ordered) < 3 else picked:
+            image = Path(ordered["image"][place])
+            truth = truths[str(image)][str(structure)]
+            title = f"{name}: {image.name.split('.')[0]}, Dice {ordered['dice'][place]:.3f}"
+            panels.append((title, _panels(image, truth, answer(image), str(structure))))
+        paths.append(_write(panels, out_dir / f"evaluation_{structure}.png"))
+    return paths
+
+
+def _panels(image: Path, label: Path, answer: Answer, structure: str) -> list[Panel]:
+    """Return the median and the worst slice."""
+    volume = reorient(load(image))
+    truth = resample_like(reorient(load(label)), volume, order=0).data >= 0.5
+    found = np.asarray(answer.masks[structure].data, bool)
+    drawn = np.flatnonzero(truth.any(axis=(0, 1)))
+    dice = np.array([overlap_measures(found[..., k], truth[..., k])["dice"] for k in drawn])
+    order = np.argsort(dice, kind="stable")
+    panels = []
+    for name, n in (("median", order[len(order) // 2]), ("worst", order[0])):
+        k = int(drawn[n])
+        centre = np.array(ndimage.center_of_mass(truth[:, :, k]))
+        reach = HALF_MM / volume.voxel_sizes[:2]
+        low = np.maximum(np.floor(centre - reach), 0).astype(int)
+        high = np.ceil(centre + reach).astype(int) + 1
+        box = (slice(low[0], high[0]), slice(low[1], high[1]), k)
+        title = f"{name} slice {k}, Dice {dice[n]:.2f}"
+        aspect = float(volume.voxel_sizes[1] / volume.voxel_sizes[0])
+        panels.append(Panel(title, volume.data[box], truth[box], found[box], aspect))
+    return panels
+
+
+def _write(cases: list[tuple[str, list[Panel]]], path: Path) -> Path:
+    """Draw the cases below each other; anterior is up, the left of the person on the right."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.4 * len(cases)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(cases), 2, squeeze=False)
+    for row, (title, panels) in zip(axes, cases, strict=True):
+        for axis, panel in zip(row, panels, strict=True):
+            low, high = np.percentile(panel.grey, [1, 99])
+            axis.imshow(
+                panel.grey.T, cmap="gray", origin="lower", vmin=low, vmax=high, aspect=panel.aspect
+            )
+            for mask, colour in ((panel.truth, "lime"), (panel.found, "red")):
+                if mask.any() and not mask.all():
+                    axis.contour(mask.T, [0.5], colors=colour, linewidths=1)
+            axis.set_title(panel.title, fontsize=7)
+            axis.set_axis_off()
+        row[0].set_title(f"{title}\n{panels[0].title}", fontsize=7)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return path

@@ -1,0 +1,146 @@
+"""From one row per image to means over people with intervals."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinalprep.training.answers import MASKS
+from spinalprep.training.metrics import bootstrap_interval, correlation
+
+COLUMNS = {
+    "person_id": "who; several participants may be one person",
+    "image": "the raw image",
+    "contrast": "its suffix",
+    "structure": "cord, gm (grey matter) or lesion",
+    "trained_on": "yes if the person is named in the card of the weights: no measure of accuracy; "
+    "n/a where the weights are not known",
+    "answered": "yes, or no: the folder has no automatic mask of this image; not in any mean",
+    "slices": "axial slices that were compared: those with a label; all slices for lesions",
+    "truth_mm3": "volume that a person drew",
+    "found_mm3": "volume that was found in these slices",
+    "beyond_mm3": "volume that was found in the other slices, which nobody labelled",
+    "dice": "overlap over mean size",
+    "relative_volume_difference": "found over drawn, minus one",
+    "ppv": "share of the found voxels that are drawn",
+    "surface_mm": "average symmetric surface distance in mm",
+    "surface95_mm": "larger 95th percentile of the two directed surface distances in mm",
+    "centerline_mm": "root mean square distance from the middle of the drawn cord in mm",
+    "localisation": "share of labelled slices in which the centerline is inside the drawn cord",
+    "lesion_sensitivity": "share of drawn lesions of which a quarter of the voxels was found",
+    "lesion_precision": "share of found lesions of which a quarter of the voxels is drawn",
+    "slice_specificity": "share of slices without a drawn lesion in which none was found",
+    "false_lesion_mm3": "volume found in an image in which a person drew no lesion",
+    "seconds": "time of the networks",
+}
+SUMMARY = {
+    "structure": COLUMNS["structure"],
+    "contrast": "suffix of the images, or all",
+    "measure": "as in evaluation.tsv; false_lesion_share is the share of lesion-free people with "
+    "a lesion found, volume_correlation is Pearson's r of drawn and found volume over people",
+    "people": "people with this measure, each counted once: the mean over their images",
+    "trained_on": "how many of these people the weights were trained on: with any, no measure of "
+    "accuracy; n/a where that is not known of all",
+    "images": "their images",
+    "mean": "mean over people",
+    "lower": "lower end of the 95 % bootstrap interval over people; n/a below three people",
+    "upper": "its upper end",
+    "median": "median over people",
+    "worst": "the worst person",
+}
+UNKNOWN = "n/a"
+LOWER_IS_BETTER = ("surface_mm", "surface95_mm", "centerline_mm", "false_lesion_mm3", "seconds")
+MEASURES = tuple(COLUMNS)[tuple(COLUMNS).index("dice") :]
+
+
+def summarise(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Return the mean over people of every measure, by structure and contrast.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The columns of ``COLUMNS``; rows that were not answered don't count.
+    seed : int
+        Of the bootstrap.
+    """
+    rows: list[dict[str, object]] = []
+    there = table[table["answered"] == "yes"]
+    for structure in [role for role in MASKS if role in set(there["structure"])]:
+        part = there[there["structure"] == structure]
+        contrasts = sorted(set(part["contrast"]))
+        for contrast in ["all", *(contrasts if len(contrasts) > 1 else [])]:
+            images = part if contrast == "all" else part[part["contrast"] == contrast]
+            where = {"structure": structure, "contrast": contrast}
+            rows += [where | row for row in _summary_rows(images, seed)]
+    return pd.DataFrame(rows, columns=list(SUMMARY))
+
+
+def format_summary(summary: pd.DataFrame) -> list[str]:
+    """Return the summary as lines of equal width, people and images beside every number."""
+    shown = summary.copy()
+    shown["95 %"] = [
+        f"{low:.3f} to {high:.3f}" if np.isfinite(low) else "n/a"
+        for low, high in zip(shown.pop("lower"), shown.pop("upper"), strict=True)
+    ]
+    for name in ("mean", "median", "worst"):
+        shown[name] = [f"{value:.3f}" if np.isfinite(value) else "n/a" for value in shown[name]]
+    columns = [
+        "structure",
+        "contrast",
+        "measure",
+        "people",
+        "trained_on",
+        "images",
+        "mean",
+        "95 %",
+        "median",
+    ]
+    lines: list[str] = shown[[*columns, "worst"]].to_string(index=False).splitlines()
+    return lines
+
+
+def _summary_rows(images: pd.DataFrame, seed: int) -> Iterator[dict[str, object]]:
+    """Yield a record per measure."""
+    for measure in MEASURES:
+        known = images[images[measure].notna()]
+        if known.empty:
+            continue
+        people = known.groupby("person_id")
+        values = people[measure].mean().to_numpy(float)
+        yield _describe(measure, values, seed) | _count(known)
+        if measure == "false_lesion_mm3":
+            any_found = (people[measure].max() > 0).to_numpy(float)
+            yield _describe("false_lesion_share", any_found, seed) | _count(known)
+    volumes = images.groupby("person_id")[["truth_mm3", "found_mm3"]].mean()
+    r = correlation(*(volumes[name].to_numpy(float) for name in volumes.columns))
+    if np.isfinite(r):
+        yield {"measure": "volume_correlation", "mean": r, **_count(images)}
+
+
+def _count(images: pd.DataFrame) -> dict[str, object]:
+    """Return how many people and images, and how many of the people were trained on."""
+    told = images.groupby("person_id")["trained_on"].max()  # n/a < no < yes
+    known = not (images["trained_on"] == UNKNOWN).any()
+    return {
+        "people": len(told),
+        "trained_on": int((told == "yes").sum()) if known else UNKNOWN,
+        "images": len(images),
+    }
+
+
+def _describe(measure: str, values: NDArray[np.float64], seed: int) -> dict[str, object]:
+    lower, upper = bootstrap_interval(values, seed)
+    if measure == "relative_volume_difference":
+        worst = values[np.abs(values).argmax()]
+    else:
+        high = measure in LOWER_IS_BETTER or measure == "false_lesion_share"
+        worst = values.max() if high else values.min()
+    return {
+        "measure": measure,
+        "mean": float(values.mean()),
+        "lower": lower,
+        "upper": upper,
+        "median": float(np.median(values)),
+        "worst": float(worst),
+    }
