@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -241,11 +242,16 @@ def _on(grid: Image, path: Path) -> NDArray[np.bool_]:
 
 
 def _labels_of(place: Path, stem: str) -> Iterator[tuple[str, Path]]:
-    """Yield role and path of the labels of an image; the first ending of a role wins."""
+    """Yield role and path of the labels of an image; the first ending of a role wins.
+
+    Labels are named after the image or as derivatives of it are (``space-T2w``).
+    """
     taken = set()
+    head, _, contrast = stem.rpartition("_")
+    starts = (stem, f"{head}_space-{contrast}")
     for ending, role in ENDINGS.items():
-        for extension in (".nii.gz", ".nii"):
-            path = place / f"{stem}_{ending}{extension}"
+        for start, extension in product(starts, (".nii.gz", ".nii")):
+            path = place / f"{start}_{ending}{extension}"
             if role in MASKS and role not in taken and path.is_file():
                 taken.add(role)
                 yield role, path

@@ -104,6 +104,11 @@ def test_lesions_found_where_nobody_drew_one(dataset: Path) -> None:
     assert table["slice_specificity"].iloc[0] == 1.0  # the find lies where nobody drew the cord
 
 
+def test_labels_may_be_named_as_derivatives_are(dataset: Path) -> None:
+    case = find_cases(dataset, dataset / "out", participants=["a2"])[0]
+    assert case.truth["cord"].name == "sub-a2_space-T2w_label-SC_mask.nii.gz"
+
+
 def test_voxel_order_does_not_matter(dataset: Path) -> None:
     folder = dataset / "derivatives" / "labels" / "sub-a1" / "anat"
     turned = AFFINE.copy()
