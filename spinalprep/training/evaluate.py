@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinalprep.bids.labels import ENDINGS
+from spinalprep.bids.labels import ENDINGS, check_same_grid
 from spinalprep.bids.names import image_stem
 from spinalprep.errors import NoInputError, UsageError
 from spinalprep.image import Image, load, reorient, resample_like
@@ -66,7 +66,7 @@ def find_cases(
     folder = labels or bids_dir / "derivatives" / "labels"
     wanted = {label.removeprefix("sub-") for label in participants or ()}
     cases = []
-    for image in sorted(bids_dir.glob("sub-*/**/anat/*.nii*")):
+    for image in sorted(bids_dir.glob("sub-*/**/anat/sub-*.nii*")):
         label = raw_name(image).participant
         truth = dict(_labels_of(folder / image.relative_to(bids_dir).parent, image_stem(image)))
         if truth and (not wanted or label in wanted):
@@ -167,7 +167,10 @@ def judge(case: Case, answer: Answer) -> Iterator[dict[str, object]]:
     count: the drawn cord, else the found one, else the whole image.
     """
     grid = reorient(load(case.image))
-    truths = {role: _on(grid, path) for role, path in case.truth.items()}
+    wrong = {role: check_same_grid(path, case.image) for role, path in case.truth.items()}
+    for text in filter(None, wrong.values()):
+        LOG.warning("%s; it is left out", text)
+    truths = {role: _on(grid, path) for role, path in case.truth.items() if not wrong[role]}
     for role, truth in truths.items():
         drawn = np.asarray(truth.any(axis=(0, 1)), bool)
         if role != "lesion" and not drawn.any():
@@ -235,9 +238,7 @@ def _compare(
 
 def _on(grid: Image, path: Path) -> NDArray[np.bool_]:
     """Read a label on the grid of the image, LAS; soft labels count from one half."""
-    label = reorient(load(path))
-    order = 0 if label.same_grid(grid, 0.3 * float(grid.voxel_sizes.min())) else 1
-    mask: NDArray[np.bool_] = resample_like(label, grid, order=order).data >= 0.5
+    mask: NDArray[np.bool_] = resample_like(reorient(load(path)), grid, order=0).data >= 0.5
     return mask
 
 

@@ -109,6 +109,18 @@ def test_labels_may_be_named_as_derivatives_are(dataset: Path) -> None:
     assert case.truth["cord"].name == "sub-a2_space-T2w_label-SC_mask.nii.gz"
 
 
+def test_a_lesion_label_of_another_grid_is_not_called_empty(
+    dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = dataset / "derivatives" / "labels" / "sub-b" / "anat" / "sub-b_T2w_lesion-manual.nii.gz"
+    save(Image(volume(CORD)[:20], AFFINE), path)
+    case = find_cases(dataset, participants=["b"])[0]
+    with caplog.at_level("WARNING", logger="spinalprep"):
+        rows = list(judge(case, Answer({}, None)))
+    assert [row["structure"] for row in rows] == ["cord"]
+    assert "lies on another grid" in caplog.text
+
+
 def test_voxel_order_does_not_matter(dataset: Path) -> None:
     folder = dataset / "derivatives" / "labels" / "sub-a1" / "anat"
     turned = AFFINE.copy()
