@@ -13,6 +13,7 @@ from spinalprep.networks.weights import save_model
 from spinalprep.training.generator import Batch, make_batch
 from spinalprep.training.recipe import Recipe, find_recipe
 from spinalprep.training.slices import Slices, read_slices
+from spinalprep.training.split import people_of_fold
 from spinalprep.training.trainer import Schedule, fit
 
 LOG = logging.getLogger("spinalprep")
@@ -24,7 +25,8 @@ def train(
     shared: Path,
     seed: int = 0,
     steps: int | None = None,
-    hold_out: tuple[str, ...] = (),
+    leave_out: tuple[str, ...] = (),
+    fold: tuple[int, int] | None = None,
 ) -> Path:
     """Train the network of a recipe and return the path of its weights.
 
@@ -40,13 +42,18 @@ def train(
         Of weights and samples.
     steps : int, optional
         In place of the recipe's.
-    hold_out : tuple of str
-        People that are left out, for evaluation.
+    leave_out : tuple of str
+        People that are left out, for evaluation; the card names them.
+    fold : tuple of int, optional
+        Leave out the people of one fold of several, see `people_of_fold`.
     """
     recipe = find_recipe(name)
     total = steps or recipe.steps
     material = read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
-    material = material.without(hold_out)
+    if fold is not None:
+        drawn = material.person[material.cord.any(axis=(1, 2))].tolist()  # lone negatives stay
+        leave_out = (*leave_out, *people_of_fold(drawn, *fold))
+    material = material.without(leave_out)
     people = sorted(set(material.person.tolist()))
     LOG.info("%s: %d slices of %s", name, len(material.person), ", ".join(people))
     torch.manual_seed(seed)
@@ -59,6 +66,7 @@ def train(
         out_dir,
     )
     card = _card(recipe, material, (seed, total), time.monotonic() - started)
+    card["data"]["left_out"] = sorted(set(leave_out))
     return save_model(trained, out_dir / f"{name}.safetensors", card)
 
 

@@ -1,0 +1,150 @@
+"""Helpers around the networks: use, train and judge them."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from spinalprep.app.log import LOG
+from spinalprep.errors import UsageError
+
+
+def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
+    """Add ``segment``, ``train``, ``evaluate`` and ``models``; ``command`` makes a parser."""
+    sub = command("segment", _segment, "find the cord in one image, without BIDS")
+    sub.add_argument("image", type=Path)
+    sub.add_argument("-o", "--out-dir", type=Path, default=Path())
+    _add_train(command("train", _train, "train the network of a recipe"))
+    _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
+    command("models", _models, "show the cards of the packaged networks")
+
+
+def _add_train(sub: ArgumentParser) -> None:
+    sub.add_argument("name", help="centerline or cord")
+    sub.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
+    sub.add_argument("-o", "--out-dir", type=Path, required=True)
+    sub.add_argument("--steps", type=int, help="in place of the recipe's")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    out = sub.add_mutually_exclusive_group()
+    out.add_argument(
+        "--leave-out",
+        "--hold-out",
+        nargs="+",
+        default=[],
+        metavar="PERSON[,PERSON]",
+        help="train without these people",
+    )
+    out.add_argument("--fold", metavar="K/N", help="train without the people of fold K of N")
+
+
+def _add_evaluate(sub: ArgumentParser) -> None:
+    sub.add_argument("bids_dir", type=Path, help="dataset with labels")
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--derivatives", type=Path, metavar="DIR", help="outputs of spinalprep")
+    what.add_argument(
+        "--weights",
+        nargs=2,
+        metavar=("CENTERLINE", "CORD"),
+        default=["centerline", "cord"],
+        help=".safetensors files or names of packaged networks (default: the packaged ones)",
+    )
+    sub.add_argument("-o", "--out-dir", type=Path, required=True)
+    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    sub.add_argument("--participant-label", nargs="+", metavar="LABEL", help="these alone")
+    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
+    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+    sub.add_argument("--lesion-threshold", type=float, default=0.8, help="with --weights")
+    sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+
+
+def _segment(given: Namespace) -> None:
+    """Segment one file; write cord, grey matter and lesions beside each other."""
+    import numpy as np
+
+    from spinalprep.bids.names import image_stem
+    from spinalprep.cord.centerline import fit_centerline
+    from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
+    from spinalprep.cord.mask import binarise
+    from spinalprep.cord.trace import trace_centerline
+    from spinalprep.image import save
+    from spinalprep.image.sanity import conform
+    from spinalprep.networks.predict import find_heat, segment
+    from spinalprep.networks.weights import load_model
+
+    image = conform(given.image)
+    trace = trace_centerline(find_heat(image, load_model("centerline")))
+    line = fit_centerline(trace.points, trace.confidence)
+    found = segment(image, line, load_model("cord"))
+    first, last = cord_extent(image.with_data(found.cord))
+    for text in describe_ends(image.with_data(found.cord), first, last):
+        LOG.warning("%s", text)
+    for data in (found.cord, found.gm, found.lesion):
+        data[:, :, :first] = data[:, :, last + 1 :] = 0
+    line = clip_centerline(line, image, first, last)
+    given.out_dir.mkdir(parents=True, exist_ok=True)
+    stem = image_stem(given.image)
+    mask = binarise(image.with_data(found.cord), line)
+    path = given.out_dir / f"{stem}_label-SC_mask.nii.gz"
+    save(image.with_data(mask), path, dtype=np.uint8)
+    for name, data in (("SC", found.cord), ("GM", found.gm), ("lesion", found.lesion)):
+        save(image.with_data(data), given.out_dir / f"{stem}_label-{name}_probseg.nii.gz")
+    LOG.info("%s", path)
+
+
+def _train(given: Namespace) -> None:
+    import torch
+
+    from spinalprep.training.split import parse_fold, parse_people
+    from spinalprep.training.train import train
+
+    torch.set_num_threads(given.threads)
+    path = train(
+        given.name,
+        given.out_dir,
+        given.shared,
+        given.seed,
+        given.steps,
+        parse_people(given.leave_out),
+        parse_fold(given.fold) if given.fold else None,
+    )
+    LOG.info("%s", path)
+
+
+def _evaluate(given: Namespace) -> None:
+    """Print the summary; tables and pictures go to the output folder."""
+    from functools import partial
+
+    import torch
+
+    from spinalprep.networks.cards import packaged_weights, read_card
+    from spinalprep.networks.weights import load_model
+    from spinalprep.training.answers import from_folder, from_networks
+    from spinalprep.training.evaluate import evaluate, find_cases, read_persons
+    from spinalprep.training.summary import format_summary
+
+    for folder in (given.bids_dir, given.labels, given.derivatives):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
+    torch.set_num_threads(given.threads)
+    persons = read_persons(given.bids_dir, given.person_column, given.same_person)
+    cases = find_cases(given.bids_dir, given.labels, persons, given.participant_label)
+    if given.derivatives is not None:
+        answer = partial(from_folder, given.derivatives)
+        cards = [read_card(packaged_weights(name)) for name in ("centerline", "cord")]
+    else:
+        models = load_model(given.weights[0]), load_model(given.weights[1])
+        answer = partial(from_networks, models=models, lesion_threshold=given.lesion_threshold)
+        cards = [model.card for model in models]
+    for line in format_summary(evaluate(cases, answer, given.out_dir, cards, given.seed)):
+        LOG.info("%s", line)
+    LOG.info("%s", given.out_dir / "evaluation.tsv")
+
+
+def _models(_: Namespace) -> None:
+    from spinalprep.networks.cards import packaged_weights, read_card
+
+    for name in ("centerline", "cord"):
+        for key, value in read_card(packaged_weights(name)).items():
+            LOG.info("%s %s: %s", name, key, value)
