@@ -16,7 +16,7 @@ def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) 
     sub.add_argument("-o", "--out-dir", type=Path, default=Path())
     _add_train(command("train", _train, "train the network of a recipe"))
     _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
-    command("models", _models, "show the cards of the packaged networks")
+    _add_models(command("models", _models, "show the cards of networks, or export one to ONNX"))
 
 
 def _add_train(sub: ArgumentParser) -> None:
@@ -57,6 +57,12 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     sub.add_argument("--lesion-threshold", type=float, default=0.8, help="with --weights")
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+
+
+def _add_models(sub: ArgumentParser) -> None:
+    sub.add_argument("action", nargs="?", choices=("show", "export"), default="show")
+    sub.add_argument("name", nargs="?", help="packaged network or weight file (show: all packaged)")
+    sub.add_argument("-o", "--out-file", type=Path, metavar="FILE.onnx", help="with export")
 
 
 def _segment(given: Namespace) -> None:
@@ -142,9 +148,23 @@ def _evaluate(given: Namespace) -> None:
     LOG.info("%s", given.out_dir / "evaluation.tsv")
 
 
-def _models(_: Namespace) -> None:
-    from spinalprep.networks.cards import packaged_weights, read_card
+def _models(given: Namespace) -> None:
+    from spinalprep.networks.cards import find_weights, packaged_names, read_card
 
-    for name in ("centerline", "cord"):
-        for key, value in read_card(packaged_weights(name)).items():
+    if given.action == "export":
+        _export(given)
+        return
+    for name in [given.name] if given.name else packaged_names():
+        for key, value in read_card(find_weights(name)).items():
             LOG.info("%s %s: %s", name, key, value)
+
+
+def _export(given: Namespace) -> None:
+    """Write a network as ONNX, with its card."""
+    from spinalprep.networks.onnx import save_onnx
+    from spinalprep.networks.weights import load_model
+
+    if given.name is None or given.out_file is None or given.out_file.suffix != ".onnx":
+        raise UsageError("models export: expected NAME -o FILE.onnx")
+    model = load_model(given.name)
+    LOG.info("%s", save_onnx(model.network, given.out_file, model.card))

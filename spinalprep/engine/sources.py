@@ -16,6 +16,7 @@ _DISTRIBUTIONS = {
     "ants": "antspyx",
     "nibabel": "nibabel",
     "numpy": "numpy",
+    "onnxruntime": "onnxruntime",
     "scipy": "scipy",
     "skimage": "scikit-image",
     "torch": "torch",

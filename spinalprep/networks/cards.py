@@ -14,9 +14,21 @@ def packaged_weights(name: str) -> Path:
     return Path(str(files("spinalprep") / "data" / "weights" / f"{name}.safetensors"))
 
 
+def packaged_names() -> list[str]:
+    """Return the names of the weights that ship with the package."""
+    return sorted(path.stem for path in packaged_weights("any").parent.glob("*.safetensors"))
+
+
+def find_weights(name: Path | str) -> Path:
+    """Return the path of a weight file, or of the packaged weights of that name."""
+    is_file = Path(name).suffix in (".safetensors", ".onnx")
+    return Path(name) if is_file else packaged_weights(str(name))
+
+
 def card_path(weights: Path) -> Path:
-    """Return where the card of a weight file is."""
-    return Path(weights).with_suffix(".json")
+    """Return where the card of a weight file is: ``.json``, or ``.onnx.json`` for ONNX."""
+    onnx = Path(weights).suffix == ".onnx"
+    return Path(weights).with_suffix(".onnx.json" if onnx else ".json")
 
 
 def read_card(weights: Path) -> dict[str, Any]:
@@ -29,7 +41,7 @@ def read_card(weights: Path) -> dict[str, Any]:
     """
     for path in (weights, card_path(weights)):
         if not path.is_file():
-            raise ModelError(f"{path} is missing; expected a .safetensors file and its .json card")
+            raise ModelError(f"{path} is missing; expected weights and their .json card")
     try:
         card: dict[str, Any] = json.loads(card_path(weights).read_text())
         expected = card["sha256"]

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from spinalprep.errors import ModelError
-from spinalprep.networks.cards import card_path, packaged_weights, read_card
+from spinalprep.networks.cards import card_path, find_weights, read_card
+from spinalprep.networks.onnx import OnnxNetwork
 from spinalprep.networks.presets import PRESETS
 
 
@@ -22,7 +23,7 @@ class Model:
     Attributes
     ----------
     network : nn.Module
-        In evaluation mode, float32, on the CPU.
+        In evaluation mode, float32, on the CPU; images to logits.
     card : dict
         The model card.
     """
@@ -34,15 +35,17 @@ class Model:
 def load_model(weights: Path | str) -> Model:
     """Load weights from a file, or by the name under which they ship.
 
+    A ``.safetensors`` file runs in torch, an ``.onnx`` file in ONNX Runtime.
+
     Raises
     ------
     ModelError
         See `read_card`; also if the tensors don't fit the network.
     """
-    path = (
-        Path(weights) if str(weights).endswith(".safetensors") else packaged_weights(str(weights))
-    )
+    path = find_weights(weights)
     card = read_card(path)
+    if path.suffix == ".onnx":
+        return Model(OnnxNetwork(path.read_bytes()).eval(), card)
     if card.get("preset") not in PRESETS:
         raise ModelError(
             f"{card_path(path)} asks for preset {card.get('preset')!r}; "

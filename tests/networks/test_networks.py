@@ -11,9 +11,10 @@ from spinalprep.cord.centerline import fit_centerline
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image, grid_points
+from spinalprep.networks.cards import packaged_weights
 from spinalprep.networks.predict import find_heat, segment
 from spinalprep.networks.presets import PRESETS
-from spinalprep.networks.weights import load_model, packaged_weights, save_model
+from spinalprep.networks.weights import load_model, save_model
 from spinalprep.networks.window import axial_at, scale_window
 
 
