@@ -15,11 +15,15 @@ from spinalprep.interfaces.tables import read_table, write_table
 
 @python.define(outputs=["table"])
 def MeasureSlices(
-    cord: NiftiGz, centerline: File, vertebrae: NiftiGz | None, gm: NiftiGz | None
+    cord: NiftiGz,
+    centerline: File,
+    vertebrae: NiftiGz | None,
+    gm: NiftiGz | None,
+    spread: NiftiGz | None,
 ) -> File:
     """Measure area and shape in every slice, with the vertebral level where it is known."""
-    grey = load(gm.fspath) if gm is not None else None
-    table = measure_slices(load(cord.fspath), read_centerline(Path(centerline.fspath)), grey)
+    grey, sd = (load(file.fspath) if file is not None else None for file in (gm, spread))
+    table = measure_slices(load(cord.fspath), read_centerline(Path(centerline.fspath)), grey, sd)
     table.insert(0, "vertebral_level", np.nan)
     if vertebrae is not None:
         labels = load(vertebrae.fspath).data.astype(int)

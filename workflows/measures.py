@@ -15,10 +15,11 @@ def Shape(
     centerline: File,
     vertebrae: NiftiGz | None = None,
     gm: NiftiGz | None = None,
+    spread: NiftiGz | None = None,
 ) -> tuple[File, File]:
     """Measure the cord per slice and per vertebral level."""
     perslice = workflow.add(
-        MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae, gm=gm)
+        MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae, gm=gm, spread=spread)
     ).table
     perlevel = workflow.add(MeasureLevels(perslice=perslice)).table
     return perslice, perlevel

@@ -97,7 +97,13 @@ def Participant(
     }
     levels = _levels(cord, labels, template, p)
     vertebrae = levels.vertebrae if levels is not None else None
-    measures = Shape(cord=cord.probability, centerline=cord.centerline, vertebrae=vertebrae, gm=gm)
+    measures = Shape(
+        cord=cord.probability,
+        centerline=cord.centerline,
+        vertebrae=vertebrae,
+        gm=gm,
+        spread=automatic.uncertainty if "cord" not in labels else None,
+    )
     shape = workflow.add(measures, name="shape")
     lesions = _template_and_lesions((image, automatic, cord, levels, shape), labels, template, p)
     for name, (moving, fit) in fits.items():

@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 _METRIC_NOTE = "corrected for the tilt of the cord against the slice"
+_INTERVAL_NOTE = (
+    "+-1.96 standard deviations from the soft voxels and the spread of the network's views, not "
+    "calibrated on people: it knows of no error that all views share"
+)
 _VERDICTS = {
     "PASS": "within the threshold",
     "WARN": "look at the report",
@@ -39,11 +43,28 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "gm_ratio": ("share of the cord's area that is grey matter", None, None),
     "slices": ("number of complete slices that were averaged", None, None),
     "area_mm2": (f"cross-sectional area, {_METRIC_NOTE}", "mm2", None),
+    "area_mm2_lower": (f"lower end of the interval of the area; {_INTERVAL_NOTE}", "mm2", None),
+    "area_mm2_upper": (f"upper end of the interval of the area; {_INTERVAL_NOTE}", "mm2", None),
     "diameter_ap_mm": ("front-to-back diameter of the ellipse of equal moments", "mm", None),
     "diameter_rl_mm": ("right-to-left diameter of the ellipse of equal moments", "mm", None),
+    "compression_ratio": (
+        "front-to-back over right-to-left diameter; lower is flatter",
+        None,
+        None,
+    ),
+    "mscc_percent": (
+        "how much narrower from front to back than the mean over 20 mm of cord, 10 mm above and "
+        "below on (MSCC, Miyanji 2007); per level the largest; 0 none, below 0 wider; n/a where "
+        "less than half of either stretch is seen",
+        "percent",
+        None,
+    ),
+    "symmetry_rl": ("overlap (Dice) of the section with its right-left mirror image", None, None),
+    "symmetry_ap": ("overlap (Dice) of the section with its front-back mirror image", None, None),
     "eccentricity": ("eccentricity of that ellipse, 0 is a circle", None, None),
     "orientation_deg": (
-        "angle of its long axis against the right-left axis, positive to the front",
+        "angle of its axis nearest to right-left against the body's, positive where the right "
+        "end is turned to the front",
         "degree",
         None,
     ),

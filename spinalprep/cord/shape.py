@@ -1,32 +1,30 @@
 """Shape of the cord, slice by slice."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
-from skimage.measure import find_contours
+from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
-from spinalprep.cord.section import cord_sections
+from spinalprep.cord.compression import compression_along
+from spinalprep.cord.outline import SHAPE, measure_outline
+from spinalprep.cord.section import HALF, cord_sections
 from spinalprep.errors import EmptyMaskError
 from spinalprep.image import Image, to_world
 
-METRICS = (
-    "area_mm2",
-    "diameter_ap_mm",
-    "diameter_rl_mm",
-    "eccentricity",
-    "orientation_deg",
-    "solidity",
-)
-
-
+METRICS = ("area_mm2", *SHAPE)
 GM_METRICS = ("gm_area_mm2", "gm_ratio")
+INTERVAL = ("area_mm2_lower", "area_mm2_upper")
+NORMAL_95 = 1.96  # standard deviations on either side
 
 
-def measure_slices(cord: Image, centerline: Centerline, gm: Image | None = None) -> pd.DataFrame:
+def measure_slices(
+    cord: Image, centerline: Centerline, gm: Image | None = None, spread: Image | None = None
+) -> pd.DataFrame:
     """Measure the cord in every axial slice, corrected for its tilt.
 
     Parameters
@@ -37,16 +35,18 @@ def measure_slices(cord: Image, centerline: Centerline, gm: Image | None = None)
         RAS+ mm.
     gm : Image, shape (I, J, K), optional
         Mask or probability of the grey matter on the same grid.
+    spread : Image, shape (I, J, K), optional
+        Standard deviation of ``cord``, on the same grid.
 
     Returns
     -------
     table : DataFrame
         A row per slice with cord, superior first: ``slice`` (index k), ``z_mm`` and ``s_mm`` of
-        its centre of mass, ``area_mm2``, ``diameter_ap_mm``, ``diameter_rl_mm``,
-        ``eccentricity``, ``orientation_deg`` (of the long axis against right, positive to the
-        front), ``solidity``, ``length_mm`` along the centerline, ``tilt_deg``, and ``complete``,
-        false where the cord reaches the border of the image. With ``gm`` also ``gm_area_mm2``,
-        corrected like the area, and ``gm_ratio``, its share of the cord; NaN in slices without.
+        its centre of mass, ``area_mm2`` with its interval (``_lower``, ``_upper``), the shape
+        (see `outline.measure_outline`), ``mscc_percent`` (see `compression.compression_along`),
+        ``length_mm`` along the centerline, ``tilt_deg``, and ``complete``, false where the cord
+        reaches the border of the image. With ``gm`` also ``gm_area_mm2``, corrected like the
+        area, and ``gm_ratio``, its share of the cord; NaN in slices without.
 
     Raises
     ------
@@ -57,8 +57,14 @@ def measure_slices(cord: Image, centerline: Centerline, gm: Image | None = None)
     -----
     The area of the axial section is multiplied by the cosine of the true angle between the
     normal of the slice and the tangent, 1 / sqrt(1 + tan2 a + tan2 b) for tilts a and b about
-    the two in-plane axes, where SCT [1]_ takes cos a cos b. Diameters are those of the ellipse
-    of equal second moments, of the section projected along the tangent.
+    the two in-plane axes, where SCT [1]_ takes cos a cos b. The shape is that of the outline
+    projected along the tangent.
+
+    The interval of the area is +-1.96 sd, with sd^2 the sum of two parts: every voxel of share p
+    is in or out by itself, p (1 - p); and the voxels' ``spread`` moves the whole outline, (sum of
+    spread)^2. The outline of a mask without soft voxels is uncertain by where the pixels happen
+    to lie, 1/12 per voxel at the edge. It says how sure the segmentation is of itself; it knows
+    of no error that it makes the same way in every view of the image.
 
     References
     ----------
@@ -69,8 +75,18 @@ def measure_slices(cord: Image, centerline: Centerline, gm: Image | None = None)
     slices = np.flatnonzero(weights.sum(axis=(0, 1)) > 0)
     if not len(slices):
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
-    rows = [_measure(weights[:, :, k], int(k), cord.affine, centerline) for k in slices[::-1]]
+    level = HALF * float(weights.max())
+    frames = _Frames(cord.affine, centerline)
+    rows = [frames.measure(_crop(weights[:, :, k]), int(k), level) for k in slices[::-1]]
     table = pd.DataFrame(rows)
+    table["complete"] = ~_touches_border(weights)[table["slice"]]
+    pixel_mm2 = frames.pixel_mm2 * np.cos(np.deg2rad(table["tilt_deg"].to_numpy(float)))
+    sd = pixel_mm2 * _sd_voxels(weights, spread)[table["slice"]]
+    table.insert(4, INTERVAL[0], np.maximum(table["area_mm2"] - NORMAL_95 * sd, 0.0))
+    table.insert(5, INTERVAL[1], table["area_mm2"] + NORMAL_95 * sd)
+    whole = np.where(table["complete"], table["diameter_ap_mm"], np.nan)
+    s, length = table["s_mm"].to_numpy(float), table["length_mm"].to_numpy(float)
+    table["mscc_percent"] = compression_along(s, whole, length)
     if gm is not None:
         inside = np.where(weights > 0, gm.data, 0.0).sum(axis=(0, 1), dtype=float)
         share = (inside / np.maximum(weights.sum(axis=(0, 1)), 1e-9))[table["slice"]]
@@ -94,7 +110,9 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
     -------
     summary : DataFrame
         A row per group: number of complete slices, length, mean and standard deviation
-        (``_sd``; between slices, divisor n - 1) of every metric.
+        (``_sd``; between slices, divisor n - 1) of every metric, and the largest
+        ``mscc_percent``. The ends of the area's interval are means, too: what makes one slice
+        too large makes its neighbours so.
     """
     whole = table[table["complete"]]
     groups = whole.groupby(by, sort=True)
@@ -102,66 +120,78 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
     for metric in (*METRICS, *(name for name in GM_METRICS if name in whole)):
         summary[metric] = groups[metric].mean()
         summary[f"{metric}_sd"] = groups[metric].std()
+        if metric == "area_mm2":
+            summary[list(INTERVAL)] = groups[list(INTERVAL)].mean()
+    summary["mscc_percent"] = groups["mscc_percent"].max()
     return summary.reset_index()
 
 
-def _measure(
-    weights: NDArray[np.float64], k: int, affine: NDArray[np.float64], centerline: Centerline
-) -> dict[str, Any]:
-    """Return the measures of one slice."""
-    ij = np.argwhere(weights > 0)
-    share = weights[tuple(ij.T)]
-    points = to_world(np.column_stack([ij, np.full(len(ij), k)]).astype(float), affine)
-    centre = share @ points / share.sum()
-    s = float(centerline.project(centre)[0])
-    right, anterior, tangent = centerline.frame(s)
-    normal = np.cross(affine[:3, 0], affine[:3, 1])  # its length is the area of a pixel in mm2
-    pixel = float(np.linalg.norm(normal))
-    cosine = float(abs(tangent @ normal)) / pixel
-    across = (points - centre) @ np.stack([right, anterior], axis=1)
-    covariance = (across * share[:, None]).T @ across / share.sum()
-    return {
-        "slice": k,
-        "z_mm": float(centre[2]),
-        "s_mm": s,
-        "area_mm2": float(share.sum()) * pixel * cosine,
-        **_ellipse(covariance),
-        "solidity": _solidity(weights),
-        "length_mm": float(abs(affine[:3, 2] @ normal)) / pixel / cosine,
-        "tilt_deg": float(np.degrees(np.arccos(min(cosine, 1.0)))),
-        "complete": not _touches_border(weights),
-    }
+@dataclass(frozen=True)
+class _Frames:
+    """How axial slices lie to the cord."""
+
+    affine: NDArray[np.float64]
+    centerline: Centerline
+
+    @cached_property
+    def normal(self) -> NDArray[np.float64]:
+        """Normal of the slices; its length is the area of a pixel in mm2."""
+        return np.cross(self.affine[:3, 0], self.affine[:3, 1])
+
+    @property
+    def pixel_mm2(self) -> float:
+        return float(np.linalg.norm(self.normal))
+
+    def measure(
+        self, section: tuple[NDArray[np.float64], tuple[int, int]], k: int, level: float
+    ) -> dict[str, Any]:
+        """Return the measures of one slice, cropped, with where the crop begins."""
+        weights, (i, j) = section
+        total = float(weights.sum())
+        at = np.array(
+            [
+                weights.sum(axis=1) @ np.arange(weights.shape[0]) / total + i,
+                weights.sum(axis=0) @ np.arange(weights.shape[1]) / total + j,
+                k,
+            ]
+        )
+        centre = to_world(at, self.affine)
+        s = float(self.centerline.project(centre)[0])
+        right, anterior, tangent = self.centerline.frame(s)
+        cosine = min(float(abs(tangent @ self.normal)) / self.pixel_mm2, 1.0)
+        thickness = float(abs(self.affine[:3, 2] @ self.normal)) / self.pixel_mm2
+        plane = np.stack([right, anterior]) @ self.affine[:3, :2]
+        return {
+            "slice": k,
+            "z_mm": float(centre[2]),
+            "s_mm": s,
+            "area_mm2": total * self.pixel_mm2 * cosine,
+            **measure_outline(weights, plane, level),
+            "length_mm": thickness / cosine,
+            "tilt_deg": float(np.degrees(np.arccos(cosine))),
+        }
 
 
-def _ellipse(covariance: NDArray[np.float64]) -> dict[str, float]:
-    """Return diameters, eccentricity and orientation of the ellipse of equal moments."""
-    values, vectors = np.linalg.eigh(covariance)
-    minor, major = 4.0 * np.sqrt(np.maximum(values, 0.0))
-    angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
-    angle = (angle + 90.0) % 180.0 - 90.0
-    lies_flat = abs(angle) <= 45.0
-    return {
-        "diameter_ap_mm": float(minor if lies_flat else major),
-        "diameter_rl_mm": float(major if lies_flat else minor),
-        "eccentricity": float(np.sqrt(1.0 - (minor / major) ** 2)) if major > 0 else 0.0,
-        "orientation_deg": angle if lies_flat else angle - np.copysign(90.0, angle),
-    }
+def _crop(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return the box around a section, and where it begins."""
+    (i, j) = (np.flatnonzero(weights.any(axis=axis)) for axis in (1, 0))
+    return weights[i[0] : i[-1] + 1, j[0] : j[-1] + 1], (int(i[0]), int(j[0]))
 
 
-def _solidity(weights: NDArray[np.float64]) -> float:
-    """Return the share of the convex hull of the half-way contour that is cord.
-
-    A ratio of areas, so tilt and pixel size cancel.
-    """
-    contours = find_contours(np.pad(weights, 1), 0.5)  # type: ignore[no-untyped-call]
-    outline = max(contours, key=len, default=np.empty((0, 2)))
-    if len(outline) < 4:
-        return float("nan")
-    i, j = outline.T
-    area = abs(float(i[:-1] @ j[1:] - i[1:] @ j[:-1])) / 2
-    return area / float(ConvexHull(outline).volume)  # in a plane, scipy's volume is the area
+def _sd_voxels(weights: NDArray[np.float64], spread: Image | None) -> NDArray[np.float64]:
+    """Return the standard deviation of the sum over each slice, in voxels."""
+    alone = (weights * (1.0 - weights)).sum(axis=(0, 1))
+    mask = weights > 0
+    inner = ndimage.binary_erosion(mask, np.ones((3, 3, 1)), border_value=1)
+    rounding = (mask & ~inner).sum(axis=(0, 1)) / 12.0
+    together = np.zeros(weights.shape[2])
+    if spread is not None:
+        together = np.where(mask, spread.data, 0.0).sum(axis=(0, 1), dtype=float)
+    return np.sqrt(np.maximum(alone, rounding) + together**2)
 
 
-def _touches_border(weights: NDArray[np.float64]) -> bool:
+def _touches_border(weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell in which slices the cord reaches the border of the image."""
     edges = (weights[0], weights[-1], weights[:, 0], weights[:, -1])
-    return any(bool((edge >= 0.5).any()) for edge in edges)
+    touched: NDArray[np.bool_] = np.any([(edge >= 0.5).any(axis=0) for edge in edges], axis=0)
+    return touched

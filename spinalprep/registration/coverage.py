@@ -10,11 +10,17 @@ from spinalprep.registration.transform import Transform, resample_through
 
 INTERPOLATED = (
     "area_mm2",
+    "area_mm2_lower",
+    "area_mm2_upper",
     "diameter_ap_mm",
     "diameter_rl_mm",
+    "compression_ratio",
     "eccentricity",
     "orientation_deg",
     "solidity",
+    "symmetry_rl",
+    "symmetry_ap",
+    "mscc_percent",
     "gm_area_mm2",
     "gm_ratio",
 )
@@ -76,8 +82,8 @@ def shape_on_template(
     -------
     table : DataFrame
         A row per template slice between the outermost whole slices of the subject, superior
-        first: ``slice`` of the template (index k), ``vertebral_level`` as a number, and the
-        metrics, linear in arc length between the subject's slices.
+        first: ``slice`` of the template (index k), ``vertebral_level`` as a number, ``s_mm`` on
+        the subject's centerline, and the metrics, linear in arc length between its slices.
     """
     depth = np.flatnonzero(template_cord.data.any(axis=(0, 1)))
     weights = template_cord.data[:, :, depth].astype(float)
@@ -89,11 +95,12 @@ def shape_on_template(
     whole = perslice[perslice["complete"].astype(str).str.lower() == "true"].sort_values("s_mm")
     columns = [name for name in INTERPOLATED if name in whole]
     if len(whole) < 2:
-        return pd.DataFrame(columns=["slice", "vertebral_level", *columns])
+        return pd.DataFrame(columns=["slice", "vertebral_level", "s_mm", *columns])
     own = whole["s_mm"].to_numpy(float)
     inside = np.flatnonzero((s >= own[0]) & (s <= own[-1]))[::-1]
     table = pd.DataFrame({"slice": depth[inside]})
     table["vertebral_level"] = _levels(template_levels, depth[inside])
+    table["s_mm"] = s[inside]
     for name in columns:
         table[name] = np.interp(s[inside], own, whole[name].to_numpy(float))
     return table
