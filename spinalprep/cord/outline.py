@@ -51,8 +51,8 @@ def measure_outline(weights: Array, plane: Array, level: float) -> dict[str, flo
 
     References
     ----------
-    .. [1] Ogino et al. (1983), "Canal diameter, anteroposterior compression, and spondylotic
-       myelopathy of the cervical spine", Spine 8(1):1-15.
+    .. [1] Ogino et al. (1983), "Canal diameter, anteroposterior compression ratio, and
+       spondylotic myelopathy of the cervical spine", Spine 8(1):1-15.
     """
     weights = np.pad(weights, 1)
     contours = find_contours(weights, level)  # type: ignore[no-untyped-call]

@@ -136,7 +136,7 @@ class _Frames:
     @cached_property
     def normal(self) -> NDArray[np.float64]:
         """Normal of the slices; its length is the area of a pixel in mm2."""
-        return np.cross(self.affine[:3, 0], self.affine[:3, 1])
+        return np.asarray(np.cross(self.affine[:3, 0], self.affine[:3, 1]))
 
     @property
     def pixel_mm2(self) -> float:
@@ -187,7 +187,7 @@ def _sd_voxels(weights: NDArray[np.float64], spread: Image | None) -> NDArray[np
     together = np.zeros(weights.shape[2])
     if spread is not None:
         together = np.where(mask, spread.data, 0.0).sum(axis=(0, 1), dtype=float)
-    return np.sqrt(np.maximum(alone, rounding) + together**2)
+    return np.asarray(np.sqrt(np.maximum(alone, rounding) + together**2))
 
 
 def _touches_border(weights: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,0 +1,1 @@
+"""What the cord of healthy adults measures, and how far somebody is from them."""

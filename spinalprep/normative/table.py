@@ -1,0 +1,159 @@
+"""The normative table, and how far a person is from it."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SHIPPED = Path(__file__).parents[1] / "data" / "normative" / "healthy-adults_PAM50.tsv.gz"
+EVERYBODY = "all"
+MEASURES = ("area_mm2", "diameter_ap_mm", "diameter_rl_mm", "compression_ratio")
+Z_COLUMNS = {name: f"{name.removesuffix('_mm2').removesuffix('_mm')}_z" for name in MEASURES}
+LEAST_SHARE = 0.5  # of the slices of a level that must be seen
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose cord it is; None where it is not known.
+
+    Attributes
+    ----------
+    age : float or None
+        Years.
+    sex : str or None
+        ``F`` or ``M``.
+    """
+
+    age: float | None = None
+    sex: str | None = None
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Healthy adults on the slices of PAM50 and per vertebral level.
+
+    Attributes
+    ----------
+    table : DataFrame
+        As `build.build_table` returns it.
+    """
+
+    table: pd.DataFrame
+
+    def along(self, measure: str, sex: str = EVERYBODY) -> pd.DataFrame:
+        """Return the rows per slice of one measure, indexed by ``template_slice``."""
+        rows = self._rows(measure, sex)
+        rows = rows[rows["template_slice"].notna()]
+        return rows.set_index(rows["template_slice"].astype(int))
+
+    def of_levels(self, measure: str, sex: str = EVERYBODY) -> pd.DataFrame:
+        """Return the rows per level of one measure, indexed by ``vertebral_level``."""
+        rows = self._rows(measure, sex)
+        return rows[rows["template_slice"].isna()].set_index("vertebral_level")
+
+    def _rows(self, measure: str, sex: str) -> pd.DataFrame:
+        return self.table[(self.table["measure"] == measure) & (self.table["sex"] == sex)]
+
+
+@cache
+def load_norms(path: Path = SHIPPED) -> Norms:
+    """Return the table that ships with the package, or another of its kind."""
+    return Norms(pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False))
+
+
+def fits(norms: pd.DataFrame, subject: Subject) -> NDArray[np.bool_]:
+    """Tell which rows of one sex hold people of a subject's age; none where it is not known."""
+    if subject.age is None:
+        return np.zeros(len(norms), bool)
+    inside = (norms["age_min"] <= subject.age) & (subject.age <= norms["age_max"])
+    return np.asarray(inside, bool)
+
+
+def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.DataFrame:
+    """Add how far the sections of a person are from healthy people of the same sex.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row per slice of PAM50: ``slice``, ``vertebral_level`` (NaN where it is not known) and
+        the measures.
+    norms : Norms
+    subject : Subject
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns `Z_COLUMNS`: standard deviations above (below: negative) the mean. NaN
+        where sex, age or level is not known, the age is beyond the people's, or too few of them
+        show the slice.
+
+    Notes
+    -----
+    The standard deviation is that of a person at a site that is not among the norms'. The areas
+    of the norms are the Spinal Cord Toolbox's; what another segmentation measures differs by an
+    offset that is not taken out here.
+    """
+    known = table["vertebral_level"].notna()
+    scored = table.copy()
+    for measure, column in Z_COLUMNS.items():
+        scored[column] = np.nan
+        if subject.sex is None or measure not in table:
+            continue
+        rows = norms.along(measure, subject.sex)
+        rows = rows[fits(rows, subject)].reindex(table["slice"].astype(int))
+        z = (table[measure].to_numpy(float) - rows["mean"].to_numpy()) / rows["sd"].to_numpy()
+        scored[column] = np.where(known, z, np.nan)
+    return scored
+
+
+def score_levels(
+    summary: pd.DataFrame, perslice: pd.DataFrame, norms: Norms, subject: Subject
+) -> pd.DataFrame:
+    """Add how far each vertebral level of a person is from healthy people of the same sex.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        A row per level: ``vertebral_level`` as a number.
+    perslice : DataFrame
+        The whole sections of the person's own image: ``level_at``, n at disc n and n + 0.5 in
+        mid-body, NaN where it is not known, and the measures.
+    norms : Norms
+    subject : Subject
+
+    Returns
+    -------
+    summary : DataFrame
+        With the columns `Z_COLUMNS`. The sections are laid on the slices of PAM50 by their place
+        between the discs, as those of the norms were; the difference to the norms is averaged
+        over the slices that are seen, and divided by the standard deviation of the level's mean.
+        NaN where less than half of a level is seen, and as in `score_slices`.
+    """
+    own = perslice[perslice["level_at"].notna()].sort_values("level_at")
+    scored = summary.copy()
+    for measure, column in Z_COLUMNS.items():
+        scored[column] = np.nan
+        if subject.sex is None or measure not in own or len(own) < 2:
+            continue
+        places, levels = norms.along(measure, subject.sex), norms.of_levels(measure, subject.sex)
+        usable = levels[fits(levels, subject)]
+        curve = (own["level_at"].to_numpy(float), own[measure].to_numpy(float))
+        z = {n: _level_z(curve, places, int(n), float(usable["sd"][n])) for n in usable.index}
+        scored[column] = [z.get(n, np.nan) for n in summary["vertebral_level"]]
+    return scored
+
+
+def _level_z(curve: tuple[Array, Array], places: pd.DataFrame, level: int, sd: float) -> float:
+    """Return the mean difference to the norms over the slices of one level, in its SD."""
+    rows = places[places["vertebral_level"] == level].sort_index(ascending=False)
+    at = level + (np.arange(len(rows)) + 0.5) / len(rows)
+    found = np.interp(at, *curve, left=np.nan, right=np.nan)
+    seen = np.isfinite(found)
+    if not len(rows) or seen.mean() < LEAST_SHARE:
+        return float("nan")
+    return float(np.mean((found - rows["mean"].to_numpy(float))[seen]) / sd)
