@@ -5,7 +5,7 @@ that areas, levels, lesions and template coordinates are known without a voxel.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.image import Float, Image, grid_points, to_voxel, to_world
+from spinalprep.phantom.head import draw_head
 
 TISSUES = (
     "air",
@@ -98,6 +99,9 @@ class Person:
     turn_deg : float
         Rotation of the cord about its axis, right towards front.
     lesions : tuple of Lesion
+    head : bool
+        Whether the tooth of C2, the arches of C1 and the skull's base are drawn, and no disc
+        at C1/C2.
     """
 
     centerline: Centerline
@@ -105,6 +109,7 @@ class Person:
     size: float
     turn_deg: float
     lesions: tuple[Lesion, ...] = ()
+    head: bool = False
 
     def level_at(self, s: Float | float) -> NDArray[np.float64]:
         """Return the continuous level (n at disc n), straight lines beyond the ends."""
@@ -127,7 +132,10 @@ class Person:
     def tissue(self, sxy: Float) -> NDArray[np.uint8]:
         """Return the tissue of points of straight space, shape (..., 3)."""
         s, x, y = np.moveaxis(np.asarray(sxy, float), -1, 0)
-        labels = _neck(s, x, y, self.disc_s)
+        shown = {n: place for n, place in self.disc_s.items() if n > 2 or not self.head}
+        labels = _neck(s, x, y, shown)
+        if self.head:
+            draw_head(labels, (s, x, y), self.disc_s, {t: n for n, t in enumerate(TISSUES)})
         turn = np.deg2rad(self.turn_deg)
         a, b = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
         rl, ap = self.radii_at(s)
@@ -226,7 +234,9 @@ def cord_radii(level: Float | float) -> tuple[NDArray[np.float64], NDArray[np.fl
     return ap * RL_OVER_AP, ap
 
 
-def make_person(seed: int, lesions: int = 0, ranges: Ranges | None = None) -> Person:
+def make_person(
+    seed: int, lesions: int = 0, ranges: Ranges | None = None, head: bool = True
+) -> Person:
     """Return the person of a seed.
 
     Parameters
@@ -238,6 +248,8 @@ def make_person(seed: int, lesions: int = 0, ranges: Ranges | None = None) -> Pe
         Number of lesions.
     ranges : Ranges, optional
         In place of the seed's own.
+    head : bool
+        See `Person`.
 
     Raises
     ------
@@ -256,8 +268,8 @@ def make_person(seed: int, lesions: int = 0, ranges: Ranges | None = None) -> Pe
     y = bend * np.cos(np.pi * z / 95.0 + phase) + np.tan(np.deg2rad(tilt)) * z * 0.5
     centerline = fit_centerline(np.stack([x, y, z], axis=-1), smoothing_mm=2.0)
     disc_s = _place_discs(centerline.length, stature)
-    person = Person(centerline, disc_s, size, turn)
-    return Person(centerline, disc_s, size, turn, _make_lesions(person, lesions, chance))
+    person = Person(centerline, disc_s, size, turn, head=head)
+    return replace(person, lesions=_make_lesions(person, lesions, chance))
 
 
 def _place_discs(length: float, stature: float) -> dict[int, float]:
