@@ -10,7 +10,15 @@ from pydra.compose import python
 from spinalprep.cord.shape import measure_slices, summarise
 from spinalprep.image import load
 from spinalprep.interfaces.cord import read_centerline
+from spinalprep.interfaces.levels import read_levels
 from spinalprep.interfaces.tables import read_table, write_table
+from spinalprep.normative.table import (
+    Subject,
+    load_norms,
+    normalise_compression,
+    score_levels,
+    score_slices,
+)
 
 
 @python.define(outputs=["table"])
@@ -33,10 +41,17 @@ def MeasureSlices(
 
 
 @python.define(outputs=["table"])
-def MeasureLevels(perslice: File) -> File:
-    """Average the slices of every vertebral level."""
+def MeasureLevels(
+    perslice: File, levels: File | None, norms: File | None, age: float | None, sex: str | None
+) -> File:
+    """Average the slices of every vertebral level, and hold them against healthy people."""
     table = read_table(Path(perslice.fspath))
-    return write_table(summarise(table, "vertebral_level"), "perlevel.tsv")
+    summary = summarise(table, "vertebral_level")
+    if levels is not None and norms is not None:
+        table["level_at"] = read_levels(Path(levels.fspath)).level_at(table["s_mm"].to_numpy(float))
+        healthy = load_norms(Path(norms.fspath))
+        summary = score_levels(summary, table[table["complete"]], healthy, Subject(age, sex))
+    return write_table(summary, "perlevel.tsv")
 
 
 @python.define(outputs=["table"])
@@ -59,3 +74,11 @@ def ShapeOnTemplate(
         load(template_levels.fspath),
     )
     return write_table(table, "template_slices.tsv")
+
+
+@python.define(outputs=["table"])
+def ScoreSlices(table: File, norms: File, age: float | None, sex: str | None) -> File:
+    """Hold the shape on PAM50's slices against healthy people."""
+    measured, healthy = read_table(Path(table.fspath)), load_norms(Path(norms.fspath))
+    scored = score_slices(measured, healthy, Subject(age, sex))
+    return write_table(normalise_compression(scored, healthy), "scored_slices.tsv")

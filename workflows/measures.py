@@ -1,12 +1,28 @@
 """From masks to tables."""
 
+from dataclasses import dataclass
+
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.interfaces.lesion import MeasureLesions, SeparateLesions
 from spinalprep.interfaces.preprocess import ConformLabel
-from spinalprep.interfaces.shape import MeasureLevels, MeasureSlices, ShapeOnTemplate
+from spinalprep.interfaces.shape import (
+    MeasureLevels,
+    MeasureSlices,
+    ScoreSlices,
+    ShapeOnTemplate,
+)
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """Table of healthy people, and who is held against it; None where it is not known."""
+
+    norms: File
+    age: float | None = None
+    sex: str | None = None
 
 
 @workflow.define(outputs=["perslice", "perlevel"])
@@ -16,12 +32,21 @@ def Shape(
     vertebrae: NiftiGz | None = None,
     gm: NiftiGz | None = None,
     spread: NiftiGz | None = None,
+    levels: File | None = None,
+    healthy: Healthy | None = None,
 ) -> tuple[File, File]:
-    """Measure the cord per slice and per vertebral level."""
+    """Measure the cord per slice and per vertebral level; z-scores where levels are known."""
     perslice = workflow.add(
         MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae, gm=gm, spread=spread)
     ).table
-    perlevel = workflow.add(MeasureLevels(perslice=perslice)).table
+    node = MeasureLevels(
+        perslice=perslice,
+        levels=levels,
+        norms=healthy.norms if healthy is not None else None,
+        age=healthy.age if healthy is not None else None,
+        sex=healthy.sex if healthy is not None else None,
+    )
+    perlevel = workflow.add(node).table
     return perslice, perlevel
 
 
@@ -32,8 +57,9 @@ def TemplateSlices(
     forward: NiftiGz,
     template_cord: NiftiGz,
     template_levels: NiftiGz,
+    healthy: Healthy | None = None,
 ) -> File:
-    """Bring the shape of the cord to the slices of the template."""
+    """Bring the shape of the cord to the slices of the template; z-scores on those of PAM50."""
     node = ShapeOnTemplate(
         perslice=perslice,
         centerline=centerline,
@@ -41,7 +67,11 @@ def TemplateSlices(
         template_cord=template_cord,
         template_levels=template_levels,
     )
-    return workflow.add(node).table
+    table = workflow.add(node).table
+    if healthy is None:
+        return table
+    scores = ScoreSlices(table=table, norms=healthy.norms, age=healthy.age, sex=healthy.sex)
+    return workflow.add(scores).table
 
 
 @workflow.define(outputs=["mask", "instances", "soft", "table", "outside"])

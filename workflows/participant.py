@@ -11,7 +11,7 @@ from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
 from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
-from spinalprep.workflows.measures import Lesions, Shape, TemplateSlices
+from spinalprep.workflows.measures import Healthy, Lesions, Shape, TemplateSlices
 from spinalprep.workflows.preprocess import Preprocess
 from spinalprep.workflows.template import LesionInTemplate, ToTemplate
 
@@ -49,6 +49,7 @@ class Weights:
 class TemplateFiles:
     """What of a template the stages read; heights of the discs in mm."""
 
+    name: str
     cord: NiftiGz
     disc_z: dict[int, float]
     levels: NiftiGz
@@ -64,6 +65,7 @@ def Participant(
     weights: Weights,
     template: TemplateFiles | None,
     parameters: Parameters,
+    healthy: Healthy | None = None,
 ) -> NiftiGz:
     """Chain the stages; what is missing, or left out, is simply not added."""
     p = parameters
@@ -103,9 +105,14 @@ def Participant(
         vertebrae=vertebrae,
         gm=gm,
         spread=automatic.uncertainty if "cord" not in labels else None,
+        levels=levels.levels if levels is not None else None,
+        healthy=healthy,
     )
     shape = workflow.add(measures, name="shape")
-    lesions = _template_and_lesions((image, automatic, cord, levels, shape), labels, template, p)
+    if template is None or template.name != "PAM50":
+        healthy = None  # the slices of another template are not those of the norms
+    found = (image, automatic, cord, levels, shape, healthy)
+    lesions = _template_and_lesions(found, labels, template, p)
     for name, (moving, fit) in fits.items():
         if fit is not None and any(name.startswith(space) for space in p.spaces):
             back = ToContrast(
@@ -152,7 +159,7 @@ def _template_and_lesions(
     found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
 ) -> Any:
     """Add template, lesions, and lesions in the template; return the lesions."""
-    image, automatic, cord, levels, shape = found
+    image, automatic, cord, levels, shape, healthy = found
     fit = lesions = None
     if p.template and template is not None:
         stage = ToTemplate(
@@ -176,6 +183,7 @@ def _template_and_lesions(
                 forward=fit.forward,
                 template_cord=template.cord,
                 template_levels=template.levels,
+                healthy=healthy,
             )
             workflow.add(moved, name="template_slices")
     if p.lesion:

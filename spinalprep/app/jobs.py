@@ -8,15 +8,18 @@ from typing import Any
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 
+from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.labels import Labels, find_labels
 from spinalprep.bids.names import frame_name, output_prefix
 from spinalprep.bids.session import Scan, Session, Unit, units
 from spinalprep.errors import InputError, ModelError
 from spinalprep.image.sanity import check_header
 from spinalprep.networks.cards import card_path, packaged_weights, read_card
+from spinalprep.normative.table import SHIPPED
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
+from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
 TASKS = {"centerline": "finder", "cord": "segmenter"}
@@ -123,6 +126,7 @@ def _build(session: Session, unit: Unit, shared: Shared) -> Job:
         weights=_weights(shared.weights),
         template=shared.template_files,
         parameters=_parameters(settings, shared.template, unit.reference.contrast),
+        healthy=Healthy(File(SHIPPED), *age_and_sex(settings.bids_dir, session.participant)),
     )
     return Job(key, session, unit.reference, others, labels, task, tuple(problems))
 
@@ -158,6 +162,7 @@ def _template_files(template: Template | None) -> TemplateFiles | None:
         return None
     spinal = template.spinal_levels
     return TemplateFiles(
+        template.name,
         NiftiGz(template.cord),
         disc_heights(template),
         NiftiGz(template.levels),

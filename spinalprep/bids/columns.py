@@ -8,6 +8,12 @@ _INTERVAL_NOTE = (
     "+-1.96 standard deviations from the soft voxels and the spread of the network's views, not "
     "calibrated on people: it knows of no error that all views share"
 )
+_Z_NOTE = (
+    "healthy adults of the same sex at this level (Valosek 2024; sites counted in the spread); n/a "
+    "where sex, age or level is not known or the age is beyond theirs (19 to 52 years). "
+    "Uncalibrated: their areas are of T2w images by the Spinal Cord Toolbox, and the offset of "
+    "this segmentation against it is not known"
+)
 _VERDICTS = {
     "PASS": "within the threshold",
     "WARN": "look at the report",
@@ -59,6 +65,20 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         "percent",
         None,
     ),
+    "mscc_norm_percent": (
+        "the same after the diameter was divided by that of healthy adults at its slice of PAM50",
+        "percent",
+        None,
+    ),
+    **{
+        f"{name}_z": (f"{text} in standard deviations from the mean of {_Z_NOTE}", None, None)
+        for name, text in (
+            ("area", "area"),
+            ("diameter_ap", "front-to-back diameter"),
+            ("diameter_rl", "right-to-left diameter"),
+            ("compression_ratio", "compression ratio"),
+        )
+    },
     "symmetry_rl": ("overlap (Dice) of the section with its right-left mirror image", None, None),
     "symmetry_ap": ("overlap (Dice) of the section with its front-back mirror image", None, None),
     "eccentricity": ("eccentricity of that ellipse, 0 is a circle", None, None),

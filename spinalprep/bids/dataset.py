@@ -150,6 +150,21 @@ def write_participants(settings: Settings, participants: Sequence[str]) -> None:
         put_copy(out_dir, out_dir / "participants.json", described)
 
 
+def age_and_sex(bids_dir: Path, participant: str) -> tuple[float | None, str | None]:
+    """Return a participant's age in years and sex (``F``, ``M``) from ``participants.tsv``.
+
+    None where it is not said, or is neither of the words that BIDS allows for them.
+    """
+    _, rows = _read_participants(bids_dir / "participants.tsv")
+    row = {key.lower(): value for key, value in rows.get(f"sub-{participant}", {}).items()}
+    try:
+        age = float(row.get("age", ""))
+    except ValueError:
+        age = float("nan")
+    sex = {"f": "F", "female": "F", "m": "M", "male": "M"}.get(row.get("sex", "").strip().lower())
+    return (age if 0 < age < float("inf") else None), sex
+
+
 def log_folder(out_dir: Path, participant: str) -> Path:
     """Return where a participant's logs and crash files go."""
     return out_dir / f"sub-{participant}" / "log"

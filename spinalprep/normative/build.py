@@ -35,7 +35,8 @@ DESCRIPTION = {
     "Citation": "Valosek et al. (2024), A database of the healthy human spinal cord morphometry in "
     "the PAM50 template space, Imaging Neuroscience 2:1-15, doi:10.1162/imag_a_00075; Cohen-Adad "
     "et al. (2021), Open-access quantitative MRI data of the spinal cord and reproducibility "
-    "across participants, sites and manufacturers, Scientific Data 8:219, doi:10.1038/s41597-021-00941-8",
+    "across participants, sites and manufacturers, Scientific Data 8:219, "
+    "doi:10.1038/s41597-021-00941-8",
     "Method": "Masks and measures are the Spinal Cord Toolbox's, on T2w images of 0.8 mm. "
     "Measure = mean of the sex + effect of the site + the person's own; the site's variance is "
     "part of sd. No slope over age: none differs from 0 in these people. A slice or level counts "

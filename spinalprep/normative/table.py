@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spinalprep.cord.compression import compression_along
+
 Array = NDArray[np.float64]
 
 SHIPPED = Path(__file__).parents[1] / "data" / "normative" / "healthy-adults_PAM50.tsv.gz"
@@ -109,6 +111,27 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
         z = (table[measure].to_numpy(float) - rows["mean"].to_numpy()) / rows["sd"].to_numpy()
         scored[column] = np.where(known, z, np.nan)
     return scored
+
+
+def normalise_compression(table: pd.DataFrame, norms: Norms) -> pd.DataFrame:
+    """Add ``mscc_norm_percent``: the compression of the cord as if healthy cords were even.
+
+    Each front-back diameter is divided by the mean of healthy people at its slice before it is
+    held against the cord above and below (`cord.compression.compression_along`), so that the
+    narrowing below the cervical enlargement is no compression.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `score_slices`, superior first, with ``s_mm`` on the person's centerline.
+    norms : Norms
+    """
+    mean = norms.along("diameter_ap_mm")["mean"].reindex(table["slice"].astype(int)).to_numpy()
+    s = table["s_mm"].to_numpy(float)
+    length = np.gradient(s) if len(s) > 1 else np.zeros(len(s))
+    relative = table["diameter_ap_mm"].to_numpy(float) / mean
+    relative[table["vertebral_level"].isna()] = np.nan
+    return table.assign(mscc_norm_percent=compression_along(s, relative, length))
 
 
 def score_levels(

@@ -16,7 +16,12 @@ import pytest
 
 from spinalprep.bids.catalogue import NATIVE, OUTPUTS, TABLE, TEMPLATE, output_path, transform_path
 from spinalprep.bids.columns import describe_columns
-from spinalprep.bids.dataset import check_folders, write_atlas_description, write_dataset
+from spinalprep.bids.dataset import (
+    age_and_sex,
+    check_folders,
+    write_atlas_description,
+    write_dataset,
+)
 from spinalprep.bids.derivatives import (
     Provenance,
     derivative_uri,
@@ -374,3 +379,13 @@ def test_level_names() -> None:
     assert vertebra_labels()["20"] == "L1"
     assert (spinal_level_labels()["8"], spinal_level_labels()["9"]) == ("C8", "T1")
     assert (disc_labels()["8"], disc_labels()["60"]) == ("C7/T1", "conus medullaris")
+
+
+def test_age_and_sex_are_read_or_not_known(tmp_path: Path) -> None:
+    rows = ["participant_id\tAge\tsex", "sub-1\t31.5\tF", "2\t89+\tmale", "sub-3\tn/a\tn/a"]
+    (tmp_path / "participants.tsv").write_text("\n".join([*rows, "sub-4\t-1\tO"]) + "\n")
+    assert age_and_sex(tmp_path, "1") == (31.5, "F")
+    assert age_and_sex(tmp_path, "2") == (None, "M")
+    for nobody in ("3", "4", "5"):
+        assert age_and_sex(tmp_path, nobody) == (None, None)
+    assert age_and_sex(tmp_path / "nowhere", "1") == (None, None)

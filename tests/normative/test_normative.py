@@ -19,6 +19,7 @@ from spinalprep.normative.table import (
     Norms,
     Subject,
     load_norms,
+    normalise_compression,
     score_levels,
     score_slices,
 )
@@ -161,3 +162,19 @@ def test_the_shipped_table_is_what_the_people_give() -> None:
     shipped = load_norms().table
     shipped = shipped[shipped["vertebral_level"] == 3].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, shipped, rtol=1e-4, check_dtype=False)
+
+
+def test_normalised_compression_of_a_healthy_cord_is_none() -> None:
+    norms = load_norms()
+    mean = norms.along("diameter_ap_mm")["mean"].sort_index(ascending=False)
+    table = pd.DataFrame({"slice": mean.index, "vertebral_level": 3.0})
+    table["s_mm"] = 0.6 * np.arange(len(mean))
+    table["diameter_ap_mm"] = 1.1 * mean.to_numpy()
+    even = normalise_compression(table, norms)["mscc_norm_percent"]
+    np.testing.assert_allclose(even.iloc[60:-60], 0.0, atol=1e-9)
+    assert np.isnan(even.iloc[0])
+    own = table.assign(diameter_ap_mm=table["diameter_ap_mm"].where(table.index != 200, 0.0))
+    own.loc[200, "diameter_ap_mm"] = 0.55 * mean.iloc[200]
+    assert normalise_compression(own, norms)["mscc_norm_percent"][200] == pytest.approx(50.0)
+    unknown = table.assign(vertebral_level=np.nan)
+    assert normalise_compression(unknown, norms)["mscc_norm_percent"].isna().all()
