@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spinalprep.errors import UsageError
-from spinalprep.networks.window import CORD_SIZE, CORD_SPACING_MM, HEAT_SPACING_MM
+from spinalprep.networks.window import CORD_SPACING_MM, HEAT_SPACING_MM
 from spinalprep.training.generator import Randomness
 
 
@@ -60,8 +60,8 @@ RECIPES = {
         spacing_mm=CORD_SPACING_MM,
         material_size=176,
         centred=True,
-        ranges=Randomness(size=CORD_SIZE, shift=10.0),
-        steps=2600,
+        ranges=Randomness(size=80, shift=7.0),
+        steps=4000,
     ),
 }
 

@@ -119,6 +119,7 @@ def _card(recipe: Recipe, material: Slices, run: tuple[int, int], seconds: float
         "preset": recipe.preset,
         "inputs": "one axial slice, scaled to [0, 1] between its percentiles 1 and 99",
         "spacing": [recipe.spacing_mm, recipe.spacing_mm],
+        "window": recipe.ranges.size,
         "orientation": "LAS axial",
         "channels": 1,
         "classes": ["heat"] if recipe.heat_sd_px else ["cord", "gm", "lesion"],

@@ -1,5 +1,6 @@
 """Training: losses by hand, generator by seed, a killed run resumes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
-from spinalprep.training.generator import Batch, Randomness, make_batch
+from spinalprep.training.generator import Batch, Randomness, _paint, make_batch
 from spinalprep.training.losses import cross_entropy, dice_loss, tversky_loss
 from spinalprep.training.slices import Slices
 from spinalprep.training.trainer import Schedule, fit
@@ -52,6 +53,31 @@ def test_unknown_channels_don_t_count() -> None:
     good, bad = torch.ones(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
     bad[1] = 0.0
     assert float(dice_loss(good, truth, weight)) == float(dice_loss(bad, truth, weight))
+
+
+def test_recoloured_cord_always_stands_out(material: Slices) -> None:
+    draw = torch.Generator().manual_seed(3)
+    cord = torch.from_numpy(material.cord[:1])[:, None].repeat(32, 1, 1, 1)
+    real = torch.from_numpy(material.image[:1])[:, None].repeat(32, 1, 1, 1)
+    clusters = torch.zeros(32, 10, 64, 64)
+    for n in (2, 5, 10):
+        clusters[:, n - 1] = torch.from_numpy(material.clusters[0] == n)
+    painted = _paint(real, clusters, cord, torch.zeros_like(cord), draw)
+    inside = (painted * cord).sum(dim=(1, 2, 3)) / cord.sum(dim=(1, 2, 3))
+    near = torch.nn.functional.max_pool2d(cord, 9, stride=1, padding=4) - cord
+    around = (painted * near).sum(dim=(1, 2, 3)) / near.sum(dim=(1, 2, 3))
+    assert float((inside - around).abs().min()) > 0.059
+    assert float((inside - around).min()) < 0 < float((inside - around).max())
+
+
+def test_loose_masks_are_shown_recoloured_only(material: Slices) -> None:
+    ranges = Randomness(size=48, shift=0.0, recoloured=0.0, lesions=0.0, black=0.0)
+    index = np.array([0, 0])
+    own = make_batch(material, index, ranges, torch.Generator().manual_seed(5))
+    loose = replace(material, person=np.array(["PAM50"] * 4))
+    other = make_batch(loose, index, ranges, torch.Generator().manual_seed(5))
+    torch.testing.assert_close(own.truth, other.truth)
+    assert float((own.image - other.image).abs().mean()) > 0.05
 
 
 def test_generator_repeats_and_keeps_the_truth_in_range(material: Slices) -> None:
