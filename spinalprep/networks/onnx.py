@@ -43,7 +43,7 @@ class OnnxNetwork(nn.Module):
         except ImportError as error:
             raise _missing("onnxruntime") from error
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = 1  # whole parts share the threads, see `parallel.map_parts`
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:

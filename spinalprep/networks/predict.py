@@ -10,6 +10,7 @@ from scipy import ndimage
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Image, grid_points, sample, to_voxel, to_world
+from spinalprep.networks.parallel import map_parts
 from spinalprep.networks.weights import Model
 from spinalprep.networks.window import (
     CORD_SIZE,
@@ -19,10 +20,9 @@ from spinalprep.networks.window import (
     scale_window,
 )
 
-BATCH = 8
+BATCH = 4
 TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
 THICK = 2.5  # slices thicker than so many pixels are never cut across
-HALF_MM = CORD_SIZE * CORD_SPACING_MM / 2
 Volume = NDArray[np.float32]
 
 
@@ -88,9 +88,9 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
 
     Notes
     -----
-    Windows of 56 x 56 mm at 0.5 mm around the centerline: axial slices as they were acquired,
-    or, for a cord tilted by more than 15 degrees in nearly isotropic voxels, sections across
-    the centerline.
+    Windows of the size and spacing on the model's card, around the centerline: axial slices as
+    they were acquired, or, for a cord tilted by more than 15 degrees in nearly isotropic voxels,
+    sections across the centerline.
     """
     cosines = np.clip(np.abs(centerline.tangent @ _normal(image)), 0.0, 1.0)
     tilt = float(np.degrees(np.arccos(cosines.min())))
@@ -102,17 +102,24 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
     return Prediction(*maps)
 
 
+def window_of(model: Model) -> tuple[int, float]:
+    """Return edge in pixels and pixel in mm of the windows that a network was trained for."""
+    spacing_mm = model.card.get("spacing", [CORD_SPACING_MM])[0]
+    return int(model.card.get("window", CORD_SIZE)), float(spacing_mm)
+
+
 def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
     """Predict in the axial slices that the centerline crosses."""
+    size, spacing_mm = window_of(model)
     line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
     order = np.argsort(line[:, 2])
     ends = np.sort(to_voxel(centerline.points[[0, -1]], image.affine)[:, 2])
     first, last = max(int(np.ceil(ends[0] - 0.75)), 0), min(int(ends[1] + 0.75), image.shape[2] - 1)
     slices = np.arange(first, last + 1)
     centres = np.stack([np.interp(slices, line[order, 2], line[order, n]) for n in (0, 1)], axis=-1)
-    pitch = CORD_SPACING_MM / image.voxel_sizes[:2]
-    offsets = np.arange(CORD_SIZE) - CORD_SIZE / 2 + 0.5
-    ijk = np.empty((len(slices), CORD_SIZE, CORD_SIZE, 3))
+    pitch = spacing_mm / image.voxel_sizes[:2]
+    offsets = np.arange(size) - size / 2 + 0.5
+    ijk = np.empty((len(slices), size, size, 3))
     ijk[..., 0] = centres[:, None, None, 0] + (offsets * pitch[0])[None, :, None]
     ijk[..., 1] = centres[:, None, None, 1] + (offsets * pitch[1])[None, None, :]
     ijk[..., 2] = slices[:, None, None]
@@ -120,9 +127,7 @@ def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
     volumes = [np.zeros(image.shape, np.float32) for _ in maps]
     grid = np.indices(image.shape[:2]).astype(float)
     for n, k in enumerate(slices):
-        where = [
-            (grid[axis] - centres[n, axis]) / pitch[axis] + CORD_SIZE / 2 - 0.5 for axis in (0, 1)
-        ]
+        where = [(grid[axis] - centres[n, axis]) / pitch[axis] + size / 2 - 0.5 for axis in (0, 1)]
         for volume, values in zip(volumes, maps, strict=True):
             volume[:, :, k] = ndimage.map_coordinates(values[n], where, order=1, cval=0.0)
     return volumes
@@ -130,15 +135,17 @@ def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
 
 def _across(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
     """Predict in sections orthogonal to the centerline, and bring them back to the voxels."""
+    size, spacing_mm = window_of(model)
+    half_mm = size * spacing_mm / 2
     space = StraightSpace(centerline)
     step = float(image.voxel_sizes.min())
     s = np.arange(-2.0, centerline.length + 2.0, step)
-    maps = _windows_to_maps(image, space.sections(s, HALF_MM, CORD_SPACING_MM), model)
+    maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), model)
     box = _box(image, centerline)
     points = grid_points(image.shape, image.affine)[box]
     sxy = space.from_world(points)
     where = [(sxy[..., 0] - s[0]) / step] + [
-        (sxy[..., n] + HALF_MM) / CORD_SPACING_MM - 0.5 for n in (1, 2)
+        (sxy[..., n] + half_mm) / spacing_mm - 0.5 for n in (1, 2)
     ]
     volumes = []
     for values in maps:
@@ -176,11 +183,10 @@ def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) ->
     return [mean[:, 0], mean[:, 1], mean[:, 2], spread]
 
 
-@torch.no_grad()
 def _probabilities(model: Model, windows: Volume) -> Volume:
     """Run a network over windows (n, H, W), a few at a time; probabilities (n, C, H, W)."""
     shown = torch.from_numpy(np.ascontiguousarray(windows, np.float32))[:, None]
-    found = [torch.sigmoid(model.network(part)) for part in torch.split(shown, BATCH)]
+    found = map_parts(lambda part: torch.sigmoid(model.network(part)), torch.split(shown, BATCH))
     values: Volume = torch.cat(found).numpy()
     return values
 

@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinalprep.bids.names import derivative_path, parse_name
-from spinalprep.cord.centerline import Centerline, fit_centerline
-from spinalprep.cord.ends import clip_centerline, cord_extent
-from spinalprep.cord.mask import binarise
-from spinalprep.cord.trace import trace_centerline
+from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import lesion_instances
-from spinalprep.networks.predict import find_heat, segment
+from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import Model
 
 MASKS = {"cord": ("SC", "mask"), "gm": ("GM", "probseg"), "lesion": ("lesion", "mask")}
@@ -102,25 +99,19 @@ def from_networks(image: Path, models: tuple[Model, Model], lesion_threshold: fl
     grid = conform(image)
     empty = grid.with_data(np.zeros(grid.shape, bool))
     try:
-        trace = trace_centerline(find_heat(grid, models[0]))
-        line = fit_centerline(trace.points, trace.confidence)
-        found = segment(grid, line, models[1])
-        first, last = cord_extent(grid.with_data(found.cord))
-        for data in (found.cord, found.gm, found.lesion):
-            data[:, :, :first] = data[:, :, last + 1 :] = 0
-        line = clip_centerline(line, grid, first, last)
-        cord = grid.with_data(binarise(grid.with_data(found.cord), line))
+        found = find_cord(grid, *models)
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(MASKS, empty)
         return Answer(nothing, nowhere, time.monotonic() - started, weights)
-    lesion = lesion_instances(grid.with_data(found.lesion), cord, lesion_threshold) > 0
+    probability = grid.with_data(found.maps.lesion)
     masks = {
-        "cord": cord,
-        "gm": grid.with_data((found.gm >= 0.5) & cord.data),
-        "lesion": grid.with_data(lesion),
+        "cord": found.cord,
+        "gm": grid.with_data((found.maps.gm >= 0.5) & found.cord.data),
+        "lesion": grid.with_data(lesion_instances(probability, found.cord, lesion_threshold) > 0),
     }
-    return Answer(masks, _crossings(line, grid), time.monotonic() - started, weights)
+    line = _crossings(found.centerline, grid)
+    return Answer(masks, line, time.monotonic() - started, weights)
 
 
 def _automatic(out_dir: Path, image: Path, label: str, suffix: str) -> Path | None:

@@ -12,8 +12,11 @@ from spinalprep.cord.trace import trace_centerline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image, grid_points
 from spinalprep.networks.cards import packaged_weights
+from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.parallel import map_parts
 from spinalprep.networks.predict import find_heat, segment
 from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.unet2d import InstanceNorm, halve
 from spinalprep.networks.weights import load_model, save_model
 from spinalprep.networks.window import axial_at, scale_window
 
@@ -107,3 +110,40 @@ def test_prediction_is_the_same_twice(tube: tuple[Image, np.ndarray, np.ndarray]
     model = load_model("cord")
     first, second = (segment(image, line, model).cord for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_number_of_threads_changes_no_number(
+    tube: tuple[Image, np.ndarray, np.ndarray],
+) -> None:
+    models = load_model("centerline"), load_model("cord")
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(find_cord(tube[0], *models))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for name in ("cord", "gm", "lesion", "sd"):
+        np.testing.assert_array_equal(*(getattr(each.maps, name) for each in found))
+    np.testing.assert_array_equal(*(each.centerline.points for each in found))
+
+
+def test_parts_keep_their_order_and_their_errors() -> None:
+    parts = [torch.full((2,), float(n)) for n in range(20)]
+    assert [float(part[0]) for part in map_parts(lambda part: part * 2, parts)] == [
+        2.0 * n for n in range(20)
+    ]
+    with pytest.raises(RuntimeError, match="mat"):
+        map_parts(lambda part: part @ torch.eye(3), parts)
+
+
+def test_the_fast_layers_are_torch_s_own() -> None:
+    image = torch.randn(3, 5, 12, 8, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(halve(image), torch.nn.functional.max_pool2d(image, 2))
+    norm, slow = InstanceNorm(5, affine=True), torch.nn.InstanceNorm2d(5, affine=True)
+    with torch.no_grad():
+        for layer in (norm, slow):
+            layer.weight.copy_(torch.arange(5.0))
+            layer.bias.copy_(torch.arange(5.0) - 2)
+    torch.testing.assert_close(norm(image), slow(image))
