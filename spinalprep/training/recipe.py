@@ -25,6 +25,8 @@ class Recipe:
         Share of samples drawn from the template's slices.
     heat_sd_px : float or None
         Train a heat map of this width around the centre in place of the masks.
+    bfloat16 : bool
+        Convolve in bfloat16 while training.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Recipe:
     rate: float = 2e-3
     template_share: float = 0.3
     heat_sd_px: float | None = None
+    bfloat16: bool = True
 
 
 RECIPES = {

@@ -62,7 +62,12 @@ def train(
     trained = fit(
         network,
         lambda step: draw_batch(recipe, material, seed, step),
-        Schedule(total, recipe.rate, run=repr((recipe, seed, total, people, len(material.person)))),
+        Schedule(
+            total,
+            recipe.rate,
+            run=repr((recipe, seed, total, people, len(material.person))),
+            bfloat16=recipe.bfloat16,
+        ),
         out_dir,
     )
     card = _card(recipe, material, (seed, total), time.monotonic() - started)
