@@ -65,9 +65,12 @@ def ApplyTransform(
     return save(moved, Path("moved.nii.gz"), dtype=np.int16 if order == 0 else np.float32)
 
 
-@python.define(outputs=["tracts"])
-def WarpAtlas(atlas: list[NiftiGz], field: NiftiGz, cord: NiftiGz) -> NiftiGz:
-    """Bring every region of the atlas to the cord's grid; inside the cord they add up to one."""
+@python.define(outputs=["tracts", "shares"])
+def WarpAtlas(atlas: list[NiftiGz], field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File]:
+    """Bring every region of the atlas to the cord's grid; inside the cord they add up to one.
+
+    ``shares`` holds the same for the cord's voxels alone, in C order, shape (M, regions).
+    """
     import os
 
     from spinalprep.registration.atlas import warp_regions
@@ -79,7 +82,9 @@ def WarpAtlas(atlas: list[NiftiGz], field: NiftiGz, cord: NiftiGz) -> NiftiGz:
     with ThreadPoolExecutor(threads) as pool:
         regions = pool.map(lambda region: load(region.fspath), atlas)
         fractions = warp_regions(regions, transform, mask)
-    return save(mask.with_data(fractions), Path("tracts.nii.gz"))
+    shares = Path("shares.npy")
+    np.save(shares, fractions[mask.data > 0])
+    return save(mask.with_data(fractions), Path("tracts.nii.gz")), shares.absolute()
 
 
 @python.define(outputs=["coverage"])

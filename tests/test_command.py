@@ -76,6 +76,10 @@ space-T2w_label-centerline_morph.json
 space-T2w_label-centerline_morph.tsv
 space-T2w_label-lesion_mask.json
 space-T2w_label-lesion_mask.nii.gz
+space-T2w_label-lesion_desc-perregion_morph.json
+space-T2w_label-lesion_desc-perregion_morph.tsv
+space-T2w_label-lesion_desc-total_morph.json
+space-T2w_label-lesion_desc-total_morph.tsv
 space-T2w_label-lesion_morph.json
 space-T2w_label-lesion_morph.tsv
 space-T2w_label-lesion_probseg.json
@@ -203,7 +207,7 @@ def test_again_is_all_hits_and_a_label_reruns_its_descendants(home: Path) -> Non
         assert missed, log(home)
         stages = {node.split(".")[0] for node in missed}
         assert stages <= {
-            *("levels", "shape", "template", "template_slices", "lesion", "lesion_template")
+            *("levels", "shape", "template", "template_slices", "lesion_tables", "lesion_template")
         }
         assert not any("sub-02" in line and "miss" in line for line in log(home).splitlines())
     finally:

@@ -74,26 +74,47 @@ def TemplateSlices(
     return workflow.add(scores).table
 
 
-@workflow.define(outputs=["mask", "instances", "soft", "table", "outside"])
+@workflow.define(outputs=["mask", "instances", "soft", "volumes", "outside"])
 def Lesions(
     lesion: NiftiGz | None,
     cord: NiftiGz,
-    centerline: File,
     threshold: float,
     min_mm3: float,
-    vertebrae: NiftiGz | None = None,
     label: File | None = None,
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, float]:
-    """Separate and measure the lesions that a person drew, or that the network found."""
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, list[float], float]:
+    """Separate the lesions that a person drew, or that the network found."""
     if label is not None:
         lesion = workflow.add(ConformLabel(label=label, image=cord)).label
         threshold, min_mm3 = 0.5, 0.0
     parts = workflow.add(
         SeparateLesions(lesion=lesion, cord=cord, threshold=threshold, min_mm3=min_mm3)
     )
-    table = workflow.add(
-        MeasureLesions(
-            instances=parts.instances, cord=cord, centerline=centerline, vertebrae=vertebrae
-        )
-    ).table
-    return parts.mask, parts.instances, parts.soft, table, parts.outside
+    return parts.mask, parts.instances, parts.soft, parts.volumes, parts.outside
+
+
+@workflow.define(outputs=["table", "regions", "totals"])
+def LesionTables(
+    instances: NiftiGz,
+    cord: NiftiGz,
+    centerline: File,
+    template_z: dict[int, float],
+    names: list[str],
+    combined: dict[str, list[int]],
+    vertebrae: NiftiGz | None = None,
+    levels: File | None = None,
+    shares: File | None = None,
+) -> tuple[File, File, File]:
+    """Measure lesions; by level where levels are known, by region where the atlas is."""
+    node = MeasureLesions(
+        instances=instances,
+        cord=cord,
+        centerline=centerline,
+        vertebrae=vertebrae,
+        levels=levels,
+        template_z=template_z,
+        shares=shares,
+        names=names,
+        combined=combined,
+    )
+    tables = workflow.add(node)
+    return tables.table, tables.regions, tables.totals

@@ -1,6 +1,6 @@
 """One reference image and what goes with it: the stages, and who feeds whom."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fileformats.generic import File
@@ -11,7 +11,7 @@ from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
 from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
-from spinalprep.workflows.measures import Healthy, Lesions, Shape, TemplateSlices
+from spinalprep.workflows.measures import Healthy, Lesions, LesionTables, Shape, TemplateSlices
 from spinalprep.workflows.preprocess import Preprocess
 from spinalprep.workflows.template import LesionInTemplate, ToTemplate
 
@@ -57,6 +57,8 @@ class TemplateFiles:
     atlas: tuple[NiftiGz, ...] = ()
 
 
+    region_names: tuple[str, ...] = ()
+    combined: dict[str, tuple[int, ...]] = field(default_factory=dict)
 @workflow.define(outputs=["cord"])
 def Participant(
     reference: File,
@@ -190,10 +192,8 @@ def _template_and_lesions(
         stage = Lesions(
             lesion=automatic.lesion if "lesion" not in labels else None,
             cord=cord.cord,
-            centerline=cord.centerline,
             threshold=p.lesion_threshold,
             min_mm3=p.min_lesion_mm3,
-            vertebrae=levels.vertebrae if levels is not None else None,
             label=labels.get("lesion"),
         )
         lesions = workflow.add(stage, name="lesion")
@@ -201,6 +201,7 @@ def _template_and_lesions(
         return lesions
     if "template" in p.spaces:
         moved = LesionInTemplate(
+        _lesion_tables(lesions, cord, levels, (fit, template))
             mask=lesions.mask,
             soft=lesions.soft,
             forward=fit.forward,
@@ -208,3 +209,20 @@ def _template_and_lesions(
         )
         workflow.add(moved, name="lesion_template")
     return lesions
+
+
+def _lesion_tables(lesions: Any, cord: Any, levels: Any, where: tuple[Any, Any]) -> None:
+    """Add the tables of lesions, after the template where there is one, for its regions."""
+    fit, template = where
+    stage = LesionTables(
+        instances=lesions.instances,
+        cord=cord.cord,
+        centerline=cord.centerline,
+        template_z=template.disc_z if template is not None else {},
+        names=list(template.region_names) if template is not None else [],
+        combined={k: list(v) for k, v in template.combined.items()} if template is not None else {},
+        vertebrae=levels.vertebrae if levels is not None else None,
+        levels=levels.levels if levels is not None else None,
+        shares=fit.shares if fit is not None and levels is not None and template.atlas else None,
+    )
+    workflow.add(stage, name="lesion_tables")

@@ -25,6 +25,7 @@ from spinalprep.interfaces.template import (
         "template_cord",
         "spinal_levels",
         "tracts",
+        "shares",
     ]
 )
 def ToTemplate(
@@ -49,6 +50,7 @@ def ToTemplate(
     NiftiGz,
     NiftiGz | None,
     NiftiGz | None,
+    File | None,
 ]:
     """Register, then resample each thing once; spinal levels and tracts where levels are known.
 
@@ -79,11 +81,12 @@ def ToTemplate(
         cover = MapCoverage(image=image, field=fit.forward, cord=warped_cord)
         seen = workflow.add(cover).coverage
     own_cord = move("warp_template_cord", template_cord, "back", 1, 0.5)
-    spinal = tracts = None
+    spinal = tracts = shares = None
     if levels is not None and template_spinal_levels is not None:
         spinal = move("warp_spinal_levels", template_spinal_levels, "back", 0, None)
     if levels is not None and atlas:
-        tracts = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord)).tracts
+        warped_atlas = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord))
+        tracts, shares = warped_atlas.tracts, warped_atlas.shares
     return (
         fit.forward,
         fit.inverse,
@@ -94,6 +97,7 @@ def ToTemplate(
         own_cord,
         spinal,
         tracts,
+        shares,
     )
 
 

@@ -7,9 +7,7 @@ from spinalprep.group.domain import Domain
 from spinalprep.group.regions import Regions, build_regions
 from spinalprep.levels.discs import level_name
 from spinalprep.template.files import Template
-from spinalprep.template.regions import combined_regions, region_names
-
-FLUID = "CSF"  # of the atlas: no part of the cord
+from spinalprep.template.regions import FLUID, combined_regions, region_names
 
 
 def read_regions(template: Template, domain: Domain) -> Regions:

@@ -19,6 +19,7 @@ from spinalprep.normative.table import SHIPPED
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
+from spinalprep.template.regions import combined_regions, region_names
 from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
@@ -168,6 +169,8 @@ def _template_files(template: Template | None) -> TemplateFiles | None:
         NiftiGz(template.levels),
         NiftiGz(spinal) if spinal is not None else None,
         tuple(NiftiGz(path) for path in template.atlas),
+        tuple(region_names(template)),
+        combined_regions(template),
     )
 
 

@@ -125,16 +125,20 @@ class Publisher:
     def _lesion(self, outputs: Any) -> bool:
         manual = "lesion" if "lesion" in self.job.labels.paths else None
         model = None if manual else self._model("cord")
-        table = _named_levels(read_table(_path(outputs.table)))
-        names = lesion_labels(len(table))
+        names = lesion_labels(len(outputs.volumes))
         changed = self._image("lesion", outputs.mask, manual=manual, model=model)
         changed |= self._image(
             "lesions", outputs.instances, manual=manual, model=model, label_map=names
         )
         lookup = lookup_table(names)
-        lookup["volume_mm3"] = table["volume_mm3"].to_numpy()
-        changed |= self._table("lesions_lookup", lookup, identity=False)
-        return changed | self._table("lesion_table", table)
+        lookup["volume_mm3"] = outputs.volumes
+        return changed | self._table("lesions_lookup", lookup, identity=False)
+
+    def _lesion_tables(self, outputs: Any) -> bool:
+        table = _named_levels(read_table(_path(outputs.table)))
+        changed = self._table("lesion_table", table)
+        changed |= self._table("lesion_regions", read_table(_path(outputs.regions)))
+        return changed | self._table("lesion_totals", read_table(_path(outputs.totals)))
 
     def _template(self, outputs: Any) -> bool:
         reference, template = self.job.reference, self._template_name

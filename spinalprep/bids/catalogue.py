@@ -120,6 +120,16 @@ OUTPUTS: Mapping[str, Output] = {
         "centerline of the spinal cord with its frame", "morph", label="centerline", extension=TABLE
     ),
     "lesion_table": Output("measures of every lesion", "morph", label="lesion", extension=TABLE),
+    "lesion_regions": Output(
+        "lesions by vertebral level and region",
+        *("morph", REFERENCE, "lesion", "perregion"),
+        extension=TABLE,
+    ),
+    "lesion_totals": Output(
+        "all lesions of the cord together",
+        *("morph", REFERENCE, "lesion", "total"),
+        extension=TABLE,
+    ),
     "qc": Output("quality gates", "qc", NATIVE, desc="auto", extension=TABLE),
 }
 LEVEL_OUTPUTS = ("vertebrae", "discs", "spinal_levels")

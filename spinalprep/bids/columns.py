@@ -19,6 +19,8 @@ _VERDICTS = {
     "WARN": "look at the report",
     "FAIL": "don't use without correction",
 }
+_SPARED = "spared tissue between the lesion and the"
+_MISSED = "n/a where the lesion misses it"
 _STATES = {
     "finished": "all outputs are written",
     "failed": "stopped at failed_node for the reason given",
@@ -34,7 +36,8 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "run": ("run of the reference image", None, None),
     "contrast": ("contrast of the image that was measured", None, None),
     "vertebral_level": (
-        "vertebral level at this place, C1 to S5; n/a where it is not known",
+        "vertebral level at this place, C1 to S5; n/a where it is not known; all: every level "
+        "together",
         None,
         None,
     ),
@@ -105,12 +108,57 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "anterior_x": ("the cord's own front, to the right", None, None),
     "anterior_y": ("the cord's own front, to the front", None, None),
     "anterior_z": ("the cord's own front, upwards", None, None),
-    "lesion": ("number of the lesion in seg-lesions_dseg, 1 the largest", None, None),
+    "lesion": (
+        "number of the lesion in seg-lesions_dseg, 1 the largest; all: every lesion together",
+        None,
+        None,
+    ),
     "volume_mm3": ("volume", "mm3", None),
+    "outside_mm3": ("of which beyond the cord", "mm3", None),
     "width_ap_mm": ("extent across the cord, front to back", "mm", None),
     "width_rl_mm": ("extent across the cord, right to left", "mm", None),
     "max_equivalent_diameter_mm": ("diameter of the circle of the largest section", "mm", None),
     "max_axial_damage_ratio": ("largest share of a section of the cord", None, None),
+    "midsagittal_length_mm": ("extent along the cord in the midsagittal plane", "mm", None),
+    "midsagittal_width_mm": ("extent front to back in the midsagittal plane", "mm", None),
+    "bridge_ventral_mm": (
+        f"narrowest {_SPARED} front edge of the cord, in the midsagittal plane; {_MISSED}",
+        "mm",
+        None,
+    ),
+    "bridge_dorsal_mm": (
+        f"narrowest {_SPARED} back edge of the cord, in the midsagittal plane; {_MISSED}",
+        "mm",
+        None,
+    ),
+    "bridge_left_mm": (f"narrowest {_SPARED} left edge of the cord", "mm", None),
+    "bridge_right_mm": (f"narrowest {_SPARED} right edge of the cord", "mm", None),
+    "distance_c1_mm": (
+        "centre of the lesion from the top of C1, along the cord; where C1 is out of view, by the "
+        "template's spacings; n/a where levels are not known",
+        "mm",
+        None,
+    ),
+    "position_rl": (
+        "centre of the lesion in half diameters of the cord: -1 left edge, 0 middle, 1 right edge",
+        None,
+        None,
+    ),
+    "position_ap": (
+        "centre of the lesion in half diameters of the cord: -1 back edge, 0 middle, 1 front edge",
+        None,
+        None,
+    ),
+    "level_percent": ("share of the lesion at its vertebral level", "percent", None),
+    "column": ("column, or grey matter, that holds most of the lesion", None, None),
+    "column_percent": ("share of the lesion in it", "percent", None),
+    "lesions": ("number of lesions", None, None),
+    "largest_mm3": ("volume of the largest lesion", "mm3", None),
+    "cord_mm3": ("volume of the cord that was found", "mm3", None),
+    "percent_of_cord": ("share of the cord that is lesion", "percent", None),
+    "side": ("side of the body", None, {"both": "both", "left": "left", "right": "right"}),
+    "percent_of_lesion": ("share of the lesion that lies in the region", "percent", None),
+    "percent_of_region": ("share of the region that is lesion", "percent", None),
     "index": ("value in the image", None, None),
     "name": ("what the value stands for", None, None),
     "abbreviation": ("short name", None, None),
@@ -144,9 +192,14 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "lesion_mm3_template": ("lesion volume on the template's cord", "mm3", None),
     "outside_mm3_template": ("lesion volume beyond it, which counts in no map", "mm3", None),
     "levels": ("vertebral levels of the region", None, None),
-    "kind": ("cord, column, tissue, tract, or slice (of the template)", None, None),
+    "kind": (
+        "cord, column, tissue, tract, slice (of the template), unassigned (cord that the atlas "
+        "does not reach) or outside (the cord)",
+        None,
+        None,
+    ),
     "region": ("which of that kind", None, None),
-    "region_mm3": ("volume of the region in the template", "mm3", None),
+    "region_mm3": ("volume of the region; in group tables, in the template", "mm3", None),
     "covered_mm3": ("of which the image covers", "mm3", None),
     "lesion_mm3": ("of which is lesion", "mm3", None),
     "occupancy": ("lesion over covered volume; n/a under a tenth covered", None, None),

@@ -40,6 +40,8 @@ DESCRIPTIONS = {
     "mean": "mean over people, the median of each cord scaled to 1",
     "perslice": "one row per axial slice",
     "perlevel": "one row per vertebral level",
+    "perregion": "one row per vertebral level, region and lesion",
+    "total": "one row for everything together",
 }
 ATLAS_REFERENCE = (
     "De Leener et al. (2018), PAM50: unbiased multimodal template of the brainstem and spinal "

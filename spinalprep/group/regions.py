@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from spinalprep.group.domain import Domain, Observation
+from spinalprep.template.regions import COLUMNS, CORD, TISSUES
 
-# Names as in the atlas's own table of combined labels.
-COLUMNS = {"dorsal columns": "dorsal", "lateral funiculi": "lateral", "ventral funiculi": "ventral"}
-TISSUES = {"white matter": "white matter", "gray matter": "grey matter"}
 LEVEL_GROUPS = {
     "C1-C3": range(1, 4),
     "C4-C7": range(4, 8),
@@ -21,7 +19,6 @@ LEVEL_GROUPS = {
     "L1-L5": range(20, 25),
 }
 LEAST_COVERED = 0.1  # of a region, under which a person says nothing about it
-CORD = "cord"
 
 
 @dataclass(frozen=True)

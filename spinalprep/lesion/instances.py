@@ -42,6 +42,12 @@ def lesion_instances(
     return labels
 
 
+def lesion_volumes(labels: Image) -> list[float]:
+    """Return the volume of the lesions 1 to N in mm3."""
+    counts = np.bincount(labels.data.astype(np.int64).ravel())[1:]
+    return [float(count) * labels.voxel_volume for count in counts]
+
+
 def share_outside(lesion: Image, cord: Image, threshold: float = 0.5) -> float:
     """Return the share of lesion voxels that lie beyond the cord; 0 where there is no lesion."""
     over = lesion.data >= threshold

@@ -1,12 +1,82 @@
 """The regions of the template's atlas and how they are combined."""
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from spinalprep.template.files import Template
 
 LISTING = "info_label.txt"
 _SINGLE, _COMBINED = "IndivLabels", "CombinedLabels"
+FLUID = "CSF"  # of the atlas: no part of the cord
+CORD = "cord"
+
+# Names as in the atlas's own table of combined labels.
+COLUMNS = {"dorsal columns": "dorsal", "lateral funiculi": "lateral", "ventral funiculi": "ventral"}
+TISSUES = {"white matter": "white matter", "gray matter": "grey matter"}
+SIDES = ("both", "left", "right")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region across the cord.
+
+    Attributes
+    ----------
+    kind : str
+        ``cord``, ``column``, ``tissue`` or ``tract``. Columns and grey matter make up the cord,
+        so do white and grey matter, so do the tracts.
+    name : str
+        ``dorsal``, ``grey matter``, or the tract's name in the atlas.
+    side : str
+        ``both``, ``left`` or ``right``.
+    members : tuple of int
+        Its regions of the atlas.
+    """
+
+    kind: str
+    name: str
+    side: str
+    members: tuple[int, ...]
+
+
+def list_regions(names: Sequence[str], combined: Mapping[str, Sequence[int]]) -> tuple[Region, ...]:
+    """Return what is measured across the cord: cord, columns, tissues and tracts, by side.
+
+    Parameters
+    ----------
+    names : sequence of str
+        From `region_names`; ``left`` and ``right`` in a name say its side.
+    combined : mapping of str to sequence of int
+        From `combined_regions`.
+
+    Examples
+    --------
+    >>> found = list_regions(["WM left x", "WM right x", "CSF contour"], {"white matter": (0, 1)})
+    >>> [(r.kind, r.name, r.side, r.members) for r in found][3:6]
+    [('tissue', 'white matter', 'both', (0, 1)), ('tissue', 'white matter', 'left', (0,)),
+     ('tissue', 'white matter', 'right', (1,))]
+    """
+    solid = tuple(n for n, name in enumerate(names) if not name.startswith(FLUID))
+    wide: list[tuple[str, str, Sequence[int]]] = [(CORD, CORD, solid)]
+    for kind, wanted in (("column", COLUMNS), ("tissue", TISSUES)):
+        wide += [
+            (kind, short, combined[name]) for name, short in wanted.items() if name in combined
+        ]
+    found = []
+    for kind, name, members in wide:
+        kept = tuple(n for n in members if n in solid)
+        parts = {"both": kept}
+        parts |= {side: tuple(n for n in kept if _side(names[n]) == side) for side in SIDES[1:]}
+        found += [Region(kind, name, side, part) for side, part in parts.items() if part]
+    return (*found, *(Region("tract", names[n], _side(names[n]), (n,)) for n in solid))
+
+
+def _side(name: str) -> str:
+    """Return the side that a name says."""
+    words = name.split()
+    return next((side for side in SIDES[1:] if side in words), SIDES[0])
 
 
 def region_names(template: Template) -> list[str]:

@@ -1,12 +1,14 @@
 """Lesions in a cylinder measure what geometry says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from spinalprep.cord.centerline import fit_centerline
+from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.image import Image, grid_points
+from spinalprep.lesion.frame import cord_frame
 from spinalprep.lesion.instances import lesion_instances, share_outside
-from spinalprep.lesion.measures import measure_lesions
+from spinalprep.lesion.measures import measure_lesions, top_of_c1
 
 SPACING = 0.5
 SHAPE = (60, 60, 80)
@@ -101,3 +103,72 @@ def test_no_lesion_is_an_empty_table() -> None:
     table = measure_lesions(cord.with_data(np.zeros(SHAPE, np.int32)), cord, line)
     assert table.empty
     assert "volume_mm3" in table.columns
+
+
+def turned(turn_deg: float, tilt_deg: float, voxel: tuple[float, float, float]) -> pd.Series:
+    """A lesion in a cord of 14 x 9 mm that is turned and tilted, 2 mm left and 1 mm dorsal."""
+    axis = -np.array([0.0, np.sin(np.deg2rad(tilt_deg)), np.cos(np.deg2rad(tilt_deg))])
+    line = fit_centerline(np.linspace(-30, 30, 80)[:, None] * axis + [0.7, -0.4, 0.2])
+    box = np.array([20.0, 34.0, 24.0])
+    shape = np.rint(box / voxel).astype(int)
+    affine = np.diag([-voxel[0], voxel[1], voxel[2], 1.0])
+    affine[:3, 3] = box / 2 * [1, -1, -1]
+    s, x, y = np.moveaxis(line.project(grid_points(shape, affine)), -1, 0)
+    turn = np.deg2rad(turn_deg)
+    a, b = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    cord = Image(((a / 7) ** 2 + (b / 4.5) ** 2 <= 1).astype(np.uint8), affine)
+    half = (s - line.length / 2) / 8, (a + 2) / 3, (b + 1) / 2
+    lesion = np.sum(np.square(half), axis=0) <= 1
+    shifted = Centerline(line.points + 0.5 * line.right)  # a centerline need not be in the middle
+    table = measure_lesions(cord.with_data(lesion.astype(np.int32)), cord, shifted, None, -40.0)
+    return table.iloc[0]
+
+
+@pytest.mark.parametrize("turn", [0.0, 12.0])
+@pytest.mark.parametrize("tilt", [0.0, 35.0])
+@pytest.mark.parametrize("voxel", [(0.5, 0.5, 0.5), (0.5, 0.5, 3.0), (1.0, 1.0, 1.0)])
+def test_bridges_and_place_in_the_cord_s_own_frame(
+    turn: float, tilt: float, voxel: tuple[float, float, float]
+) -> None:
+    row = turned(turn, tilt, voxel)
+    pixel = voxel[0]
+    drawn = 2 * np.sqrt(1 - 4 / 9)  # half the lesion's height in the midsagittal plane
+    assert row["position_rl"] == pytest.approx(-2 / 7, abs=0.03)
+    assert row["position_ap"] == pytest.approx(-1 / 4.5, abs=0.03)
+    assert row["midsagittal_width_mm"] == pytest.approx(2 * drawn, abs=pixel)
+    assert row["bridge_ventral_mm"] == pytest.approx(4.5 - (drawn - 1), abs=pixel)
+    assert row["bridge_dorsal_mm"] == pytest.approx(4.5 - (drawn + 1), abs=pixel)
+    edge = 7 * np.sqrt(1 - 1 / 20.25)
+    assert row["bridge_left_mm"] == pytest.approx(edge - 5, abs=pixel)
+    assert row["bridge_right_mm"] == pytest.approx(edge - 1, abs=pixel)
+    assert row["max_axial_damage_ratio"] == pytest.approx(6 / 31.5, rel=0.08)
+    assert row["distance_c1_mm"] == pytest.approx(row["s_mm"] + 40.0)
+
+
+def test_what_lies_outside_the_cord_damages_none_of_it() -> None:
+    cord = np.zeros((30, 30, 12), np.uint8)
+    cord[10:20, 10:20] = 1
+    lesion = np.zeros((30, 30, 12), np.int32)
+    lesion[18:22, 12:16, 4:8] = 1
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
+    line = fit_centerline(np.array([[-14.5, 14.5, 11.0], [-14.5, 14.5, 0.0]]))
+    row = measure_lesions(Image(lesion, affine), Image(cord, affine), line).iloc[0]
+    assert row["volume_mm3"] == 64
+    assert row["outside_mm3"] == 32
+    assert row["max_axial_damage_ratio"] == pytest.approx(0.08, abs=2e-3)
+    assert row["bridge_left_mm"] == pytest.approx(0.0, abs=0.01)
+    assert np.isnan(row["bridge_ventral_mm"])
+
+
+def test_a_round_cord_does_not_turn_the_frame() -> None:
+    _, cord, line = cylinder(10.0)
+    noisy = cord.with_data(cord.data * (np.random.default_rng(0).random(SHAPE) > 0.1))
+    assert np.abs(np.rad2deg(cord_frame(noisy, line).turn)).max() < 3.0
+
+
+def test_the_top_of_c1_is_seen_or_placed_by_the_template() -> None:
+    heights = {1: 0.0, 2: -20.0, 3: -36.0}
+    assert top_of_c1({1: 4.0, 3: 40.0}, heights) == 4.0
+    assert top_of_c1({2: 30.0, 3: 46.0}, heights) == 10.0
+    assert top_of_c1({2: 30.0}, {2: -20.0, 3: -36.0}) is None
+    assert top_of_c1({}, heights) is None
