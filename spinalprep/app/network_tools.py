@@ -20,7 +20,7 @@ def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) 
 
 
 def _add_train(sub: ArgumentParser) -> None:
-    sub.add_argument("name", help="centerline or cord")
+    sub.add_argument("name", help="centerline, cord, or a recipe of your own (.toml)")
     sub.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
     sub.add_argument("-o", "--out-dir", type=Path, required=True)
     sub.add_argument("--steps", type=int, help="in place of the recipe's")
@@ -36,6 +36,16 @@ def _add_train(sub: ArgumentParser) -> None:
         help="train without these people",
     )
     out.add_argument("--fold", metavar="K/N", help="train without the people of fold K of N")
+    sub.add_argument(
+        "--validate",
+        nargs="+",
+        default=[],
+        metavar="PERSON[,PERSON]",
+        help="stop early by these people, who are not trained on",
+    )
+    sub.add_argument("--patience", type=int, default=5, help="looks without gain (default: 5)")
+    sub.add_argument("--range-test", action="store_true", help="find learning rates, don't train")
+    sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
 
 
 def _add_evaluate(sub: ArgumentParser) -> None:
@@ -103,19 +113,25 @@ def _train(given: Namespace) -> None:
     import torch
 
     from spinalprep.training.split import parse_fold, parse_people
-    from spinalprep.training.train import train
+    from spinalprep.training.train import Choice, find_rates, train
 
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here")
     torch.set_num_threads(given.threads)
-    path = train(
-        given.name,
-        given.out_dir,
-        given.shared,
+    choice = Choice(
         given.seed,
         given.steps,
         parse_people(given.leave_out),
         parse_fold(given.fold) if given.fold else None,
+        parse_people(given.validate),
+        given.patience,
+        given.device,
     )
-    LOG.info("%s", path)
+    if given.range_test:
+        bounds = find_rates(given.name, given.out_dir, given.shared, choice)
+        LOG.info("learning rates from %.2g to %.2g; %s/range_test.png", *bounds, given.out_dir)
+        return
+    LOG.info("%s", train(given.name, given.out_dir, given.shared, choice))
 
 
 def _evaluate(given: Namespace) -> None:

@@ -1,10 +1,14 @@
 """How each shipped weight file is made."""
 
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from spinalprep.errors import UsageError
-from spinalprep.networks.window import CORD_SPACING_MM, HEAT_SPACING_MM
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.window import CORD_SPACING_MM, GM_SPACING_MM, HEAT_SPACING_MM
 from spinalprep.training.generator import Randomness
+from spinalprep.training.losses import USUAL, find_loss
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class Recipe:
         Train a heat map of this width around the centre in place of the masks.
     bfloat16 : bool
         Convolve in bfloat16 while training.
+    needs_gm : bool
+        Use only slices in which grey matter is known.
+    loss : str
+        See `losses.find_loss`.
+    schedule, lowest, cycle
+        Shape of the learning rate and its lower end and length of cycle, see `Schedule`.
     """
 
     name: str
@@ -41,6 +51,11 @@ class Recipe:
     template_share: float = 0.3
     heat_sd_px: float | None = None
     bfloat16: bool = True
+    needs_gm: bool = False
+    loss: str = USUAL
+    schedule: str = "cosine"
+    lowest: float = 0.0
+    cycle: int = 400
 
 
 RECIPES = {
@@ -66,17 +81,58 @@ RECIPES = {
         ranges=Randomness(size=80, shift=7.0),
         steps=4000,
     ),
+    "gm": Recipe(
+        name="gm",
+        preset="gm_unet",
+        spacing_mm=GM_SPACING_MM,
+        material_size=176,
+        centred=True,
+        ranges=Randomness(
+            size=96, shift=6.0, smallest_window=60.0, recoloured=0.4, lesions=0.25, black=0.2
+        ),
+        steps=4000,
+        template_share=0.2,
+        needs_gm=True,
+    ),
 }
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return a packaged recipe.
+    """Return a packaged recipe, or one from a TOML file.
+
+    Parameters
+    ----------
+    name : str
+        Of a packaged recipe, or a path that ends in ``.toml``: ``based_on = "cord"``, then what
+        differs, by the names of `Recipe`, with a table ``[ranges]`` for `Randomness`.
 
     Raises
     ------
     UsageError
-        If there is none of that name.
+        If there is none of that name, or the file says what a recipe does not have.
     """
+    if name.endswith(".toml"):
+        return _read_recipe(Path(name))
     if name not in RECIPES:
-        raise UsageError(f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}")
+        raise UsageError(
+            f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}, or a .toml file"
+        )
     return RECIPES[name]
+
+
+def _read_recipe(path: Path) -> Recipe:
+    """Read a recipe that says how it differs from a packaged one."""
+    try:
+        told = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read as TOML: {error}") from error
+    base = find_recipe(str(told.pop("based_on", "")))
+    try:
+        ranges = replace(base.ranges, **told.pop("ranges", {}))
+        recipe = replace(base, **{"name": path.stem, **told}, ranges=ranges)
+    except TypeError as error:
+        raise UsageError(f"{path}: {error}; expected the names of a Recipe") from error
+    if recipe.preset not in PRESETS:
+        raise UsageError(f"{path}: preset {recipe.preset!r} is none of {', '.join(PRESETS)}")
+    find_loss(recipe.loss)
+    return recipe

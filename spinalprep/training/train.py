@@ -1,7 +1,7 @@
 """From shared data and a recipe to a weight file."""
 
 import logging
-import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +10,27 @@ import torch
 
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import save_model
+from spinalprep.training.curves import draw_range_test
 from spinalprep.training.generator import Batch, make_batch
+from spinalprep.training.losses import find_loss
 from spinalprep.training.recipe import Recipe, find_recipe
+from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
 from spinalprep.training.slices import Slices, read_slices
 from spinalprep.training.split import people_of_fold
-from spinalprep.training.trainer import Schedule, fit
+from spinalprep.training.trainer import Validation, fit, range_test, read_progress
 
 LOG = logging.getLogger("spinalprep")
+RANGE = 1e-6, 1.0  # learning rates of a range test
+NEVER_TRAINED = 10**9  # the first step whose samples are for validation
+LOOKED_AT = 8  # batches at every validation
 
 
-def train(
-    name: str,
-    out_dir: Path,
-    shared: Path,
-    seed: int = 0,
-    steps: int | None = None,
-    leave_out: tuple[str, ...] = (),
-    fold: tuple[int, int] | None = None,
-) -> Path:
-    """Train the network of a recipe and return the path of its weights.
+@dataclass(frozen=True)
+class Choice:
+    """What one training of a recipe is told beside the data.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        ``centerline`` or ``cord``.
-    out_dir : Path
-        Checkpoint, loss curve, weights and card go here; a checkpoint of the same run is resumed.
-    shared : Path
-        Folder with the training data, see `read_slices`.
     seed : int
         Of weights and samples.
     steps : int, optional
@@ -46,33 +39,137 @@ def train(
         People that are left out, for evaluation; the card names them.
     fold : tuple of int, optional
         Leave out the people of one fold of several, see `people_of_fold`.
+    validate : tuple of str
+        People that are not trained on and tell when to stop.
+    patience : int
+        See `Validation`.
+    device : str
+        ``cpu`` or ``cuda``.
     """
+
+    seed: int = 0
+    steps: int | None = None
+    leave_out: tuple[str, ...] = ()
+    fold: tuple[int, int] | None = None
+    validate: tuple[str, ...] = ()
+    patience: int = 5
+    device: str = "cpu"
+
+
+def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) -> Path:
+    """Train the network of a recipe and return the path of its weights.
+
+    Parameters
+    ----------
+    name : str
+        Of a packaged recipe, or the path of a TOML file.
+    out_dir : Path
+        Checkpoint, loss curve, weights and card go here; a checkpoint of the same run is resumed.
+    shared : Path
+        Folder with the training data, see `read_slices`.
+    choice : Choice, optional
+        Seed, steps, and who is left out.
+    """
+    choice = choice or Choice()
     recipe = find_recipe(name)
-    total = steps or recipe.steps
-    material = read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
-    if fold is not None:
-        drawn = material.person[material.cord.any(axis=(1, 2))].tolist()  # lone negatives stay
-        leave_out = (*leave_out, *people_of_fold(drawn, *fold))
-    material = material.without(leave_out)
+    steps = choice.steps or recipe.steps
+    material, watched, left_out = _split(recipe, shared, choice)
     people = sorted(set(material.person.tolist()))
-    LOG.info("%s: %d slices of %s", name, len(material.person), ", ".join(people))
-    torch.manual_seed(seed)
+    LOG.info("%s: %d slices of %s", recipe.name, len(material.person), ", ".join(people))
+    torch.manual_seed(choice.seed)
     network = PRESETS[recipe.preset]()
-    started = time.monotonic()
+    schedule = schedule_of(recipe, steps)
+    key = repr((recipe, choice.seed, steps, people, len(material.person)))
     trained = fit(
         network,
-        lambda step: draw_batch(recipe, material, seed, step),
-        Schedule(
-            total,
-            recipe.rate,
-            run=repr((recipe, seed, total, people, len(material.person))),
-            bfloat16=recipe.bfloat16,
-        ),
+        lambda step: draw_batch(recipe, material, choice.seed, step),
+        replace(schedule, run=f"{key} {choice.validate}" if choice.validate else key),
         out_dir,
+        find_loss(recipe.loss),
+        _validation(recipe, watched, choice),
+        choice.device,
     )
-    card = _card(recipe, material, (seed, total), time.monotonic() - started)
-    card["data"]["left_out"] = sorted(set(leave_out))
-    return save_model(trained, out_dir / f"{name}.safetensors", card)
+    done = read_progress(out_dir)
+    card = _card(recipe, material, (choice.seed, done.kept), done.seconds)
+    card["data"] |= {"left_out": sorted(left_out), "stopped_by": sorted(choice.validate)}
+    return save_model(trained, out_dir / f"{recipe.name}.safetensors", card)
+
+
+def find_rates(
+    name: str, out_dir: Path, shared: Path, choice: Choice | None = None
+) -> tuple[float, float]:
+    """Carry out a learning-rate range test and return the bounds that it suggests.
+
+    Parameters
+    ----------
+    name, shared, choice
+        As for `train`; ``steps`` is 200 if not given.
+    out_dir : Path
+        Gets ``range_test.csv`` and ``range_test.png``.
+
+    Raises
+    ------
+    UsageError
+        If the loss does not fall at any rate.
+    """
+    choice = choice or Choice()
+    recipe = find_recipe(name)
+    material = _split(recipe, shared, choice)[0]
+    torch.manual_seed(choice.seed)
+    rates = rising_rates(*RANGE, choice.steps or 200)
+    losses = range_test(
+        PRESETS[recipe.preset]().to(choice.device),
+        lambda step: draw_batch(recipe, material, choice.seed, step),
+        rates,
+        find_loss(recipe.loss),
+        recipe.bfloat16,
+    )
+    out_dir.mkdir(parents=True, exist_ok=True)
+    columns = np.stack([rates, losses], axis=1)
+    np.savetxt(out_dir / "range_test.csv", columns, "%.6g", ",", header="rate,loss", comments="")
+    draw_range_test(rates, losses, None, out_dir / "range_test.png")
+    bounds = suggest_rates(rates, losses)
+    draw_range_test(rates, losses, bounds, out_dir / "range_test.png")
+    return bounds
+
+
+def schedule_of(recipe: Recipe, steps: int) -> Schedule:
+    """Return the schedule of a recipe for a number of steps."""
+    return Schedule(
+        steps,
+        recipe.rate,
+        shape=recipe.schedule,
+        lowest=recipe.lowest,
+        cycle=recipe.cycle,
+        bfloat16=recipe.bfloat16,
+    )
+
+
+def _split(
+    recipe: Recipe, shared: Path, choice: Choice
+) -> tuple[Slices, Slices | None, tuple[str, ...]]:
+    """Return what is trained on, what tells when to stop, and who is left out."""
+    material = read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
+    left_out = choice.leave_out
+    if choice.fold is not None:
+        drawn = material.person[material.cord.any(axis=(1, 2))].tolist()  # lone negatives stay
+        left_out = (*left_out, *people_of_fold(drawn, *choice.fold))
+    material = material.without(left_out)
+    everybody = set(material.person.tolist())
+    watched = None
+    if choice.validate:
+        watched = material.without(tuple(everybody - set(choice.validate)))
+        material = material.without(choice.validate)
+    return material, watched, left_out
+
+
+def _validation(recipe: Recipe, watched: Slices | None, choice: Choice) -> Validation | None:
+    """Draw the samples of the people who tell when to stop, once."""
+    if watched is None:
+        return None
+    steps = range(NEVER_TRAINED, NEVER_TRAINED + LOOKED_AT)
+    batches = [draw_batch(recipe, watched, choice.seed, step) for step in steps]
+    return Validation(batches, choice.patience)
 
 
 def draw_batch(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:

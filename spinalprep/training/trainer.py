@@ -6,56 +6,69 @@ import math
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from spinalprep.errors import UsageError
+from spinalprep.training.curves import COLUMNS, draw_curve
 from spinalprep.training.generator import Batch
-from spinalprep.training.losses import mixed_loss
+from spinalprep.training.losses import USUAL, Loss, find_loss
+from spinalprep.training.schedules import Schedule
 
 LOG = logging.getLogger("spinalprep")
 AVERAGE = 0.998
-WARM_UP = 100
+DIVERGED = 4.0  # a loss so many times the lowest ends a range test
+Batches = Callable[[int], Batch]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Length of a run.
+class Validation:
+    """When to stop, by people who are not trained on.
 
     Attributes
     ----------
-    steps : int
-        Optimiser steps in all.
-    rate : float
-        Peak learning rate, reached after 100 steps, then cosine decay to zero.
-    save_every : int
-        Steps between checkpoints.
-    run : str
-        What is trained on what; only a checkpoint of the same run is resumed.
-    bfloat16 : bool
-        Convolve in bfloat16: a third less time on processors that have it; weights stay float32.
+    batches : sequence of Batch
+        The same at every look.
+    patience : int
+        Looks (one per checkpoint) without a lower loss after which the training stops.
+    least_gain : float
+        A loss lower by less than this is not lower.
     """
 
-    steps: int
-    rate: float
-    save_every: int = 200
-    run: str = ""
-    bfloat16: bool = False
+    batches: list[Batch]
+    patience: int = 5
+    least_gain: float = 1e-4
 
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        warm = min(1.0, (step + 1) / WARM_UP)
-        return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+@dataclass
+class _State:
+    """All that a checkpoint holds."""
+
+    network: nn.Module
+    average: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: Schedule
+    step: int = 0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    best_step: int = 0
+    best: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(
     network: nn.Module,
-    batches: Callable[[int], Batch],
+    batches: Batches,
     schedule: Schedule,
     folder: Path,
+    loss: Loss | None = None,
+    validation: Validation | None = None,
+    device: str = "cpu",
 ) -> nn.Module:
     """Train a network and return the moving average of its weights.
 
@@ -67,9 +80,16 @@ def fit(
         Step number to batch; its chance must depend on the step alone, so that a resumed run
         sees what an uninterrupted one would.
     schedule : Schedule
-        Steps and learning rate.
+        Steps and learning rates.
     folder : Path
-        ``checkpoint.pt`` and ``loss.csv`` are kept here; a checkpoint is resumed.
+        ``checkpoint.pt``, ``loss.csv`` and ``loss.png`` are kept here; a checkpoint is resumed.
+    loss : Loss, optional
+        Soft Dice plus cross-entropy if not given.
+    validation : Validation, optional
+        With it the training stops early, and the average at the lowest validation loss is
+        returned.
+    device : str
+        ``cpu`` or ``cuda``.
 
     Raises
     ------
@@ -77,83 +97,199 @@ def fit(
         If the checkpoint belongs to another run: other people, recipe, seed or steps.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    measure = loss or find_loss(USUAL)
+    network = network.to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-4)
-    average = deepcopy(network)
-    first = _resume(folder / "checkpoint.pt", (network, average), optimiser, schedule.run)
-    started, recent = time.monotonic(), 0.0
-    for step in range(first, schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(step)
-        batch = batches(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
-            logits = network(batch.image)
-        loss = mixed_loss(logits.float(), batch.truth, batch.weight)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        _move_average(average, network, min(AVERAGE, (step + 1) / (step + 10)))
-        recent = (
-            0.98 * recent + 0.02 * float(loss.detach()) if step > first else float(loss.detach())
+    state = _State(network, deepcopy(network), optimiser, schedule)
+    _resume(folder / "checkpoint.pt", state, device)
+    started, first, before = time.monotonic(), state.step, state.seconds
+    recent = math.nan
+    while state.step < schedule.steps and not _is_over(state, validation):
+        value = _step(state, batches(state.step), measure, schedule.rate_at(state.step))
+        recent = value if math.isnan(recent) else 0.98 * recent + 0.02 * value
+        state.step += 1
+        if state.step % schedule.save_every and state.step < schedule.steps:
+            continue
+        state.seconds = before + time.monotonic() - started
+        seen = _look(state, validation, measure) if validation is not None else math.nan
+        _save(folder / "checkpoint.pt", state)
+        rate = schedule.rate_at(state.step - 1)
+        _write(folder / "loss.csv", (state.step, recent, seen, rate, state.seconds))
+        left = (state.seconds - before) / (state.step - first) * (schedule.steps - state.step)
+        LOG.info("%s", _line(state, schedule.steps, recent, seen, left))
+    draw_curve(folder / "loss.csv", folder / "loss.png")
+    if state.best:
+        state.average.load_state_dict(state.best)
+        LOG.info("lowest validation loss %.4f at step %d", state.best_loss, state.best_step)
+    return state.average.to("cpu").eval()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    Attributes
+    ----------
+    step, kept : int
+        Steps that were taken, and the step whose average is kept.
+    seconds : float
+        In all pieces together.
+    """
+
+    step: int
+    kept: int
+    seconds: float
+
+
+def read_progress(folder: Path) -> Progress:
+    """Return how far the checkpoint of a folder is."""
+    content = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
+    kept = content["best_step"] or content["step"]
+    return Progress(content["step"], kept, content["seconds"])
+
+
+def range_test(
+    network: nn.Module,
+    batches: Batches,
+    rates: NDArray[np.float64],
+    loss: Loss,
+    bfloat16: bool = False,
+) -> NDArray[np.float64]:
+    """Return the loss at every step of a training whose rate rises from step to step.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Is trained, and of no use afterwards.
+    batches : callable
+        As for `fit`.
+    rates : ndarray of float, shape (N,)
+        Learning rates; AdamW.
+    loss : Loss
+        See `find_loss`.
+    bfloat16 : bool
+        As in `Schedule`.
+
+    Returns
+    -------
+    losses : ndarray of float, shape (N,)
+        NaN after the loss was four times its lowest.
+    """
+    optimiser = torch.optim.AdamW(network.parameters(), lr=float(rates[0]), weight_decay=1e-4)
+    schedule = Schedule(len(rates), float(rates[-1]), bfloat16=bfloat16)
+    state = _State(network.train(), network, optimiser, schedule)
+    losses = np.full(len(rates), np.nan)
+    for step, rate in enumerate(rates):
+        losses[step] = _step(state, batches(step), loss, float(rate))
+        if not losses[step] <= DIVERGED * np.nanmin(losses):
+            break
+    return losses
+
+
+def _step(state: _State, batch: Batch, loss: Loss, rate: float) -> float:
+    """Take one optimiser step and return its loss."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    value = _loss_of(state.network, batch, loss, state.schedule.bfloat16)
+    state.optimiser.zero_grad()
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
+    state.optimiser.step()
+    if state.average is not state.network:
+        _move_average(
+            state.average, state.network, min(AVERAGE, (state.step + 1) / (state.step + 10))
         )
-        if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
-            _save(folder / "checkpoint.pt", (network, average), optimiser, (step + 1, schedule.run))
-            _tell(folder / "loss.csv", (step + 1, schedule.steps, first), recent, started)
-    return average.eval()
+    return float(value.detach())
+
+
+def _loss_of(network: nn.Module, batch: Batch, loss: Loss, bfloat16: bool) -> torch.Tensor:
+    """Return the loss of a batch, in float32."""
+    device = next(network.parameters()).device
+    image, truth, weight = (part.to(device) for part in (batch.image, batch.truth, batch.weight))
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        logits = network(image)
+    return loss(logits.float(), truth, weight)
+
+
+@torch.no_grad()
+def _look(state: _State, validation: Validation, loss: Loss) -> float:
+    """Return the validation loss of the average, and keep the best."""
+    state.average.eval()
+    values = [
+        float(_loss_of(state.average, batch, loss, state.schedule.bfloat16))
+        for batch in validation.batches
+    ]
+    mean = float(np.mean(values))
+    if mean < state.best_loss - validation.least_gain:
+        state.best_loss, state.best_step = mean, state.step
+        state.best = {name: part.clone() for name, part in state.average.state_dict().items()}
+    return mean
+
+
+def _is_over(state: _State, validation: Validation | None) -> bool:
+    """Tell whether the validation loss has not fallen for too long."""
+    if validation is None or not state.best:
+        return False
+    return state.step - state.best_step >= validation.patience * state.schedule.save_every
 
 
 @torch.no_grad()
 def _move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
         slow.lerp_(fast, 1 - keep)
+    for own, new in zip(average.buffers(), network.buffers(), strict=True):
+        own.copy_(new)  # statistics of batch norm are averages already
 
 
-def _save(
-    path: Path,
-    networks: tuple[nn.Module, nn.Module],
-    optimiser: torch.optim.Optimizer,
-    done: tuple[int, str],
-) -> None:
+def _save(path: Path, state: _State) -> None:
     """Write a checkpoint whole or not at all."""
-    state = {
-        "network": networks[0].state_dict(),
-        "average": networks[1].state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": done[0],
-        "run": done[1],
+    content = {
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "run": state.schedule.run,
+        "step": state.step,
+        "seconds": state.seconds,
+        "best_loss": state.best_loss,
+        "best_step": state.best_step,
+        "best": state.best,
     }
     partial = path.with_suffix(".part")
-    torch.save(state, partial)
+    torch.save(content, partial)
     partial.replace(path)
 
 
-def _resume(
-    path: Path, networks: tuple[nn.Module, nn.Module], optimiser: torch.optim.Optimizer, run: str
-) -> int:
-    """Load a checkpoint of the same run, tensors only, and return its step."""
+def _resume(path: Path, state: _State, device: str) -> None:
+    """Load a checkpoint of the same run, tensors and numbers only."""
     if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    if state.get("run", "") != run:
+        return
+    content = torch.load(path, weights_only=True, map_location=device)
+    if content.get("run", "") != state.schedule.run:
         raise UsageError(
             f"{path} belongs to another training (other people, recipe, seed or steps); "
             "choose another folder, or delete it to start anew"
         )
-    networks[0].load_state_dict(state["network"])
-    networks[1].load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+    state.network.load_state_dict(content["network"])
+    state.average.load_state_dict(content["average"])
+    state.optimiser.load_state_dict(content["optimiser"])
+    for name in ("step", "seconds", "best_loss", "best_step", "best"):
+        setattr(state, name, content.get(name, getattr(state, name)))
+    LOG.info("resumed at step %d", state.step)
 
 
-def _tell(path: Path, steps: tuple[int, int, int], loss: float, started: float) -> None:
-    """Log the loss and the time that is left, and append them to the curve."""
-    done, total, first = steps
-    spent = time.monotonic() - started
-    left = spent / max(done - first, 1) * (total - done)
-    LOG.info("step %d of %d, loss %.4f, %.0f min left", done, total, loss, left / 60)
+def _line(state: _State, total: int, loss: float, seen: float, left: float) -> str:
+    """Say how far it is, in one line."""
+    told = "" if math.isnan(seen) else f", validation {seen:.4f}"
+    return f"step {state.step} of {total}, loss {loss:.4f}{told}, {left / 60:.0f} min left"
+
+
+def _write(path: Path, row: tuple[int, float, float, float, float]) -> None:
+    """Append a row to the curve."""
     new = not path.is_file()
+    step, loss, seen, rate, seconds = row
     with path.open("a", newline="") as file:
         rows = csv.writer(file)
         if new:
-            rows.writerow(["step", "loss", "seconds"])
-        rows.writerow([done, f"{loss:.5f}", f"{spent:.0f}"])
+            rows.writerow(COLUMNS)
+        shown = "n/a" if math.isnan(seen) else f"{seen:.5f}"
+        rows.writerow([step, f"{loss:.5f}", shown, f"{rate:.3g}", f"{seconds:.0f}"])

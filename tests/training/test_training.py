@@ -11,8 +11,9 @@ from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
 from spinalprep.training.generator import Batch, Randomness, _paint, make_batch
 from spinalprep.training.losses import cross_entropy, dice_loss, tversky_loss
+from spinalprep.training.schedules import Schedule
 from spinalprep.training.slices import Slices
-from spinalprep.training.trainer import Schedule, fit
+from spinalprep.training.trainer import fit
 
 
 @pytest.fixture(scope="module")
