@@ -74,7 +74,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
     ),
     **{
-        f"{name}_z": (f"{text} in standard deviations from the mean of {_Z_NOTE}", None, None)
+        f"{name}_z": (f"{text}: standard deviations from the mean of {_Z_NOTE}", None, None)
         for name, text in (
             ("area", "area"),
             ("diameter_ap", "front-to-back diameter"),

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from spinalprep.normative.model import SEXES, fit_spread
 from spinalprep.normative.people import read_people
-from spinalprep.normative.table import EVERYBODY, MEASURES, SHIPPED
+from spinalprep.normative.table import (
+    EVERYBODY,
+    LOGARITHMIC,
+    MEASURES,
+    SHIPPED,
+    from_scale,
+    to_scale,
+)
 
 SOURCE = "spine-generic_multi-subject"
 LEAST_PEOPLE = 20  # of each sex
@@ -38,7 +45,8 @@ DESCRIPTION = {
     "across participants, sites and manufacturers, Scientific Data 8:219, "
     "doi:10.1038/s41597-021-00941-8",
     "Method": "Masks and measures are the Spinal Cord Toolbox's, on T2w images of 0.8 mm. "
-    "Measure = mean of the sex + effect of the site + the person's own; the site's variance is "
+    "Measure (sizes: its logarithm) = mean of the sex + effect of the site + the person's own; the "
+    "site's variance is "
     "part of sd. No slope over age: none differs from 0 in these people. A slice or level counts "
     f"from {LEAST_PEOPLE} people of either sex and {LEAST_SITES} sites on; a person counts for a "
     f"level of which {COVERED:.0%} of the slices are seen.",
@@ -51,9 +59,10 @@ DESCRIPTION = {
         "sites": "sites",
         "age_min": "years, the youngest",
         "age_max": "years, the oldest",
-        "mean": "mean over sites",
-        "sd": "standard deviation of a person of any site: within and between sites",
-        "sd_site": "standard deviation between sites",
+        "mean": f"mean over sites; of {', '.join(LOGARITHMIC)} the geometric mean",
+        "sd": "standard deviation of a person of any site, within and between sites; of "
+        f"{', '.join(LOGARITHMIC)} that of the natural logarithm",
+        "sd_site": "standard deviation between sites, on the same scale",
     },
 }
 
@@ -75,6 +84,7 @@ def build_table(slices: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
     people = people[people["sex"].isin(SEXES) & people["age"].notna()]
     facts = people.set_index("participant_id")[["sex", "age", "site"]]
     values = slices.join(facts, on="participant_id", how="inner")
+    values = values.assign(**{name: to_scale(name, values[name]) for name in MEASURES})
     rows: list[dict[str, Any]] = []
     for level, of_level in values.groupby("vertebral_level"):
         count = of_level["template_slice"].nunique()
@@ -115,7 +125,7 @@ def _rows(people: pd.DataFrame, place: dict[str, Any]) -> list[dict[str, Any]]:
                     "sites": sites[sex],
                     "age_min": ages[sex].min(),
                     "age_max": ages[sex].max(),
-                    "mean": mean,
+                    "mean": float(from_scale(measure, mean)),
                     "sd": sd,
                     "sd_site": spread.site,
                 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spinalprep.cord.compression import compression_along
 
@@ -16,7 +16,9 @@ SHIPPED = Path(__file__).parents[1] / "data" / "normative" / "healthy-adults_PAM
 EVERYBODY = "all"
 MEASURES = ("area_mm2", "diameter_ap_mm", "diameter_rl_mm", "compression_ratio")
 Z_COLUMNS = {name: f"{name.removesuffix('_mm2').removesuffix('_mm')}_z" for name in MEASURES}
+LOGARITHMIC = MEASURES[:3]  # sizes are skewed to the large, their logarithms hardly
 LEAST_SHARE = 0.5  # of the slices of a level that must be seen
+NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,14 @@ class Norms:
         rows = self._rows(measure, sex)
         return rows[rows["template_slice"].isna()].set_index("vertebral_level")
 
+    def band(self, measure: str, sex: str = EVERYBODY) -> pd.DataFrame:
+        """Return ``lower``, ``mean`` and ``upper`` of 95 % of people, by ``template_slice``."""
+        rows = self.along(measure, sex)
+        middle, half = to_scale(measure, rows["mean"]), NORMAL_95 * rows["sd"].to_numpy()
+        ends = {"lower": middle - half, "mean": middle, "upper": middle + half}
+        values = {name: from_scale(measure, end) for name, end in ends.items()}
+        return pd.DataFrame(values, index=rows.index)
+
     def _rows(self, measure: str, sex: str) -> pd.DataFrame:
         return self.table[(self.table["measure"] == measure) & (self.table["sex"] == sex)]
 
@@ -66,6 +76,20 @@ class Norms:
 def load_norms(path: Path = SHIPPED) -> Norms:
     """Return the table that ships with the package, or another of its kind."""
     return Norms(pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False))
+
+
+def to_scale(measure: str, values: ArrayLike) -> Array:
+    """Return a measure on the scale on which healthy people are spread: sizes as logarithms."""
+    found = np.asarray(values, np.float64)
+    if measure not in LOGARITHMIC:
+        return found
+    return np.asarray(np.log(np.where(found > 0, found, np.nan)))
+
+
+def from_scale(measure: str, values: ArrayLike) -> Array:
+    """Return a measure from that scale."""
+    found = np.asarray(values, np.float64)
+    return np.asarray(np.exp(found)) if measure in LOGARITHMIC else found
 
 
 def fits(norms: pd.DataFrame, subject: Subject) -> NDArray[np.bool_]:
@@ -90,9 +114,9 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
     Returns
     -------
     table : DataFrame
-        With the columns `Z_COLUMNS`: standard deviations above (below: negative) the mean. NaN
-        where sex, age or level is not known, the age is beyond the people's, or too few of them
-        show the slice.
+        With the columns `Z_COLUMNS`: standard deviations above (below: negative) the mean; of
+        sizes, of their logarithm. NaN where sex, age or level is not known, the age is beyond
+        the people's, or too few of them show the slice.
 
     Notes
     -----
@@ -108,7 +132,8 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
             continue
         rows = norms.along(measure, subject.sex)
         rows = rows[fits(rows, subject)].reindex(table["slice"].astype(int))
-        z = (table[measure].to_numpy(float) - rows["mean"].to_numpy()) / rows["sd"].to_numpy()
+        apart = to_scale(measure, table[measure]) - to_scale(measure, rows["mean"])
+        z = apart / rows["sd"].to_numpy()
         scored[column] = np.where(known, z, np.nan)
     return scored
 
@@ -165,18 +190,24 @@ def score_levels(
             continue
         places, levels = norms.along(measure, subject.sex), norms.of_levels(measure, subject.sex)
         usable = levels[fits(levels, subject)]
-        curve = (own["level_at"].to_numpy(float), own[measure].to_numpy(float))
-        z = {n: _level_z(curve, places, int(n), float(usable["sd"][n])) for n in usable.index}
+        curve = (own["level_at"].to_numpy(float), to_scale(measure, own[measure]))
+        middle = pd.Series(to_scale(measure, places["mean"]), index=places.index)
+        z = {
+            n: _level_z(curve, middle[places["vertebral_level"] == n], int(n), usable["sd"][n])
+            for n in usable.index
+        }
         scored[column] = [z.get(n, np.nan) for n in summary["vertebral_level"]]
     return scored
 
 
-def _level_z(curve: tuple[Array, Array], places: pd.DataFrame, level: int, sd: float) -> float:
+def _level_z(
+    curve: tuple[Array, Array], middle: "pd.Series[float]", level: int, sd: float
+) -> float:
     """Return the mean difference to the norms over the slices of one level, in its SD."""
-    rows = places[places["vertebral_level"] == level].sort_index(ascending=False)
-    at = level + (np.arange(len(rows)) + 0.5) / len(rows)
+    norm = middle.sort_index(ascending=False).to_numpy(float)
+    at = level + (np.arange(len(norm)) + 0.5) / max(len(norm), 1)
     found = np.interp(at, *curve, left=np.nan, right=np.nan)
     seen = np.isfinite(found)
-    if not len(rows) or seen.mean() < LEAST_SHARE:
+    if not len(norm) or seen.mean() < LEAST_SHARE:
         return float("nan")
-    return float(np.mean((found - rows["mean"].to_numpy(float))[seen]) / sd)
+    return float(np.mean((found - norm)[seen]) / sd)

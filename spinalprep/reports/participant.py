@@ -12,14 +12,22 @@ import pandas as pd
 from jinja2 import Environment
 
 from spinalprep.bids.atomic import put_text
+from spinalprep.bids.dataset import age_and_sex
 from spinalprep.errors import InputError
 from spinalprep.image import Image, load, reorient, resample_like, to_world
+from spinalprep.normative.table import Subject, load_norms
 from spinalprep.reports import pictures
 from spinalprep.reports.facts import ReportFacts, UnitFacts
+from spinalprep.reports.healthy import healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
+SHOWN = (
+    *("vertebral_level", "slices", "length_mm", "area_mm2", "area_mm2_lower", "area_mm2_upper"),
+    *("area_z", "diameter_ap_mm", "diameter_ap_z", "diameter_rl_mm", "diameter_rl_z"),
+    *("compression_ratio", "mscc_percent", "solidity", "symmetry_rl", "gm_area_mm2", "gm_ratio"),
+)
 
 
 def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts) -> Path:
@@ -118,7 +126,7 @@ def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     }
     if outputs.reference is None or outputs.cord is None or outputs.track is None:
         return context
-    return context | _pictures(outputs)
+    return context | _pictures(outputs) | _healthy(outputs, facts)
 
 
 def _pictures(outputs: _Outputs) -> dict[str, Any]:
@@ -142,7 +150,8 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "legend": {name: pictures.COLOURS[name] for name in outlines},
         "sagittal": pictures.sagittal_view(reference, track, {"cord": cord}, _discs(outputs)),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
-        "perlevel": _rows(outputs.table(outputs.here("label-SC_desc-perlevel_morph.tsv"))),
+        "perlevel": _rows(_short(outputs.table(outputs.here("label-SC_desc-perlevel_morph.tsv")))),
+        "healthy": None,
         "lesions": _rows(outputs.table(outputs.here("label-lesion_morph.tsv"))),
         "coreg": _coreg(outputs),
         "overlay": None,
@@ -153,6 +162,24 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         both = {"cord": cord, "template": fitted}
         shown["overlay"] = pictures.cord_mosaic(reference, track, both, names)
     return shown
+
+
+def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
+    """Return the cord among healthy adults, where its levels and PAM50 are known."""
+    table = outputs.table(outputs.path("space-PAM50_label-SC_desc-perslice_morph.tsv"))
+    if table is None or facts.template_name != "PAM50":
+        return {}
+    norms = load_norms()
+    subject = Subject(*age_and_sex(outputs.out_dir, outputs.unit.participant))
+    picture = healthy_plot(table, norms, subject)
+    return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject)}
+
+
+def _short(perlevel: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return the columns of the table per level that a page has room for."""
+    if perlevel is None:
+        return None
+    return perlevel[[name for name in SHOWN if name in perlevel]]
 
 
 def _n4(outputs: _Outputs, facts: ReportFacts) -> list[str] | None:

@@ -80,7 +80,7 @@ def cohort(count: int = 120, short: int = 0) -> tuple[pd.DataFrame, pd.DataFrame
     for n, name in enumerate(names):
         size = chance.normal(70 + 5 * (n % 2), 6)
         for k in (902, 901, 900)[: 2 if n < short else 3]:
-            own = {"area_mm2": size + k - 901, "diameter_ap_mm": 8.0 + 0.01 * size}
+            own = {"area_mm2": size * (1 + 0.01 * (k - 901)), "diameter_ap_mm": 8.0 + 0.01 * size}
             own |= {"diameter_rl_mm": 12.0, "compression_ratio": 0.7}
             rows.append({"participant_id": name, "template_slice": k, "vertebral_level": 3, **own})
     return pd.DataFrame(rows), people
@@ -95,10 +95,13 @@ def test_table_says_how_many_people_of_how_many_sites_and_what_age() -> None:
     assert (area["sites"] == 6).all()  # labels alternate with sex
     assert area["age_min"].tolist() == [20.0, 20.0]
     assert area["age_max"].tolist() == [48.0, 48.0]
-    assert area.loc[902, "mean"] - area.loc[901, "mean"] == pytest.approx(1.0, abs=1e-6)
+    assert area.loc[902, "mean"] / area.loc[901, "mean"] == pytest.approx(1.01)
     both = norms.along("area_mm2")
     women, men = (norms.along("area_mm2", sex).loc[902] for sex in "FM")
-    assert both.loc[902, "mean"] == pytest.approx((women["mean"] + men["mean"]) / 2)
+    assert both.loc[902, "mean"] == pytest.approx(np.sqrt(women["mean"] * men["mean"]))
+    band = norms.band("area_mm2", "F").loc[902]
+    assert band["upper"] / band["mean"] == pytest.approx(np.exp(1.96 * women["sd"]))
+    assert band["mean"] / band["lower"] == pytest.approx(np.exp(1.96 * women["sd"]))
     assert both.loc[902, "sd"] > max(women["sd"], men["sd"]) * 0.95
     assert norms.of_levels("area_mm2").empty  # one person shows nine tenths of the level
     few, people = cohort(2 * LEAST_PEOPLE - 2)
@@ -109,7 +112,7 @@ def test_z_counts_standard_deviations_and_only_where_sex_age_and_level_are_known
     norms = Norms(build_table(*cohort()))
     women = norms.along("area_mm2", "F")
     table = pd.DataFrame({"slice": [902, 901, 900, 500], "vertebral_level": [3.0, 3.0, np.nan, 9]})
-    table["area_mm2"] = [*(women["mean"] + 2 * women["sd"]), 70.0]
+    table["area_mm2"] = [*(women["mean"] * np.exp(2 * women["sd"])), 70.0]
     scored = score_slices(table, norms, WOMAN)
     np.testing.assert_allclose(scored["area_z"], [2.0, 2.0, np.nan, np.nan])
     assert set(Z_COLUMNS.values()) <= set(scored)
@@ -123,15 +126,17 @@ def test_z_counts_standard_deviations_and_only_where_sex_age_and_level_are_known
 def test_levels_are_held_against_the_slices_that_are_seen() -> None:
     norms = Norms(build_table(*cohort()))
     level = norms.of_levels("area_mm2", "F").loc[3]
-    shift = 1.5 * level["sd"]
+    shift = np.exp(1.5 * level["sd"])
     centre = norms.along("area_mm2", "F")["mean"].loc[901]
     at = np.linspace(2.8, 4.2, 15)
-    own = pd.DataFrame({"level_at": at, "area_mm2": centre + 3 * (3.5 - at) + shift})
+    own = pd.DataFrame({"level_at": at, "area_mm2": centre * shift * np.exp(0.03 * (3.5 - at))})
     summary = pd.DataFrame({"vertebral_level": [2, 3, 4]})
     z = score_levels(summary, own, norms, WOMAN)["area_z"]
-    np.testing.assert_allclose(z, [np.nan, 1.5, np.nan], atol=1e-9)
+    np.testing.assert_allclose(z, [np.nan, 1.5, np.nan], atol=0.002)
     half = own[own["level_at"] < 3.6]  # two of the three slices
-    assert score_levels(summary, half, norms, WOMAN)["area_z"].iloc[1] == pytest.approx(1.5)
+    assert score_levels(summary, half, norms, WOMAN)["area_z"].iloc[1] == pytest.approx(
+        1.5, abs=0.01
+    )
     sliver = own[own["level_at"] < 3.3]
     assert score_levels(summary, sliver, norms, WOMAN)["area_z"].isna().all()
     unknown = own.assign(level_at=np.nan)

@@ -1,0 +1,88 @@
+"""The cord of one person on the slices of PAM50, among healthy adults."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from spinalprep.levels.discs import level_number
+from spinalprep.normative.table import EVERYBODY, MEASURES, Norms, Subject, fits
+from spinalprep.reports.pictures import to_uri
+
+PANELS = {
+    "area_mm2": ("area (mm$^2$)", "#c0392b"),
+    "diameter_ap_mm": ("front-back (mm)", "#b9770e"),
+    "diameter_rl_mm": ("right-left (mm)", "#2874a6"),
+}
+WORDS = {"F": "women", "M": "men", EVERYBODY: "all adults"}
+
+
+def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | None:
+    """Draw area and diameters along PAM50 with the band of 95 % of healthy adults.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row per slice of PAM50, as the participant level writes it.
+    norms : Norms
+    subject : Subject
+        The band is that of the subject's sex where age and sex fit, else that of all adults.
+
+    Returns
+    -------
+    picture : str or None
+        A ``data:`` address; None where no slice has a known level and healthy people.
+    """
+    known = table.dropna(subset=["vertebral_level"])
+    whose = _whose(norms, subject)
+    k = known["template_slice"].to_numpy(int)
+    if not np.isin(k, norms.along("area_mm2", whose).index).any():
+        return None
+    figure = Figure(figsize=(12, 4.4))
+    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2))
+    places = (grid[:, 0], grid[0, 1], grid[1, 1])
+    for place, (measure, (label, colour)) in zip(places, PANELS.items(), strict=True):
+        axis = figure.add_subplot(place)
+        rows = norms.band(measure, whose).reindex(k)
+        axis.fill_between(k, rows["lower"], rows["upper"], color="#27ae60", alpha=0.18, lw=0)
+        axis.plot(k, rows["mean"], color="#27ae60", lw=0.8)
+        axis.plot(k, known[measure], color=colour, lw=1.6)
+        if f"{measure}_lower" in known:
+            ends = (known[f"{measure}_lower"], known[f"{measure}_upper"])
+            axis.fill_between(k, *ends, color=colour, alpha=0.2, lw=0)
+        axis.set_ylabel(label)
+        axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
+        axis.invert_xaxis()
+        axis.spines[["top", "right"]].set_visible(False)
+        _name_levels(axis, known)
+    figure.supxlabel("slice of PAM50, head to the left", fontsize=9)
+    figure.tight_layout()
+    return to_uri(figure, dpi=90)
+
+
+def healthy_caption(norms: Norms, subject: Subject) -> str:
+    """Return whose band is drawn, and why not that of the subject's own sex."""
+    whose = _whose(norms, subject)
+    rows = norms.along("area_mm2", whose)
+    ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
+    band = f"band: 95 % of healthy {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
+    if whose != EVERYBODY:
+        return band
+    if subject.sex is None or subject.age is None:
+        return f"{band}, because age or sex is not in participants.tsv; no z-scores"
+    return f"{band}, because the age of {subject.age:g} is beyond theirs; no z-scores"
+
+
+def _whose(norms: Norms, subject: Subject) -> str:
+    """Return the sex whose band fits, else everybody."""
+    if subject.sex is None:
+        return EVERYBODY
+    return subject.sex if fits(norms.along(MEASURES[0], subject.sex), subject).any() else EVERYBODY
+
+
+def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]
+    """Write the name of each level at its middle, with a line above it."""
+    groups = table.groupby("vertebral_level")["template_slice"]
+    for level in sorted(groups.groups, key=level_number):
+        slices = groups.get_group(level)
+        axis.axvline(slices.max() + 0.5, color="grey", lw=0.3)
+        axis.text(np.mean(slices), 0, str(level), ha="center", va="bottom", fontsize=8)

@@ -1,0 +1,43 @@
+"""The cord of a person among healthy adults: the band that is drawn, and what is said of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinalprep.normative.table import Subject, load_norms
+from spinalprep.reports.healthy import healthy_caption, healthy_plot
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    k = np.arange(900, 800, -1)
+    table = pd.DataFrame({"template_slice": k, "vertebral_level": np.where(k > 850, "C3", "C4")})
+    table["area_mm2"], table["diameter_ap_mm"], table["diameter_rl_mm"] = 70.0, 7.5, 12.0
+    return table.assign(area_mm2_lower=66.0, area_mm2_upper=74.0)
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        (Subject(30.0, "F"), "healthy women aged 20 to 50 (at most 98 people)"),
+        (Subject(30.0, "M"), "healthy men aged 19 to 52 (at most 105 people)"),
+        (
+            Subject(70.0, "F"),
+            "all adults aged 19 to 52 (at most 203 people), because the age of 70",
+        ),
+        (Subject(30.0, None), "because age or sex is not in participants.tsv; no z-scores"),
+        (Subject(None, "M"), "because age or sex is not in participants.tsv; no z-scores"),
+    ],
+)
+def test_the_band_says_whose_it_is(subject: Subject, said: str, table: pd.DataFrame) -> None:
+    assert said in healthy_caption(load_norms(), subject)
+    picture = healthy_plot(table, load_norms(), subject)
+    assert picture is not None
+    assert picture.startswith("data:image/png;base64,")
+
+
+def test_no_picture_without_levels_or_healthy_people(table: pd.DataFrame) -> None:
+    woman = Subject(30.0, "F")
+    assert healthy_plot(table.assign(vertebral_level=np.nan), load_norms(), woman) is None
+    lumbar = table.assign(template_slice=table["template_slice"] - 700, vertebral_level="L1")
+    assert healthy_plot(lumbar, load_norms(), woman) is None
