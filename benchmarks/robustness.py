@@ -1,0 +1,135 @@
+"""The cord of one labelled image after changes that must not matter.
+
+``python benchmarks/robustness.py IMAGE CORD_MASK [CENTERLINE CORD]`` (weights) prints Dice and the
+ratio of volumes for other resolutions, a small field of view, tilt, inverted contrast, noise, bias
+and a faint edge, and whether the mask is the same in all 48 orders of the axes.
+"""
+
+import sys
+from collections.abc import Iterator
+from itertools import permutations, product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from spinalprep.errors import NoCordError
+from spinalprep.image import Image, load, reorient, resample, to_world
+from spinalprep.image.sanity import conform
+from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.weights import Model, load_model
+
+FIELD_MM, TILT_DEG, NOISE, BIAS, FADED = 25.0, 30.0, 0.1, 0.5, 0.5
+Case = tuple[str, Image, Image]
+
+
+def variants(image: Image, mask: Image) -> Iterator[Case]:
+    """Yield a name, the changed image and its mask."""
+    yield "as it is", image, mask
+    yield from other_grids(image, mask)
+    yield from other_greys(image, mask)
+
+
+def other_grids(image: Image, mask: Image) -> Iterator[Case]:
+    """Yield other resolutions, a small field of view, a tilt, and the 48 orders of the axes."""
+    through = float(image.voxel_sizes[2])
+    for spacing in (
+        (0.3, 0.3, through),
+        (1.5, 1.5, through),
+        (2.0, 2.0, 2.0),
+        (0.7, 0.7, 5.0),
+        (5.0, 0.8, 0.8),
+    ):
+        size = np.array(spacing)
+        shape = np.maximum(np.array(image.shape) * image.voxel_sizes / size, 1).astype(int)
+        affine = image.affine.copy()
+        affine[:3, :3] *= size / image.voxel_sizes
+        grid = (int(shape[0]), int(shape[1]), int(shape[2])), affine
+        name = " x ".join(f"{n:.1f}" for n in spacing)
+        yield f"{name} mm", resample(image, *grid), resample(mask, *grid)
+    middle = np.argwhere(mask.data > 0.5).mean(axis=0)
+    reach = (FIELD_MM / 2 / image.voxel_sizes[:2]).astype(int)
+    low = np.maximum(middle[:2].astype(int) - reach, 0)
+    part = tuple(slice(int(a), int(b)) for a, b in zip(low, middle[:2] + reach, strict=True))
+    affine = image.affine.copy()
+    affine[:3, 3] = to_world(np.array([*low, 0.0]), image.affine)
+    small = [Image(i.data[part], affine) for i in (image, mask)]
+    yield f"field of view {FIELD_MM:.0f} mm", small[0], small[1]
+    if through < 1.5:
+        turn = np.eye(4)
+        turn[:3, :3] = Rotation.from_euler("x", TILT_DEG, degrees=True).as_matrix()
+        centre = to_world(middle, image.affine)
+        turn[:3, 3] = centre - turn[:3, :3] @ centre
+        tilted = [resample(i, image.shape, turn @ image.affine) for i in (image, mask)]
+        level = [image.with_data(i.data) for i in tilted]
+        yield f"tilt {TILT_DEG:.0f} degrees", level[0], level[1]
+
+
+def other_greys(image: Image, mask: Image) -> Iterator[Case]:
+    """Yield inverted contrast, noise, bias, and half the step between the cord and what is near."""
+    yield "inverted", image.with_data(image.data.max() - image.data), mask
+    noise = np.random.default_rng(0).normal(0, 1, image.shape)
+    level = np.float32(NOISE * np.percentile(image.data, 99))
+    yield "noise 10 %", image.with_data(image.data + level * noise.astype(np.float32)), mask
+    ramp = [np.linspace(-1, 1, n) for n in image.shape]
+    field = np.exp(BIAS * (ramp[0][:, None, None] + ramp[1][None, :, None] + ramp[2]))
+    yield "bias", image.with_data(image.data * field.astype(np.float32)), mask
+    soft = ndimage.gaussian_filter((mask.data > 0.5).astype(np.float32), 0.5)
+    inside = mask.data > 0.5
+    disc = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), 4)[..., None]
+    around = ndimage.binary_dilation(inside, disc) & ~inside
+    step = float(image.data[around].mean() - image.data[inside].mean())
+    yield "half the step", image.with_data(image.data + np.float32(FADED * step) * soft), mask
+
+
+def orders(image: Image) -> Iterator[tuple[str, nib.Nifti1Image]]:
+    """Yield the image with its axes in each of the 48 orders."""
+    whole = nib.Nifti1Image(image.data, image.affine)
+    for order in permutations(range(3)):
+        for flips in product((1, -1), repeat=3):
+            turned = whole.as_reoriented(np.array(list(zip(order, flips, strict=True)), float))
+            yield "".join(nib.aff2axcodes(turned.affine)), turned
+
+
+def judge(image: Image, mask: Image, models: tuple[Model, Model]) -> str:
+    """Return Dice and volume ratio over the labelled slices."""
+    try:
+        found = find_cord(image, *models).cord.data > 0
+    except NoCordError as error:
+        return str(error)
+    true = mask.data > 0.5
+    rows = true.any(axis=(0, 1))
+    true, found = true[:, :, rows], found[:, :, rows]
+    total = int(found.sum()) + int(true.sum())
+    dice = 2 * int((found & true).sum()) / total
+    return f"Dice {dice:.3f}, volume {found.sum() / true.sum():.2f}"
+
+
+def same_in_all_orders(image: Image, models: tuple[Model, Model]) -> str:
+    """Say in how many of the 48 orders of the axes the mask is, voxel by voxel, the same."""
+    own = find_cord(image, *models).cord.data
+    with TemporaryDirectory() as folder:
+        same = 0
+        for name, turned in orders(image):
+            path = Path(folder) / f"{name}.nii.gz"
+            nib.save(turned, path)
+            same += bool(np.array_equal(find_cord(conform(path), *models).cord.data, own))
+    return f"{same} of 48 orders of the axes give the same mask"
+
+
+def main() -> None:
+    """Print one line per change."""
+    image, mask = (reorient(load(Path(word))) for word in sys.argv[1:3])
+    weights: list[Path | str] = [Path(word) for word in sys.argv[3:5]] or ["centerline", "cord"]
+    models = load_model(weights[0]), load_model(weights[1])
+    for name, changed, label in variants(image, mask):
+        sys.stdout.write(f"{name:24s} {judge(changed, label, models)}\n")
+        sys.stdout.flush()
+    sys.stdout.write(same_in_all_orders(image, models) + "\n")
+
+
+if __name__ == "__main__":
+    main()
