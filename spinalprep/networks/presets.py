@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from spinalprep.networks.published import PUBLISHED
 from spinalprep.networks.unet2d import UNet2d
 
 
@@ -17,11 +18,22 @@ def centerline_unet() -> nn.Module:
 
 
 def cord_unet() -> nn.Module:
-    """Return the network of cord, grey matter and lesion: windows of 56 mm at 0.5 mm."""
+    """Return the network of cord, grey matter and lesion: windows of 40 mm at 0.5 mm."""
+    return UNet2d(out_channels=3, filters=16, levels=4)
+
+
+def gm_unet() -> nn.Module:
+    """Return the network of grey matter: windows of 24 mm at 0.25 mm.
+
+    Its horns are two voxels of 0.5 mm wide. The same three maps as `cord_unet`: cord and lesion
+    teach it what grey matter is not.
+    """
     return UNet2d(out_channels=3, filters=16, levels=4)
 
 
 PRESETS: dict[str, Callable[[], nn.Module]] = {
     "centerline_unet": centerline_unet,
     "cord_unet": cord_unet,
+    "gm_unet": gm_unet,
+    **PUBLISHED,
 }

@@ -12,8 +12,9 @@ from spinalprep.image import Image, resample
 
 LOW, HIGH = 1.0, 99.0
 CORD_SPACING_MM = 0.5
-CORD_SIZE = 112
+CORD_SIZE = 112  # where a card does not say
 HEAT_SPACING_MM = 1.0
+GM_SPACING_MM = 0.25
 
 
 def scale_window(

@@ -1,0 +1,39 @@
+"""Networks as published, to be trained by a recipe beside ours; no weights ship for them."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from spinalprep.networks.dilated_unet2d import DilatedUNet2d
+from spinalprep.networks.unet3d import UNet3d
+
+
+def gros_centerline() -> nn.Module:
+    """Return CNN1 of Gros et al.: axial patches of 96 x 96 at 0.5 mm to the cord.
+
+    Two halvings of the resolution, dilation 3 in the contracting path, batch norm and dropout of
+    0.2 after every convolution; Dice loss, Adam at 1e-4, batches of 32. The number of filters is
+    not published; 32 here.
+
+    References
+    ----------
+    .. [1] Gros et al. (2019), "Automatic segmentation of the spinal cord and intramedullary
+       multiple sclerosis lesions with convolutional neural networks", NeuroImage 184:901-915,
+       doi:10.1016/j.neuroimage.2018.09.081.
+    """
+    return DilatedUNet2d(out_channels=1, filters=32, levels=3, dilation=3, dropout=0.2)
+
+
+def gros_cord() -> nn.Module:
+    """Return CNN2 of Gros et al. (see `gros_centerline`): patches of 64 x 64 x 48 at 0.5 mm.
+
+    3D U-Net of depth 2, dropout of 0.4; Dice loss, Adam at 5e-5, batches of 4. On patches of
+    48 x 48 x 48 it is their network of lesions. The number of filters is not published; 16 here.
+    """
+    return UNet3d(out_channels=1, filters=16, depth=2, dropout=0.4)
+
+
+PUBLISHED: dict[str, Callable[[], nn.Module]] = {
+    "gros_centerline": gros_centerline,
+    "gros_cord": gros_cord,
+}
