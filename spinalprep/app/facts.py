@@ -11,8 +11,9 @@ from spinalprep import __version__
 from spinalprep.app.jobs import Job, Shared
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import citation_paths, report_path
+from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path
 from spinalprep.bids.names import frame_name, output_prefix
+from spinalprep.normative.table import EVERYBODY, Subject, load_norms
 from spinalprep.reports.facts import (
     CoregFacts,
     FailureFacts,
@@ -108,6 +109,7 @@ class Reporter:
                 )
             )
         reference = job.reference
+        who = age_and_sex(self.shared.settings.bids_dir, job.session.participant)
         source = "unknown"
         if "levels" in outputs:
             source = "manual" if "discs" in job.labels.paths else "hint"
@@ -125,6 +127,7 @@ class Reporter:
             ),
             entities=extra,
             level_source=source,
+            scored=source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
         )
 
 

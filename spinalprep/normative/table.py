@@ -68,6 +68,11 @@ class Norms:
         values = {name: from_scale(measure, end) for name, end in ends.items()}
         return pd.DataFrame(values, index=rows.index)
 
+    def whose(self, subject: Subject) -> str:
+        """Return a subject's sex where people of that sex and age are in the table, else all."""
+        sex = subject.sex or EVERYBODY
+        return sex if fits(self.along(MEASURES[0], sex), subject).any() else EVERYBODY
+
     def _rows(self, measure: str, sex: str) -> pd.DataFrame:
         return self.table[(self.table["measure"] == measure) & (self.table["sex"] == sex)]
 

@@ -54,6 +54,8 @@ class UnitFacts:
         (``flip-1_mt-on`` on MTS), else empty.
     level_source : str
         ``manual``, ``hint``, ``network`` or ``unknown``.
+    scored : bool
+        Whether there are z-scores: levels, sex and a fitting age are known.
     """
 
     participant: str
@@ -65,6 +67,7 @@ class UnitFacts:
     labels: tuple[LabelFacts, ...] = ()
     entities: str = ""
     level_source: str = "unknown"
+    scored: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from spinalprep.levels.discs import level_number
-from spinalprep.normative.table import EVERYBODY, MEASURES, Norms, Subject, fits
+from spinalprep.normative.table import EVERYBODY, Norms, Subject
 from spinalprep.reports.pictures import to_uri
 
 PANELS = {
@@ -33,7 +33,7 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
         A ``data:`` address; None where no slice has a known level and healthy people.
     """
     known = table.dropna(subset=["vertebral_level"])
-    whose = _whose(norms, subject)
+    whose = norms.whose(subject)
     k = known["template_slice"].to_numpy(int)
     if not np.isin(k, norms.along("area_mm2", whose).index).any():
         return None
@@ -61,7 +61,7 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
 
 def healthy_caption(norms: Norms, subject: Subject) -> str:
     """Return whose band is drawn, and why not that of the subject's own sex."""
-    whose = _whose(norms, subject)
+    whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
     band = f"band: 95 % of healthy {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
@@ -70,13 +70,6 @@ def healthy_caption(norms: Norms, subject: Subject) -> str:
     if subject.sex is None or subject.age is None:
         return f"{band}, because age or sex is not in participants.tsv; no z-scores"
     return f"{band}, because the age of {subject.age:g} is beyond theirs; no z-scores"
-
-
-def _whose(norms: Norms, subject: Subject) -> str:
-    """Return the sex whose band fits, else everybody."""
-    if subject.sex is None:
-        return EVERYBODY
-    return subject.sex if fits(norms.along(MEASURES[0], subject.sex), subject).any() else EVERYBODY
 
 
 def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]

@@ -10,6 +10,7 @@ REFERENCES = {
     "SyN": "Avants et al. (2008), Medical Image Analysis 12:26-41",
     "PAM50": "De Leener et al. (2018), NeuroImage 165:170-179",
     "SCT": "De Leener et al. (2017), NeuroImage 145:24-43",
+    "Healthy": "Valosek et al. (2024), Imaging Neuroscience 2:1-15",
 }
 
 
@@ -60,6 +61,12 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     parts.append(
         "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
     )
+    if unit.scored:
+        parts.append(
+            "Areas and diameters were expressed in standard deviations from healthy adults of the "
+            "same sex [Healthy], without correction for the offset between the segmentations."
+        )
+        cited.append("Healthy")
     used = [name for name in REFERENCES if name in cited]
     return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
 

@@ -129,13 +129,17 @@ def sagittal_view(
 
 
 def area_plot(table: pd.DataFrame) -> str:
-    """Draw area and diameters along the cord; levels as bands where they are known."""
+    """Draw area with its interval, and diameters, along the cord; levels as bands."""
     figure = Figure(figsize=(12, 3.4))
     area, width = figure.subplots(1, 2)
     z = table["z_mm"].to_numpy(float)
     whole = table["complete"].astype(str).str.lower().to_numpy() == "true"
     shown = np.where(whole, table["area_mm2"].to_numpy(float), np.nan)
     area.plot(z, shown, ".-", color="#c0392b", linewidth=1.2)
+    if "area_mm2_lower" in table:
+        ends = (table[f"area_mm2_{end}"].to_numpy(float) for end in ("lower", "upper"))
+        low, high = (np.where(whole, end, np.nan) for end in ends)
+        area.fill_between(z, low, high, color="#c0392b", alpha=0.15, linewidth=0)
     area.set_ylabel("area (mm$^2$)")
     for name, label, colour in (
         ("diameter_rl_mm", "right-left", "#2874a6"),

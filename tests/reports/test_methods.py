@@ -28,3 +28,12 @@ def test_images_of_the_reference_s_contrast_have_their_own_name() -> None:
     text, _ = words(contrasts=(off,))
     assert "The MTS image was the reference." in text
     assert "The MTSmtoff image was registered to it" in text
+
+
+def test_healthy_people_are_cited_where_somebody_was_held_against_them() -> None:
+    unit = UnitFacts("01", "", "sub-01_T2w.nii.gz", "sub-01", "T2w", scored=True)
+    facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"))
+    text, references = methods_text(unit, facts)
+    assert "healthy adults of the same sex [Healthy]" in text
+    assert any("Valosek" in reference for reference in references)
+    assert "Healthy" not in " ".join(words())
