@@ -71,6 +71,21 @@ def SegmentCord(
     return cord, gm, lesion, sd
 
 
+@python.define(outputs=["gm"])
+def SegmentGreyMatter(
+    image: NiftiGz, centerline: File, cord: NiftiGz, weights: File, card: File
+) -> NiftiGz:
+    """Map the probability of grey matter with the network made for it."""
+    from spinalprep.networks.predict import grey_matter
+    from spinalprep.networks.weights import load_model
+
+    source = load(image.fspath)
+    line = read_centerline(Path(centerline.fspath))
+    inside = load(cord.fspath).data
+    found = grey_matter(source, line, inside, load_model(Path(weights.fspath)))
+    return save(source.with_data(found), Path("gm.nii.gz"))
+
+
 @python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings"])
 def TrimEnds(
     cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, centerline: File

@@ -10,6 +10,7 @@ from spinalprep.interfaces.cord import (
     FindHeat,
     RasteriseCenterline,
     SegmentCord,
+    SegmentGreyMatter,
     TraceCenterline,
     TrimEnds,
 )
@@ -34,9 +35,13 @@ def AutomaticCord(
     finder_card: File,
     segmenter: File,
     segmenter_card: File,
+    grey: File | None = None,
+    grey_card: File | None = None,
     centerline_label: File | None = None,
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str]]:
     """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it.
+
+    With weights for ``grey`` the grey matter is found by that network.
 
     A centerline that was found leads to the cord only: the one that comes out runs through the
     middle of that cord, and a drawn one stays as it is.
@@ -52,7 +57,13 @@ def AutomaticCord(
     maps = workflow.add(
         SegmentCord(image=image, centerline=centerline, weights=segmenter, card=segmenter_card)
     )
-    whole = TrimEnds(cord=maps.cord, gm=maps.gm, lesion=maps.lesion, centerline=centerline)
+    gm = maps.gm
+    if grey is not None:
+        step = SegmentGreyMatter(
+            image=image, centerline=centerline, cord=maps.cord, weights=grey, card=grey_card
+        )
+        gm = workflow.add(step).gm
+    whole = TrimEnds(cord=maps.cord, gm=gm, lesion=maps.lesion, centerline=centerline)
     kept = workflow.add(whole)
     mask = workflow.add(BinariseCord(cord=kept.cord, centerline=kept.centerline))
     final = kept.centerline

@@ -10,7 +10,7 @@ from spinalprep.errors import ModelError
 
 
 def packaged_weights(name: str) -> Path:
-    """Return the path of weights that ship with the package (``"centerline"``, ``"cord"``)."""
+    """Return the path of weights that ship with the package (``"cord"``, say)."""
     return Path(str(files("spinalprep") / "data" / "weights" / f"{name}.safetensors"))
 
 

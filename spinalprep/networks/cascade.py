@@ -9,7 +9,7 @@ from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import Image
-from spinalprep.networks.predict import Prediction, find_heat, segment
+from spinalprep.networks.predict import Prediction, find_heat, grey_matter, segment
 from spinalprep.networks.weights import Model
 
 
@@ -38,7 +38,7 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def find_cord(image: Image, finder: Model, segmenter: Model) -> Found:
+def find_cord(image: Image, finder: Model, segmenter: Model, grey: Model | None = None) -> Found:
     """Find centerline, cord, grey matter and lesions.
 
     Parameters
@@ -47,6 +47,8 @@ def find_cord(image: Image, finder: Model, segmenter: Model) -> Found:
         Voxel order LAS.
     finder, segmenter : Model
         Of task ``centerline`` and of task ``cord``.
+    grey : Model, optional
+        Of task ``gm``; without it the grey matter is the segmenter's.
 
     Raises
     ------
@@ -56,6 +58,8 @@ def find_cord(image: Image, finder: Model, segmenter: Model) -> Found:
     trace = trace_centerline(find_heat(image, finder))
     line = fit_centerline(trace.points, trace.confidence)
     maps = segment(image, line, segmenter)
+    if grey is not None:
+        maps = replace(maps, gm=grey_matter(image, line, maps.cord, grey))
     probability = image.with_data(maps.cord)
     first, last = cord_extent(probability)
     told = describe_ends(probability, first, last)

@@ -89,8 +89,8 @@ def from_folder(out_dir: Path, image: Path) -> Answer:
     return Answer(masks, line, sha256=frozenset(weights))
 
 
-def from_networks(image: Path, models: tuple[Model, Model], lesion_threshold: float) -> Answer:
-    """Run the networks of centerline and cord on an image, as the App does.
+def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: float) -> Answer:
+    """Run the networks of centerline, cord and grey matter on an image, as the App does.
 
     An image in which they see no cord is answered by empty masks.
     """

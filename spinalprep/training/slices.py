@@ -47,6 +47,10 @@ class Slices:
     centre: NDArray[np.float32]
     person: NDArray[np.str_]
 
+    def with_gm(self) -> "Slices":
+        """Return the slices in which grey matter is known."""
+        return Slices(*(getattr(self, name)[self.has_gm] for name in self.__dataclass_fields__))
+
     def without(self, people: tuple[str, ...]) -> "Slices":
         """Return the slices of everybody else; refuse a name that nobody has."""
         unknown = sorted(set(people) - set(self.person.tolist()))

@@ -14,6 +14,7 @@ from spinalprep.training.curves import draw_range_test
 from spinalprep.training.generator import Batch, make_batch
 from spinalprep.training.losses import find_loss
 from spinalprep.training.recipe import Recipe, find_recipe
+from spinalprep.training.samples import draw_samples
 from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
 from spinalprep.training.slices import Slices, read_slices
 from spinalprep.training.split import people_of_fold
@@ -64,7 +65,8 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     name : str
         Of a packaged recipe, or the path of a TOML file.
     out_dir : Path
-        Checkpoint, loss curve, weights and card go here; a checkpoint of the same run is resumed.
+        Checkpoint, loss curve, a picture of samples, weights and card go here; a checkpoint of
+        the same run is resumed.
     shared : Path
         Folder with the training data, see `read_slices`.
     choice : Choice, optional
@@ -76,6 +78,9 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     material, watched, left_out = _split(recipe, shared, choice)
     people = sorted(set(material.person.tolist()))
     LOG.info("%s: %d slices of %s", recipe.name, len(material.person), ", ".join(people))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    first = [draw_batch(recipe, material, choice.seed, step) for step in range(2)]
+    draw_samples(material, first, out_dir / "samples.png")
     torch.manual_seed(choice.seed)
     network = PRESETS[recipe.preset]()
     schedule = schedule_of(recipe, steps)
@@ -150,6 +155,8 @@ def _split(
 ) -> tuple[Slices, Slices | None, tuple[str, ...]]:
     """Return what is trained on, what tells when to stop, and who is left out."""
     material = read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
+    if recipe.needs_gm:
+        material = material.with_gm()
     left_out = choice.leave_out
     if choice.fold is not None:
         drawn = material.person[material.cord.any(axis=(1, 2))].tolist()  # lone negatives stay

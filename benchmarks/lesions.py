@@ -1,0 +1,109 @@
+"""Drawn-in lesions in labelled images: what the networks find, by size and by contrast.
+
+``python benchmarks/lesions.py CENTERLINE CORD IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
+never saw these people) draws lesions otherwise than training does: blobs in 3D, cut out of a smooth
+random field, from ``SIZES`` mm3 and with steps of ``STEPS`` times that between cord and
+surroundings. Printed: sensitivity and precision by lesion, Dice, and what is found without any.
+"""
+
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.image import Image, load, reorient
+from spinalprep.lesion.instances import lesion_instances
+from spinalprep.networks.predict import segment
+from spinalprep.networks.weights import Model, load_model
+from spinalprep.training.metrics import count_lesions
+
+SIZES = (20.0, 60.0, 200.0)
+STEPS = (0.25, 0.5, 1.0)
+DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.5, 0.8), 3.0
+WAVE_MM = 2.0  # of the random field
+
+
+def draw_lesion(
+    cord: NDArray[np.bool_], sizes_mm: NDArray[np.float64], volume_mm3: float, seed: int
+) -> NDArray[np.float32]:
+    """Return one soft blob inside the cord, 0 to 1: the highest part of a smooth random field."""
+    chance = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(chance.normal(size=cord.shape), WAVE_MM / sizes_mm)
+    field[~cord] = -np.inf
+    voxels = max(round(volume_mm3 / float(np.prod(sizes_mm))), 1)
+    peak = np.unravel_index(int(np.argmax(field)), cord.shape)
+    far = (np.indices(cord.shape) - np.array(peak)[:, None, None, None]).astype(float)
+    far *= sizes_mm[:, None, None, None]
+    reach = np.sqrt((far**2).sum(axis=0))
+    score = field / field[cord].std() - reach / WAVE_MM  # one blob around the peak
+    score[~cord] = -np.inf
+    level = np.partition(score[cord], -voxels)[-voxels] if voxels < cord.sum() else -np.inf
+    blob = (score >= level).astype(np.float32)
+    soft: NDArray[np.float32] = ndimage.gaussian_filter(blob, 0.3 / sizes_mm) * cord
+    return soft
+
+
+def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) -> None:
+    """Print a line per size and step, and one for the image as it is."""
+    line = centerline_from_mask(image.with_data(cord))
+    around = ndimage.binary_dilation(cord, iterations=3) & ~cord
+    step = abs(float(np.median(image.data[around])) - float(np.median(image.data[cord])))
+    own = segment(image, line, models[1])
+    for threshold in THRESHOLDS:
+        found = lesion_instances(
+            image.with_data(own.lesion), image.with_data(own.cord >= 0.5), threshold, MIN_MM3
+        )
+        volume = float((found > 0).sum()) * image.voxel_volume
+        sys.stdout.write(f"  no lesion, threshold {threshold}: {volume:.0f} mm3 found\n")
+    for size, share in product(SIZES, STEPS):
+        counts: dict[float, list[tuple[int, int, int, int, float]]] = {t: [] for t in THRESHOLDS}
+        for seed in range(DRAWS):
+            lesion = draw_lesion(cord, image.voxel_sizes.astype(float), size, seed)
+            brighter = image.with_data(image.data + np.float32(share * step) * lesion)
+            maps = segment(brighter, line, models[1])
+            mask = image.with_data(maps.cord >= 0.5)
+            truth = lesion >= 0.5
+            for threshold in THRESHOLDS:
+                found = lesion_instances(image.with_data(maps.lesion), mask, threshold, MIN_MM3)
+                counts[threshold].append(_count(found > 0, truth, cord))
+        for threshold, rows in counts.items():
+            _tell(size, share, threshold, rows)
+        sys.stdout.flush()
+
+
+def _count(
+    found: NDArray[np.bool_], truth: NDArray[np.bool_], cord: NDArray[np.bool_]
+) -> tuple[int, int, int, int, float]:
+    n = count_lesions(found, truth, cord)
+    both = int(found.sum()) + int(truth.sum())
+    dice = 2 * int((found & truth).sum()) / both if both else 1.0
+    return n.detected, n.drawn, n.true, n.found, dice
+
+
+def _tell(
+    size: float, share: float, threshold: float, rows: Sequence[tuple[int, int, int, int, float]]
+) -> None:
+    detected, drawn, true, found = (sum(row[n] for row in rows) for n in range(4))
+    dice = float(np.median([row[4] for row in rows]))
+    sys.stdout.write(
+        f"  {size:5.0f} mm3, step {share:.2f}, threshold {threshold}: {detected} of {drawn} "
+        f"detected, {true} of {found} true, Dice {dice:.2f}\n"
+    )
+
+
+def main() -> None:
+    """Go through the images."""
+    models = load_model(Path(sys.argv[1])), load_model(Path(sys.argv[2]))
+    for name, mask in zip(sys.argv[3::2], sys.argv[4::2], strict=True):
+        image, drawn = reorient(load(Path(name))), reorient(load(Path(mask)))
+        sys.stdout.write(f"{Path(name).name}\n")
+        judge(image, drawn.data > 0.5, models)
+
+
+if __name__ == "__main__":
+    main()
