@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from spinalprep.image import Image, sample, to_world
 from spinalprep.registration.transform import Transform
 
+FINE_MM = (0.5, 0.5, 1.0)  # between the points of a voxel: the atlas's own grid, and along the cord
 LEAST_SHARE = 0.05  # a voxel that the atlas barely touches is not blown up to a whole one
 CSF_REGION = 36  # the atlas's contour of the cord
 
@@ -15,7 +16,7 @@ CSF_REGION = 36  # the atlas's contour of the cord
 def warp_regions(
     regions: Iterable[Image], template_to_subject: Transform, cord: Image
 ) -> NDArray[np.float32]:
-    """Sample every region of the atlas at the voxels of the cord, one region at a time.
+    """Average every region of the atlas over the voxels of the cord, one region at a time.
 
     Parameters
     ----------
@@ -33,11 +34,20 @@ def warp_regions(
         is given as it is. Zero outside the cord.
     """
     ijk = np.argwhere(cord.data > 0)
-    points = template_to_subject.apply(to_world(ijk.astype(float), cord.affine))
-    shares = np.stack([sample(region, points) for region in regions], axis=-1)
+    within = _points_of_a_voxel(cord.voxel_sizes)
+    points = to_world((ijk[:, None] + within).reshape(-1, 3), cord.affine)
+    points = template_to_subject.apply(points).reshape(len(ijk), len(within), 3)
+    shares = np.stack([sample(region, points).mean(axis=1) for region in regions], axis=-1)
     total = shares[:, :CSF_REGION].sum(axis=1, keepdims=True)
     scale = np.where(total > LEAST_SHARE, 1.0 / np.maximum(total, LEAST_SHARE), 0.0)
     shares[:, :CSF_REGION] *= scale
     fractions = np.zeros((*cord.shape, shares.shape[1]), np.float32)
     fractions[tuple(ijk.T)] = shares
     return fractions
+
+
+def _points_of_a_voxel(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points spread evenly over a voxel, in voxels from its centre, shape (P, 3)."""
+    counts = np.maximum(np.ceil(sizes / FINE_MM - 1e-3), 1).astype(int)
+    steps = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
+    return np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
