@@ -6,17 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spinalprep.app.log import LOG
+from spinalprep.app.parser import named_path
 from spinalprep.errors import UsageError
 
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
     """Add ``segment``, ``train``, ``evaluate`` and ``models``; ``command`` makes a parser."""
-    sub = command("segment", _segment, "find the cord in one image, without BIDS")
-    sub.add_argument("image", type=Path)
-    sub.add_argument("-o", "--out-dir", type=Path, default=Path())
+    _add_segment(command("segment", _segment, "find the cord in one image, without BIDS"))
     _add_train(command("train", _train, "train the network of a recipe"))
     _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
     _add_models(command("models", _models, "show the cards of networks, or export one to ONNX"))
+
+
+def _add_segment(sub: ArgumentParser) -> None:
+    sub.add_argument("image", type=Path)
+    sub.add_argument("-o", "--out-dir", type=Path, default=Path(), help="(default: here)")
+    sub.add_argument("--model", nargs="+", type=named_path, default=[], metavar="NAME=PATH")
+    sub.add_argument("--lesion-threshold", type=float, default=0.8, metavar="P")
+    sub.add_argument("--min-lesion-mm3", type=float, default=3.0, metavar="MM3")
+    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
 
 
 def _add_train(sub: ArgumentParser) -> None:
@@ -76,37 +84,16 @@ def _add_models(sub: ArgumentParser) -> None:
 
 
 def _segment(given: Namespace) -> None:
-    """Segment one file; write cord, grey matter and lesions beside each other."""
-    import numpy as np
+    """Segment one file and say what was found."""
+    import torch
 
-    from spinalprep.bids.names import image_stem
-    from spinalprep.cord.centerline import fit_centerline
-    from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
-    from spinalprep.cord.mask import binarise
-    from spinalprep.cord.trace import trace_centerline
-    from spinalprep.image import save
-    from spinalprep.image.sanity import conform
-    from spinalprep.networks.predict import find_heat, segment
-    from spinalprep.networks.weights import load_model
+    from spinalprep.app.segment import describe_result, segment_file
 
-    image = conform(given.image)
-    trace = trace_centerline(find_heat(image, load_model("centerline")))
-    line = fit_centerline(trace.points, trace.confidence)
-    found = segment(image, line, load_model("cord"))
-    first, last = cord_extent(image.with_data(found.cord))
-    for text in describe_ends(image.with_data(found.cord), first, last):
-        LOG.warning("%s", text)
-    for data in (found.cord, found.gm, found.lesion):
-        data[:, :, :first] = data[:, :, last + 1 :] = 0
-    line = clip_centerline(line, image, first, last)
-    given.out_dir.mkdir(parents=True, exist_ok=True)
-    stem = image_stem(given.image)
-    mask = binarise(image.with_data(found.cord), line)
-    path = given.out_dir / f"{stem}_label-SC_mask.nii.gz"
-    save(image.with_data(mask), path, dtype=np.uint8)
-    for name, data in (("SC", found.cord), ("GM", found.gm), ("lesion", found.lesion)):
-        save(image.with_data(data), given.out_dir / f"{stem}_label-{name}_probseg.nii.gz")
-    LOG.info("%s", path)
+    torch.set_num_threads(given.threads)
+    result = segment_file(
+        given.image, given.out_dir, dict(given.model), given.lesion_threshold, given.min_lesion_mm3
+    )
+    LOG.info("%s: %s", given.image.name, describe_result(result))
 
 
 def _train(given: Namespace) -> None:

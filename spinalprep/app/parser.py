@@ -108,7 +108,8 @@ def _label(text: str) -> str:
     return text.removeprefix("sub-").removeprefix("ses-")
 
 
-def _pair(text: str) -> tuple[str, Path]:
+def named_path(text: str) -> tuple[str, Path]:
+    """Read ``NAME=PATH``."""
     name, equals, path = text.partition("=")
     if not (name and equals and path):
         raise ArgumentTypeError(f"{text!r} is not NAME=PATH")
@@ -150,7 +151,7 @@ def _add_bids(parser: ArgumentParser) -> None:
         "-d",
         "--derivatives",
         nargs="+",
-        type=_pair,
+        type=named_path,
         metavar="NAME=PATH",
         help="labels=PATH: folder of manual masks (default: BIDS_DIR/derivatives/labels)",
     )
@@ -164,7 +165,13 @@ def _add_workflow(parser: ArgumentParser) -> None:
     add("--reference-anat", choices=("auto", *CONTRASTS), default="auto", help="default: auto")
     add("--skip", action="append", choices=STAGES, help="leave a stage out (repeatable)")
     add("--denoise", action="store_true", help="non-local means before N4")
-    add("--model", nargs="+", type=_pair, metavar="NAME=PATH", help="centerline= or cord= weights")
+    add(
+        "--model",
+        nargs="+",
+        type=named_path,
+        metavar="NAME=PATH",
+        help="centerline= or cord= weights",
+    )
     add("--lesion-threshold", type=float, default=0.8, metavar="P", help="default: 0.8")
     add("--min-lesion-mm3", type=float, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")

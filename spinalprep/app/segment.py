@@ -1,0 +1,191 @@
+"""``spinalprep-tools segment``: one image file, no BIDS, no template."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spinalprep.app.log import LOG
+from spinalprep.bids.atomic import end_temporary, put_made, put_text
+from spinalprep.bids.names import image_stem
+from spinalprep.cord.centerline import rasterise
+from spinalprep.cord.shape import measure_slices
+from spinalprep.cord.whole import Estimate, measure_whole
+from spinalprep.errors import UsageError
+from spinalprep.image import Image, save
+from spinalprep.image.sanity import conform
+from spinalprep.lesion.instances import lesion_instances
+from spinalprep.networks.cards import find_weights
+from spinalprep.networks.cascade import Found, find_cord
+from spinalprep.networks.weights import Model, load_model
+
+REQUIRED, OPTIONAL = ("centerline", "cord"), ("gm",)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found in an image.
+
+    Attributes
+    ----------
+    found : Found
+        Masks and maps on the image's grid.
+    lesions : Image of int32, shape (I, J, K)
+        Lesions 1 to N, the largest first.
+    slices : DataFrame
+        See `measure_slices`.
+    volume, area : Estimate
+        Of the whole cord in mm3, and the mean of its sections in mm2.
+    """
+
+    found: Found
+    lesions: Image
+    slices: pd.DataFrame
+    volume: Estimate
+    area: Estimate
+
+
+def load_models(given: Mapping[str, Path]) -> dict[str, Model]:
+    """Load the packaged networks, or those that are given in their place.
+
+    Raises
+    ------
+    UsageError
+        If a name is none of a network.
+    ModelError
+        If weights are missing or corrupt.
+    """
+    known = (*REQUIRED, *OPTIONAL)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UsageError(f"--model {unknown[0]}=...: expected one of {', '.join(known)}")
+    names = [n for n in known if n in REQUIRED or n in given or find_weights(n).is_file()]
+    return {name: load_model(given.get(name, name)) for name in names}
+
+
+def segment_image(
+    image: Image, models: Mapping[str, Model], threshold: float, min_mm3: float
+) -> Result:
+    """Find cord, grey matter and lesions, and measure the cord.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Voxel order LAS.
+    models : mapping of Model
+        ``centerline``, ``cord``, and ``gm`` where there is one.
+    threshold, min_mm3 : float
+        See `lesion_instances`.
+
+    Raises
+    ------
+    NoCordError
+        If the networks see none.
+    """
+    found = find_cord(image, *models.values())
+    probability, lesion = (image.with_data(part) for part in (found.maps.cord, found.maps.lesion))
+    lesions = image.with_data(lesion_instances(lesion, found.cord, threshold, min_mm3))
+    spread, grey = image.with_data(found.maps.sd), image.with_data(found.maps.gm)
+    slices = measure_slices(probability, found.centerline, grey, spread)
+    return Result(found, lesions, slices, *measure_whole(slices))
+
+
+def segment_file(
+    path: Path,
+    out_dir: Path,
+    given: Mapping[str, Path],
+    threshold: float = 0.8,
+    min_mm3: float = 3.0,
+) -> Result:
+    """Segment one file and write masks, maps, a table of slices and a summary.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI, any orientation.
+    out_dir : Path
+        Gets ``<stem>_label-SC_mask.nii.gz`` and the others; see docs/usage.md.
+    given : mapping of Path
+        Weights in place of the packaged ones, by the name of the network.
+    threshold, min_mm3 : float
+        See `lesion_instances`.
+    """
+    image = conform(path)
+    models = load_models(given)
+    result = segment_image(image, models, threshold, min_mm3)
+    for text in result.found.warnings:
+        LOG.warning("%s", text)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out_dir} can't be written: {error.strerror}") from error
+    stem = image_stem(path)
+    for ending, write in _images(result).items():
+        put_made(out_dir, out_dir / f"{stem}_{ending}.nii.gz", write)
+    table = result.slices.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
+    put_text(out_dir, out_dir / f"{stem}_label-SC_desc-perslice_morph.tsv", table)
+    summary = summarise_result(result, path, models)
+    put_text(out_dir, out_dir / f"{stem}_segment.json", json.dumps(summary, indent=2) + "\n")
+    end_temporary(out_dir)
+    return result
+
+
+def summarise_result(result: Result, path: Path, models: Mapping[str, Model]) -> dict[str, Any]:
+    """Return the numbers of an image, and which networks they are from."""
+    voxel = result.lesions.voxel_volume
+    sizes = np.bincount(result.lesions.data.astype(int).ravel())[1:] * voxel
+    gm = float((result.found.maps.gm * result.found.cord.data).sum()) * voxel
+    return {
+        "image": path.name,
+        "volume_mm3": result.volume.rounded(),
+        "mean_area_mm2": result.area.rounded(),
+        "slices": len(result.slices),
+        "complete_slices": int(result.slices["complete"].sum()),
+        "centerline_length_mm": round(result.found.centerline.length, 1),
+        "confidence": round(result.found.confidence, 3),
+        "gm_mm3": round(gm, 1),
+        "lesions_mm3": [round(float(size), 1) for size in sizes],
+        "interval": "95 %, from how sure the networks are of themselves",
+        "warnings": list(result.found.warnings),
+        "models": {
+            name: {key: model.card.get(key) for key in ("name", "version", "sha256")}
+            for name, model in models.items()
+        },
+    }
+
+
+def describe_result(result: Result) -> str:
+    """Say in one line what was found."""
+    sizes = np.bincount(result.lesions.data.astype(int).ravel())[1:]
+    total = float(sizes.sum()) * result.lesions.voxel_volume
+    lesions = f"{len(sizes)} lesions of {total:.0f} mm3" if len(sizes) else "no lesion"
+    return (
+        f"cord {result.volume.in_words('mm3')}, mean area {result.area.in_words('mm2')} "
+        f"in {len(result.slices)} slices; {lesions}"
+    )
+
+
+def _images(result: Result) -> dict[str, Callable[[Path], object]]:
+    """Return how each image is written, by the end of its name."""
+    found, grid = result.found, result.lesions
+    line = rasterise(found.centerline, grid)
+    masks = {
+        "label-SC_mask": found.cord.data,
+        "label-centerline_mask": line,
+        "label-lesion_mask": grid.data > 0,
+    }
+    maps = {
+        "label-SC_probseg": found.maps.cord,
+        "label-SC_desc-uncertainty_probseg": found.maps.sd,
+        "label-GM_probseg": found.maps.gm,
+        "label-lesion_probseg": found.maps.lesion,
+    }
+    return {
+        **{end: partial(save, grid.with_data(data), dtype=np.uint8) for end, data in masks.items()},
+        **{end: partial(save, grid.with_data(data)) for end, data in maps.items()},
+    }

@@ -1,0 +1,67 @@
+"""Volume and mean area of the whole cord, with intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval; NaN where nothing was measured."""
+
+    value: float
+    lower: float
+    upper: float
+
+    def rounded(self, digits: int = 2) -> dict[str, float | None]:
+        """Return value and interval, None for NaN, as JSON knows none."""
+        known = {"value": self.value, "lower": self.lower, "upper": self.upper}
+        return {k: round(v, digits) if np.isfinite(v) else None for k, v in known.items()}
+
+    def in_words(self, unit: str) -> str:
+        """Return the numbers as text.
+
+        Examples
+        --------
+        >>> Estimate(71.26, 68.0, 74.5).in_words("mm2")
+        '71.3 mm2 (68.0 to 74.5)'
+        """
+        return f"{self.value:.1f} {unit} ({self.lower:.1f} to {self.upper:.1f})"
+
+
+def measure_whole(slices: pd.DataFrame) -> tuple[Estimate, Estimate]:
+    """Add up the slices of a cord.
+
+    Parameters
+    ----------
+    slices : DataFrame
+        From `shape.measure_slices`.
+
+    Returns
+    -------
+    volume : Estimate
+        Sum of area times length along the centerline over all slices, mm3.
+    area : Estimate
+        Mean area over the complete slices, weighted by their length, mm2.
+
+    Notes
+    -----
+    The ends of the intervals are sums and means of the slices' own: what makes one slice too
+    large makes its neighbours so.
+
+    Examples
+    --------
+    >>> rows = {"area_mm2": [80.0, 60], "area_mm2_lower": [78.0, 59], "area_mm2_upper": [82.0, 61]}
+    >>> table = pd.DataFrame(rows | {"length_mm": [5.0, 5], "complete": [True, False]})
+    >>> [estimate.in_words("") for estimate in measure_whole(table)]
+    ['700.0  (685.0 to 715.0)', '80.0  (78.0 to 82.0)']
+    """
+    columns = ["area_mm2", "area_mm2_lower", "area_mm2_upper"]
+    length = slices["length_mm"].to_numpy(float)
+    areas = slices[columns].to_numpy(float)
+    whole = slices["complete"].to_numpy(bool)
+    volume = length @ areas
+    total = float(length[whole].sum())
+    mean = length[whole] @ areas[whole] / total if total else np.full(3, np.nan)
+    return Estimate(*map(float, volume)), Estimate(*map(float, mean))
