@@ -1,6 +1,6 @@
 """Training material: labelled axial slices of people and of the template."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from spinalprep.networks.window import axial_at
 from spinalprep.training.extra import cauda_equina, digital_volumes
 
 CLUSTERS = 10
+Labelled = tuple[str, Image, Image | None, Image | None, Image | None]
 PERSONS = {"10062Ses1": "10062", "10062Ses2": "10062", "9709Ses1": "9709", "9709Ses2": "9709"}
 
 
@@ -85,16 +86,37 @@ def read_slices(shared: Path, spacing_mm: float, size: int, centred: bool) -> Sl
     """
     if not (shared / "data" / "bids-dev").is_dir():
         raise InputError(f"{shared}/data/bids-dev is missing; give the folder with --shared")
+    return gather_slices(_volumes(shared), spacing_mm, size, centred)
+
+
+def gather_slices(
+    volumes: Iterable[Labelled], spacing_mm: float, size: int, centred: bool
+) -> Slices:
+    """Cut labelled volumes into slices on one grid, as `read_slices` does.
+
+    Parameters
+    ----------
+    volumes : iterable of Labelled
+        Person, image, cord, grey matter, and a mask to centre on in place of them; LAS, None
+        where nobody drew it.
+    spacing_mm, size, centred
+        As for `read_slices`.
+
+    Raises
+    ------
+    InputError
+        If no slice has a label.
+    """
     rows: list[dict[str, object]] = []
-    for person, image, cord, gm, guide in _volumes(shared):
+    for person, image, cord, gm, guide in volumes:
         rows += _rows(person, image, (cord, gm, guide), (spacing_mm, size, centred))
+    if not rows:
+        raise InputError("no slice has a label; expected masks of the cord or of grey matter")
     columns = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
     return Slices(**columns)
 
 
-def _volumes(
-    shared: Path,
-) -> Iterator[tuple[str, Image, Image | None, Image | None, Image | None]]:
+def _volumes(shared: Path) -> Iterator[Labelled]:
     """Yield person, image, cord, grey matter, and what to centre on, of every volume, LAS."""
     raw = shared / "data" / "bids-dev"
     for path in sorted(raw.glob("sub-*/anat/*.nii.gz")):
