@@ -55,10 +55,10 @@ class TemplateFiles:
     levels: NiftiGz
     spinal_levels: NiftiGz | None = None
     atlas: tuple[NiftiGz, ...] = ()
-
-
     region_names: tuple[str, ...] = ()
     combined: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
 @workflow.define(outputs=["cord"])
 def Participant(
     reference: File,
@@ -197,11 +197,11 @@ def _template_and_lesions(
             label=labels.get("lesion"),
         )
         lesions = workflow.add(stage, name="lesion")
+        _lesion_tables(lesions, cord, levels, (fit, template))
     if fit is None or lesions is None or template is None:
         return lesions
     if "template" in p.spaces:
         moved = LesionInTemplate(
-        _lesion_tables(lesions, cord, levels, (fit, template))
             mask=lesions.mask,
             soft=lesions.soft,
             forward=fit.forward,
