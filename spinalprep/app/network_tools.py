@@ -62,10 +62,11 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     what.add_argument("--derivatives", type=Path, metavar="DIR", help="outputs of spinalprep")
     what.add_argument(
         "--weights",
-        nargs=2,
-        metavar=("CENTERLINE", "CORD"),
-        default=["centerline", "cord"],
-        help=".safetensors files or names of packaged networks (default: the packaged ones)",
+        nargs="+",
+        metavar="WEIGHTS",
+        default=["centerline", "cord", "gm"],
+        help="centerline, cord, and grey matter if it has its own: files, or names of packaged "
+        "networks (default: the packaged ones)",
     )
     sub.add_argument("-o", "--out-dir", type=Path, required=True)
     sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
@@ -127,7 +128,7 @@ def _evaluate(given: Namespace) -> None:
 
     import torch
 
-    from spinalprep.networks.cards import packaged_weights, read_card
+    from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
     from spinalprep.networks.weights import load_model
     from spinalprep.training.answers import from_folder, from_networks
     from spinalprep.training.evaluate import evaluate, find_cases, read_persons
@@ -141,9 +142,11 @@ def _evaluate(given: Namespace) -> None:
     cases = find_cases(given.bids_dir, given.labels, persons, given.participant_label)
     if given.derivatives is not None:
         answer = partial(from_folder, given.derivatives)
-        cards = [read_card(packaged_weights(name)) for name in ("centerline", "cord")]
+        cards = [read_card(packaged_weights(name)) for name in packaged_names()]
     else:
-        models = load_model(given.weights[0]), load_model(given.weights[1])
+        if len(given.weights) not in (2, 3):
+            raise UsageError("--weights: expected CENTERLINE CORD, or CENTERLINE CORD GM")
+        models = tuple(load_model(name) for name in given.weights)
         answer = partial(from_networks, models=models, lesion_threshold=given.lesion_threshold)
         cards = [model.card for model in models]
     for line in format_summary(evaluate(cases, answer, given.out_dir, cards, given.seed)):
