@@ -61,8 +61,9 @@ def ShapeOnTemplate(
     forward: NiftiGz,
     template_cord: NiftiGz,
     template_levels: NiftiGz,
+    levels: File | None,
 ) -> File:
-    """Bring the measures of the slices to the template's slices."""
+    """Bring the measures to the template's slices, with levels where they are known."""
     from spinalprep.registration.coverage import shape_on_template
     from spinalprep.registration.transform import read_itk
 
@@ -73,6 +74,8 @@ def ShapeOnTemplate(
         load(template_cord.fspath),
         load(template_levels.fspath),
     )
+    if levels is not None and not read_levels(Path(levels.fspath)).disc_s:
+        table["vertebral_level"] = np.nan
     return write_table(table, "template_slices.tsv")
 
 

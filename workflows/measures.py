@@ -57,6 +57,7 @@ def TemplateSlices(
     forward: NiftiGz,
     template_cord: NiftiGz,
     template_levels: NiftiGz,
+    levels: File | None = None,
     healthy: Healthy | None = None,
 ) -> File:
     """Bring the shape of the cord to the slices of the template; z-scores on those of PAM50."""
@@ -66,6 +67,7 @@ def TemplateSlices(
         forward=forward,
         template_cord=template_cord,
         template_levels=template_levels,
+        levels=levels,
     )
     table = workflow.add(node).table
     if healthy is None:
