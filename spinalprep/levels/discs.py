@@ -35,18 +35,23 @@ class Levels:
     disc_s : mapping of int to float
         Arc length of each disc in mm from the superior end; empty where nothing is known.
     source : str
-        ``manual``, ``hint`` or ``unknown``.
+        ``manual``, ``hint``, ``hint+detected``, ``detected`` or ``unknown``.
     placed : tuple of int
         Discs that were placed by the template's spacings, not seen.
+    probability : float
+        That the numbers of detected discs are right, by the detector.
     """
 
     disc_s: Mapping[int, float]
     source: str = "unknown"
     placed: tuple[int, ...] = ()
+    probability: float = 0.0
 
     @property
     def confidence(self) -> float:
-        """1 where a person said where the levels are, 0 where nobody did."""
+        """1 where a person said where the levels are, 0 where they are not known."""
+        if self.source == "detected":
+            return self.probability
         return 0.0 if self.source == "unknown" else 1.0
 
     def level_at(self, s: Float | float) -> NDArray[np.float64]:
@@ -198,16 +203,32 @@ def levels_from_hint(
     InputError
         If the cord does not reach a hinted height, or the landmarks are out of order.
     """
-    levels = sorted(hint)
-    depths = np.array([-_template_height(level, template_z) for level in levels])
-    places = np.array([_arc_at_height(centerline, hint[level]) for level in levels])
-    if (np.diff(places) <= 0).any():
+    landmarks = {level: _arc_at_height(centerline, z) for level, z in sorted(hint.items())}
+    if (np.diff(list(landmarks.values())) <= 0).any():
         raise InputError(
             "--level-hint is out of order along the cord; expected a smaller z for a lower level"
         )
-    discs = sorted(template_z)
+    placed = place_discs(landmarks, template_z)
+    return Levels(placed, "hint", tuple(placed))
+
+
+def place_discs(
+    landmarks: Mapping[float, float], template_z: Mapping[int, float]
+) -> dict[int, float]:
+    """Carry the template's discs to the cord, so that they meet landmarks.
+
+    Parameters
+    ----------
+    landmarks : mapping of float to float
+        Continuous level (3.0 disc C2/C3, 3.5 mid-body of C3) to arc length in mm.
+    template_z : mapping of int to float
+        Disc to height in the template, mm.
+    """
+    levels, discs = sorted(landmarks), sorted(template_z)
+    depths = np.array([-_template_height(level, template_z) for level in levels])
+    places = np.array([landmarks[level] for level in levels])
     placed = _carry(np.array([-template_z[n] for n in discs]), depths, places)
-    return Levels(dict(zip(discs, placed.tolist(), strict=True)), "hint", tuple(discs))
+    return dict(zip(discs, placed.tolist(), strict=True))
 
 
 def extend(levels: Levels, template_z: Mapping[int, float], length: float) -> Levels:
@@ -230,7 +251,8 @@ def extend(levels: Levels, template_z: Mapping[int, float], length: float) -> Le
         if -ONE_VERTEBRA_MM <= s <= length + ONE_VERTEBRA_MM and _fits(int(n), s, levels.disc_s)
     }
     disc_s = dict(sorted((dict(levels.disc_s) | added).items()))
-    return Levels(disc_s, levels.source, tuple(sorted({*levels.placed, *added})))
+    placed_now = tuple(sorted({*levels.placed, *added}))
+    return Levels(disc_s, levels.source, placed_now, levels.probability)
 
 
 def _carry(

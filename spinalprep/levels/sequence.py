@@ -136,6 +136,8 @@ def join_discs(
     no sign costs its chance, a sign that belongs to no disc is worth nothing.
     """
     s = np.asarray(evidence.s, float)
+    if len(s) < FEWEST:
+        return Sequence()
     shown = np.log(MISSED + (1 - MISSED) * np.exp(np.clip(evidence.disc, -20.0, 20.0)))
     emission = np.tile(shown, (LAST - FIRST + 1, 1))
     emission[0] += evidence.c2c3

@@ -17,6 +17,11 @@ def centerline_unet() -> nn.Module:
     return UNet2d(out_channels=1, filters=12, levels=4, dilation=2)
 
 
+def disc_unet() -> nn.Module:
+    """Return the network of discs and of C2/C3: straightened mid-sagittal planes at 1 mm."""
+    return UNet2d(out_channels=2, filters=8, levels=4, dilation=2)
+
+
 def cord_unet() -> nn.Module:
     """Return the network of cord, grey matter and lesion: windows of 40 mm at 0.5 mm."""
     return UNet2d(out_channels=3, filters=16, levels=4)
@@ -34,6 +39,7 @@ def gm_unet() -> nn.Module:
 PRESETS: dict[str, Callable[[], nn.Module]] = {
     "centerline_unet": centerline_unet,
     "cord_unet": cord_unet,
+    "disc_unet": disc_unet,
     "gm_unet": gm_unet,
     **PUBLISHED,
 }

@@ -1,0 +1,154 @@
+"""Signs of discs along the cord: what a small network sees in the mid-sagittal plane."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.straight import StraightSpace
+from spinalprep.image import Image, sample
+from spinalprep.levels.sequence import Evidence
+from spinalprep.networks.weights import Model
+from spinalprep.networks.window import scale_window
+
+BACK_MM, FRONT_MM = -22.0, 34.0  # of the plane, from the centerline
+WIDTH = int(FRONT_MM - BACK_MM)  # columns of 1 mm
+HEIGHT = 192  # rows of 1 mm that the network sees at once, as in training
+SLAB_MM = 4.0  # half the thickness that is averaged
+ABOVE_MM, BELOW_MM = 70.0, 30.0  # beyond the ends of the centerline, straight on
+STRIDE = 48
+VIEWS = ((0.0, 1.0), (0.0, 1.4), (0.0, 0.7), (-2.0, 1.0), (2.0, 1.0))  # mm to the right, gamma
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The mid-sagittal plane, straightened.
+
+    Attributes
+    ----------
+    s : ndarray of float, shape (N,)
+        Arc length of the rows, 1 mm apart.
+    values : ndarray of float32, shape (N, 56)
+        Scaled to [0, 1]; columns run from 22 mm behind the centerline to 34 mm before it.
+    valid : ndarray of bool, shape (N, 56)
+        Where the image has values.
+    """
+
+    s: NDArray[np.float64]
+    values: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+def sagittal_plane(image: Image, centerline: Centerline, right_mm: float = 0.0) -> Plane:
+    """Return the plane along the cord, the mean over a slab of 8 mm.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Any voxel order.
+    centerline : Centerline
+        RAS+ mm; the plane goes straight on beyond its ends, as far as the image goes.
+    right_mm : float
+        Offset of the slab's middle.
+    """
+    s = np.arange(-ABOVE_MM, centerline.length + BELOW_MM).astype(np.float64)
+    y = BACK_MM + 0.5 + np.arange(WIDTH)
+    x = right_mm + np.arange(-SLAB_MM, SLAB_MM + 1)
+    points = StraightSpace(centerline).to_world(
+        np.stack(np.meshgrid(s, x, y, indexing="ij"), axis=-1)
+    )
+    values = sample(image, points, outside=np.nan)
+    valid = np.isfinite(values).mean(axis=1) >= 0.5
+    mean = np.where(valid, np.nansum(values, axis=1), 0) / np.maximum(
+        np.isfinite(values).sum(axis=1), 1
+    )
+    near = valid[:, int(-BACK_MM) : int(-BACK_MM) + 12].mean(axis=1) >= 0.5
+    rows = np.flatnonzero(near)
+    part = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+    scaled = scale_window(mean[part].astype(np.float32), valid[part])
+    return Plane(s[part], scaled, valid[part])
+
+
+def find_discs(
+    image: Image, centerline: Centerline, model: Model
+) -> tuple[Plane, NDArray[np.float32]]:
+    """Map the signs of discs along the cord.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Voxels.
+    centerline : Centerline
+        RAS+ mm.
+    model : Model
+        Of task ``discs``.
+
+    Returns
+    -------
+    plane : Plane
+        What was looked at.
+    signs : ndarray of float32, shape (2, N)
+        Largest logit across every row of the plane: any disc, C2/C3; mean over views that
+        differ in gamma and lie 2 mm to the left and right.
+    """
+    planes = {right: sagittal_plane(image, centerline, right) for right in (0.0, -2.0, 2.0)}
+    middle = planes[0.0]
+    if not len(middle.s):
+        return middle, np.zeros((2, 0), np.float32)
+    maps = []
+    for right, gamma in VIEWS:
+        plane = planes[right]
+        there = np.isin(plane.s, middle.s)
+        if not np.array_equal(plane.s[there], middle.s):
+            continue
+        maps.append(_logits(plane.values[there] ** gamma, model))
+    return middle, row_signs(np.mean(maps, axis=0))
+
+
+def row_signs(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest logit across every row, shape (..., N) of (..., N, W)."""
+    signs: NDArray[np.float32] = logits.max(axis=-1)
+    return signs
+
+
+@torch.no_grad()
+def _logits(values: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
+    """Run the network over windows of a plane; the mean where they overlap, (2, N, W)."""
+    count = len(values)
+    padded = np.pad(values, ((0, max(HEIGHT - count, 0)), (0, 0)))
+    starts = sorted({*range(0, len(padded) - HEIGHT, STRIDE), len(padded) - HEIGHT})
+    shown = np.stack([padded[a : a + HEIGHT] for a in starts])[:, None]
+    found = model.network(torch.from_numpy(np.ascontiguousarray(shown))).numpy()
+    ramp = np.minimum(np.arange(HEIGHT) + 1, np.arange(HEIGHT)[::-1] + 1)
+    weight = np.minimum(ramp, 40).astype(np.float32)[:, None]  # less near a window's ends
+    total = np.zeros((found.shape[1], *padded.shape), np.float32)
+    mass = np.zeros((len(padded), 1), np.float32)
+    for a, part in zip(starts, found, strict=True):
+        total[:, a : a + HEIGHT] += part * weight
+        mass[a : a + HEIGHT] += weight
+    return np.asarray((total / mass)[:, :count], np.float32)
+
+
+def weigh_signs(
+    s: NDArray[np.float64], signs: NDArray[np.float32], scale: Mapping[str, list[float]]
+) -> Evidence:
+    """Turn logits into likelihood ratios by the scale that was measured on digital people.
+
+    Parameters
+    ----------
+    s : ndarray of float, shape (N,)
+        Arc lengths in mm.
+    signs : ndarray of float32, shape (2, N)
+        From `find_discs`.
+    scale : mapping of str to [slope, offset, lowest, highest]
+        For ``disc`` and ``c2c3``, from the card of the weights: the logarithm of the ratio is
+        ``slope * logit + offset`` within its limits.
+    """
+    ratios = []
+    for values, name in zip(signs, ("disc", "c2c3"), strict=True):
+        slope, offset, lowest, highest = scale[name]
+        ratios.append(np.clip(slope * values.astype(float) + offset, lowest, highest))
+    return Evidence(s, ratios[0], ratios[1])

@@ -1,0 +1,170 @@
+"""The disc detector: from spines and a recipe to weights, with the scale of their logits."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from spinalprep.levels.detect import row_signs
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.weights import save_model
+from spinalprep.training.discs_generator import PlaneRanges, make_planes
+from spinalprep.training.discs_material import STACKS, Spine, phantom_spines, read_spines
+from spinalprep.training.generator import Batch
+from spinalprep.training.schedules import Schedule
+from spinalprep.training.trainer import fit
+
+LOG = logging.getLogger("spinalprep")
+SCALE_PHANTOMS = range(2000, 2020)  # digital people on whom the scale is measured alone
+SCALE_BATCHES = 40
+NEAR_ROWS, APART_ROWS = 2, 9
+LIMITS = {"disc": (-4.0, 6.0), "c2c3": (-7.0, 7.0)}  # of log ratios: no image is like the training
+
+
+@dataclass(frozen=True)
+class DiscsRecipe:
+    """Everything that decides the training of the disc detector but the data and the seed."""
+
+    preset: str = "disc_unet"
+    steps: int = 1800
+    batch: int = 12
+    rate: float = 2e-3
+    ranges: PlaneRanges = field(default_factory=PlaneRanges)
+
+
+RECIPE = DiscsRecipe()
+
+
+def train_discs(out_dir: Path, shared: Path, seed: int = 0, steps: int | None = None) -> Path:
+    """Train the disc detector and return the path of its weights.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Checkpoint, loss curve, weights and card go here.
+    shared : Path
+        Folder with the training data, see `read_spines`.
+    seed : int
+        Of weights and samples.
+    steps : int, optional
+        In place of the recipe's.
+    """
+    total = steps or RECIPE.steps
+    spines = read_spines(shared)
+    torch.manual_seed(seed)
+    network = PRESETS[RECIPE.preset]()
+    started = time.monotonic()
+    trained = fit(
+        network,
+        lambda step: draw_batch(spines, seed, step),
+        Schedule(total, RECIPE.rate, run=repr((RECIPE, seed, total)), bfloat16=True),
+        out_dir,
+    )
+    minutes = (time.monotonic() - started) / 60
+    seen = [spine for spine in spines if spine.name == "PAM50"]
+    scale = measure_scale(trained, [*seen, *phantom_spines(SCALE_PHANTOMS)], seed)
+    LOG.info("scale of the logits: %s", scale)
+    card = _card(seed, total, minutes) | {"scale": scale}
+    return save_model(trained, out_dir / "discs.safetensors", card)
+
+
+def draw_batch(spines: list[Spine], seed: int, step: int) -> Batch:
+    """Return the batch of a step; the same for the same material, seed and step."""
+    return make_planes(spines, RECIPE.batch, RECIPE.ranges, np.random.default_rng([seed, step]))
+
+
+@torch.no_grad()
+def measure_scale(network: nn.Module, spines: list[Spine], seed: int) -> dict[str, list[float]]:
+    """Measure what a logit says, on planes that training never drew.
+
+    Returns
+    -------
+    scale : dict of str to [slope, offset, lowest, highest]
+        See `levels.detect.weigh_signs`: ``disc`` compares rows at a disc with rows far from any,
+        ``c2c3`` compares C2/C3 with other discs.
+    """
+    at: dict[str, list[float]] = {"disc": [], "none": [], "c2c3": [], "other": []}
+    for step in range(SCALE_BATCHES):
+        chance = np.random.default_rng([seed, 10**6 + step])
+        batch = make_planes(spines, RECIPE.batch, RECIPE.ranges, chance)
+        for signs, truth, image in zip(
+            row_signs(network(batch.image).numpy()),
+            batch.truth.numpy().max(axis=-1),
+            batch.image.numpy()[:, 0],
+            strict=True,
+        ):
+            _collect(at, signs, truth, image.any(axis=-1))
+    pairs = {"disc": ("disc", "none"), "c2c3": ("c2c3", "other")}
+    return {
+        name: [*_logistic(np.array(at[yes]), np.array(at[no])), *LIMITS[name]]
+        for name, (yes, no) in pairs.items()
+    }
+
+
+def _collect(
+    at: dict[str, list[float]],
+    signs: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    shown: NDArray[np.bool_],
+) -> None:
+    """Add the logits of one plane at discs, at C2/C3, and far from them."""
+    peaks = [
+        k
+        for k in range(1, len(truth[0]) - 1)
+        if truth[0, k] > 0.7 and truth[0, k] == truth[0, k - 1 : k + 2].max()
+    ]
+    far = shown.copy()
+    for k in peaks:
+        around = slice(max(k - NEAR_ROWS, 0), k + NEAR_ROWS + 1)
+        at["disc"].append(float(signs[0, k]))
+        at["c2c3" if truth[1, k] > 0.7 else "other"].append(float(signs[1, around].max()))
+        far[max(k - APART_ROWS, 0) : k + APART_ROWS + 1] = False
+    at["none"] += signs[0, np.flatnonzero(far)[::3]].tolist()
+
+
+def _logistic(yes: NDArray[np.float64], no: NDArray[np.float64]) -> tuple[float, float]:
+    """Fit slope and offset of the log ratio by Newton steps, both classes of equal weight."""
+    x = np.concatenate([yes, no])
+    label = np.concatenate([np.ones(len(yes)), np.zeros(len(no))])
+    weight = np.concatenate([np.full(len(yes), 0.5 / len(yes)), np.full(len(no), 0.5 / len(no))])
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    fitted = np.zeros(2)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(design @ fitted, -30, 30)))
+        bend = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-4 * np.eye(2)
+        fitted += np.linalg.solve(bend, design.T @ (weight * (label - p)) - 1e-4 * fitted)
+    return round(float(fitted[0]), 3), round(float(fitted[1]), 3)
+
+
+def _card(seed: int, steps: int, minutes: float) -> dict[str, Any]:
+    """Return the model card."""
+    return {
+        "name": "discs",
+        "version": "1",
+        "task": "discs",
+        "preset": RECIPE.preset,
+        "inputs": "the straightened mid-sagittal plane, mean of 8 mm, scaled to [0, 1]",
+        "spacing": [1.0, 1.0],
+        "orientation": "rows from superior to inferior, columns from posterior to anterior",
+        "channels": 1,
+        "classes": ["disc", "C2/C3"],
+        "data": {
+            "people": list(STACKS),
+            "sources": "PAM50 (its T2w at 1 x 1 x 2 mm and label maps), digital persons, "
+            "three axial stacks of gm-challenge-data as images without a sign of a level",
+        },
+        "synthetic": "contrast, geometry and field of view randomised; no image of a person "
+        "with visible discs served for training",
+        "seed": seed,
+        "steps": steps,
+        "recipe": repr(RECIPE),
+        "training_minutes": round(minutes, 1),
+        "licence": "research use only; sct_testing_data MIT, the rest public without a licence",
+        "limits": "one real anatomy, PAM50's; fused or operated discs were never shown",
+    }

@@ -1,0 +1,65 @@
+"""Planes to teach the disc detector: truth lies in discs, chance comes from the seed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spinalprep.levels.sequence import FIRST
+from spinalprep.networks.weights import load_model
+from spinalprep.training import discs
+from spinalprep.training.discs_generator import PlaneRanges, _heat, _warp, make_planes
+from spinalprep.training.discs_material import FIRST_DISC_LABEL, X_MM, phantom_spines
+
+
+@pytest.fixture(scope="module")
+def spines():
+    return phantom_spines(range(1000, 1002))
+
+
+def test_blobs_lie_in_discs_and_one_in_c2c3(spines) -> None:
+    for seed in range(6):
+        chance = np.random.default_rng(seed)
+        spine = spines[seed % 2]
+        rows, columns = _warp(spine, PlaneRanges(), chance)
+        truth = _heat(spine, rows, columns)
+        inside = (rows > 0) & (rows < len(spine.labels) - 1)
+        inside &= (columns > 0) & (columns < spine.labels.shape[2] - 1)
+        i, j = np.rint(rows[inside]).astype(int), np.rint(columns[inside]).astype(int)
+        labels = spine.labels[i, X_MM, j]
+        for channel, right in ((0, labels > FIRST_DISC_LABEL), (1, labels == 20 + FIRST)):
+            core = truth[channel][inside] > 0.9
+            if core.any():
+                assert right[core].mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_planes(spines) -> None:
+    one, two = (
+        make_planes(spines, 2, PlaneRanges(), np.random.default_rng([3, 7])) for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.image.numpy(), two.image.numpy())
+    np.testing.assert_array_equal(one.truth.numpy(), two.truth.numpy())
+    assert 0 <= float(one.image.min()) <= float(one.image.max()) <= 1
+    assert not one.truth.numpy()[:, 1][one.image.numpy()[:, 0].sum(axis=(1, 2)) == 0].any()
+
+
+def test_logistic_finds_the_log_ratio_of_two_normal_classes() -> None:
+    chance = np.random.default_rng(0)
+    slope, offset = discs._logistic(
+        chance.normal(1.0, 1.0, 4000) + 0.5, chance.normal(-1.0, 1.0, 9000) + 0.5
+    )
+    assert slope == pytest.approx(2.0, abs=0.1)  # log N(x; 1) / N(x; -1) = 2 x
+    assert offset == pytest.approx(-1.0, abs=0.1)
+
+
+def test_a_training_leaves_weights_with_the_scale_of_their_logits(
+    spines, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(discs, "read_spines", lambda shared: spines)
+    monkeypatch.setattr(discs, "SCALE_BATCHES", 2)
+    monkeypatch.setattr(discs, "SCALE_PHANTOMS", range(2000, 2001))
+    path = discs.train_discs(tmp_path, tmp_path, seed=1, steps=2)
+    scale = load_model(path).card["scale"]
+    assert set(scale) == {"disc", "c2c3"}
+    assert all(low < 0 < high for _, _, low, high in scale.values())
+    assert json.loads((tmp_path / "discs.json").read_text())["steps"] == 2
