@@ -1,0 +1,88 @@
+"""From the truth of a digital person to the tables of the cord's shape."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.image import Image, save
+from spinalprep.interfaces.tables import read_table
+from spinalprep.levels.discs import Levels
+from spinalprep.levels.label import label_vertebrae
+from spinalprep.normative.table import SHIPPED, load_norms
+from spinalprep.phantom.anatomy import Person, make_person, truth_cord
+from spinalprep.workflows.measures import Healthy, Shape
+
+SEED = 100002
+
+
+@pytest.fixture(scope="module")
+def person() -> Person:
+    return make_person(SEED)
+
+
+@pytest.fixture(scope="module")
+def inputs(person: Person, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Cord, spread, centerline, discs and levels as files."""
+    home = tmp_path_factory.mktemp("measures")
+    affine = np.diag([-0.8, 0.8, 2.0, 1.0])
+    affine[:3, 3] = [20.0, -24.0, -64.0]
+    grid = Image(np.zeros((50, 70, 64), np.float32), affine)
+    cord = grid.with_data(truth_cord(person, grid, fine=2))
+    line = centerline_from_mask(cord)
+    points = person.centerline.at(np.array(list(person.disc_s.values())))
+    disc_s = dict(zip(person.disc_s, line.project(points)[:, 0], strict=True))
+    levels = home / "levels.json"
+    known = {str(n): float(s) for n, s in disc_s.items()}
+    levels.write_text(json.dumps({"disc_s_mm": known, "source": "manual", "placed": []}))
+    line.to_table().to_csv(home / "centerline.tsv", sep="\t", index=False)
+    vertebrae = grid.with_data(label_vertebrae(cord, line, Levels(disc_s, "manual")))
+    spread = grid.with_data(np.where(cord.data > 0, np.float32(0.05), np.float32(0)))
+    return {
+        "cord": Path(save(cord, home / "cord.nii.gz")),
+        "centerline": home / "centerline.tsv",
+        "vertebrae": Path(save(vertebrae, home / "vertebrae.nii.gz", np.int16)),
+        "spread": Path(save(spread, home / "spread.nii.gz")),
+        "levels": levels,
+    }
+
+
+def measure(inputs: dict[str, Any], cache: Path, **who: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    graph = Shape(**inputs, healthy=Healthy(SHIPPED, **who))
+    found = graph(cache_root=cache, worker="debug")
+    return read_table(Path(found.perslice)), read_table(Path(found.perlevel))
+
+
+def test_levels_are_held_against_people_of_the_same_sex(
+    person: Person, inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    perslice, perlevel = measure(inputs, tmp_path, age=30.0, sex="F")
+    assert (perslice["area_mm2_lower"] < perslice["area_mm2"]).all()
+    perlevel = perlevel.set_index("vertebral_level")
+    for level in (4, 5, 6):
+        s = np.linspace(person.disc_s[level], person.disc_s[level + 1], 50)
+        truth = np.log(person.area_at(s)).mean()
+        norm = load_norms().of_levels("area_mm2", "F").loc[level]
+        expected = (truth - np.log(norm["mean"])) / norm["sd"]
+        assert perlevel.loc[level, "area_z"] == pytest.approx(expected, abs=0.1)
+        truth_mm2 = person.area_at(s).mean()
+        assert perlevel.loc[level, "area_mm2"] == pytest.approx(truth_mm2, rel=0.01)
+    man = measure(inputs, tmp_path, age=30.0, sex="M")[1].set_index("vertebral_level")
+    assert (man.loc[[4, 5, 6], "area_z"] < perlevel.loc[[4, 5, 6], "area_z"]).all()
+
+
+def test_nobody_is_held_against_anybody_without_age_sex_or_levels(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    for who in ({"age": 30.0}, {"sex": "F"}, {"age": 80.0, "sex": "F"}):
+        perlevel = measure(inputs, tmp_path, **who)[1]
+        assert len(perlevel)
+        assert perlevel["area_z"].isna().all()
+    nowhere = {key: value for key, value in inputs.items() if key not in ("levels", "vertebrae")}
+    perslice, perlevel = measure(nowhere, tmp_path, age=30.0, sex="F")
+    assert perslice["vertebral_level"].isna().all()
+    assert perlevel.empty
