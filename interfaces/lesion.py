@@ -9,7 +9,7 @@ from pydra.compose import python
 
 from spinalprep.image import load, save
 from spinalprep.interfaces.cord import read_centerline
-from spinalprep.interfaces.levels import read_levels
+from spinalprep.interfaces.levels import levels_known, read_levels
 from spinalprep.interfaces.tables import write_table
 from spinalprep.lesion.instances import lesion_instances, lesion_volumes, share_outside
 from spinalprep.lesion.measures import measure_lesions, sum_lesions, top_of_c1
@@ -50,7 +50,7 @@ def MeasureLesions(
     line = read_centerline(Path(centerline.fspath))
     vertebra = load(vertebrae.fspath) if vertebrae is not None else None
     known = read_levels(Path(levels.fspath)).disc_s if levels is not None else {}
-    share = np.load(shares.fspath) if shares is not None else None
+    share = np.load(shares.fspath) if shares is not None and levels_known(levels) else None
     table = measure_lesions(labels, mask, line, vertebra, top_of_c1(known, template_z))
     where = measure_regions(labels, mask, vertebra, share, list_regions(names, combined))
     columns = dominant_columns(where)

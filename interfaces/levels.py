@@ -33,6 +33,11 @@ def read_levels(path: Path) -> Levels:
     return Levels(disc_s, content["source"], tuple(content["placed"]))
 
 
+def levels_known(levels: File | None) -> bool:
+    """Tell whether a disc is known: without, the height in the template is arbitrary."""
+    return levels is not None and bool(read_levels(Path(levels.fspath)).disc_s)
+
+
 @python.define(outputs=["levels"])
 def LevelsFromDiscs(discs: NiftiGz, centerline: File, template_z: dict[int, float]) -> File:
     """Project disc labels on the centerline and add the others by the template's spacings."""

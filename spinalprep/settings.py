@@ -25,6 +25,7 @@ class Settings:
     skip: tuple[str, ...] = ()
     denoise: bool = False
     models: dict[str, Path] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
     lesion_threshold: float = 0.8
     min_lesion_mm3: float = 3.0
     template: str | None = None

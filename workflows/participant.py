@@ -12,6 +12,7 @@ from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Healthy, Lesions, LesionTables, Shape, TemplateSlices
+from spinalprep.workflows.metrics import Maps, add_metrics
 from spinalprep.workflows.preprocess import Preprocess
 from spinalprep.workflows.template import LesionInTemplate, ToTemplate
 
@@ -68,6 +69,7 @@ def Participant(
     template: TemplateFiles | None,
     parameters: Parameters,
     healthy: Healthy | None = None,
+    maps: Maps | None = None,
 ) -> NiftiGz:
     """Chain the stages; what is missing, or left out, is simply not added."""
     p = parameters
@@ -114,12 +116,15 @@ def Participant(
     if template is None or template.name != "PAM50":
         healthy = None  # the slices of another template are not those of the norms
     found = (image, automatic, cord, levels, shape, healthy)
-    lesions = _template_and_lesions(found, labels, template, p)
-    for name, (moving, fit) in fits.items():
-        if fit is not None and any(name.startswith(space) for space in p.spaces):
+    fit, lesions = _template_and_lesions(found, labels, template, p)
+    if maps is not None:
+        about = {"gm": gm} | _regions(cord, levels, (fit, template))
+        add_metrics(maps, {"": reference, **others}, fits, about)
+    for name, (moving, own) in fits.items():
+        if own is not None and any(name.startswith(space) for space in p.spaces):
             back = ToContrast(
                 cord=cord.probability,
-                inverse=fit.inverse,
+                inverse=own.inverse,
                 like=moving,
                 lesion=lesions.mask if lesions is not None else None,
             )
@@ -160,7 +165,7 @@ def _levels(
 def _template_and_lesions(
     found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
 ) -> Any:
-    """Add template, lesions, and lesions in the template; return the lesions."""
+    """Add template, lesions, and lesions in the template; return the fit and the lesions."""
     image, automatic, cord, levels, shape, healthy = found
     fit = lesions = None
     if p.template and template is not None:
@@ -199,7 +204,7 @@ def _template_and_lesions(
         lesions = workflow.add(stage, name="lesion")
         _lesion_tables(lesions, cord, levels, (fit, template))
     if fit is None or lesions is None or template is None:
-        return lesions
+        return fit, lesions
     if "template" in p.spaces:
         moved = LesionInTemplate(
             mask=lesions.mask,
@@ -208,21 +213,31 @@ def _template_and_lesions(
             template_cord=template.cord,
         )
         workflow.add(moved, name="lesion_template")
-    return lesions
+    return fit, lesions
 
 
 def _lesion_tables(lesions: Any, cord: Any, levels: Any, where: tuple[Any, Any]) -> None:
     """Add the tables of lesions, after the template where there is one, for its regions."""
-    fit, template = where
+    template = where[1]
     stage = LesionTables(
         instances=lesions.instances,
-        cord=cord.cord,
         centerline=cord.centerline,
         template_z=template.disc_z if template is not None else {},
-        names=list(template.region_names) if template is not None else [],
-        combined={k: list(v) for k, v in template.combined.items()} if template is not None else {},
-        vertebrae=levels.vertebrae if levels is not None else None,
-        levels=levels.levels if levels is not None else None,
-        shares=fit.shares if fit is not None and levels is not None and template.atlas else None,
+        **_regions(cord, levels, where),
     )
     workflow.add(stage, name="lesion_tables")
+
+
+def _regions(cord: Any, levels: Any, where: tuple[Any, Any]) -> dict[str, Any]:
+    """Return what says where in the cord a voxel is."""
+    fit, template = where
+    combined = template.combined if template is not None else {}
+    atlas = fit is not None and levels is not None and bool(template.atlas)
+    return {
+        "cord": cord.cord,
+        "names": list(template.region_names) if template is not None else [],
+        "combined": {name: list(members) for name, members in combined.items()},
+        "vertebrae": levels.vertebrae if levels is not None else None,
+        "levels": levels.levels if levels is not None else None,
+        "shares": fit.shares if atlas else None,
+    }

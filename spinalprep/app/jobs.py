@@ -1,7 +1,7 @@
 """From sessions to graphs: one job per reference image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from fileformats.medimage import NiftiGz
 
 from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.labels import Labels, find_labels
+from spinalprep.bids.maps import MT_RATIO, glob_maps, mt_pair, pick_map
 from spinalprep.bids.names import frame_name, output_prefix
 from spinalprep.bids.session import Scan, Session, Unit, units
 from spinalprep.errors import InputError, ModelError
+from spinalprep.image.grids import same_voxels
 from spinalprep.image.sanity import check_header
 from spinalprep.networks.cards import card_path, packaged_weights, read_card
 from spinalprep.normative.table import SHIPPED
@@ -21,6 +23,7 @@ from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
 from spinalprep.template.regions import combined_regions, region_names
 from spinalprep.workflows.measures import Healthy
+from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
 TASKS = {"centerline": "finder", "cord": "segmenter"}
@@ -43,6 +46,8 @@ class Shared:
         Weight file of each network.
     cards : mapping of str to dict
         Their cards.
+    maps : mapping of str to tuple of Path
+        All files of each ``--metric``.
     """
 
     settings: Settings
@@ -50,6 +55,7 @@ class Shared:
     template_files: TemplateFiles | None
     weights: Mapping[str, Path]
     cards: Mapping[str, Mapping[str, Any]]
+    maps: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Job:
     """One reference image with all that belongs to it, and its graph.
 
     ``others`` maps the names of the stages' contrasts to their scans; ``problems`` are
-    (stage, reason) of inputs that can't be used, ``task`` is None where the reference is one.
+    (stage, reason) of inputs that can't be used, ``task`` is None where the reference is one;
+    ``maps`` are the files of the metrics, ``mt_pair`` the images of the MT ratio.
     """
 
     key: str
@@ -67,6 +74,8 @@ class Job:
     labels: Labels
     task: Any
     problems: tuple[tuple[str, str], ...] = ()
+    maps: Mapping[str, Path] = field(default_factory=dict)
+    mt_pair: tuple[str, str] | None = None
 
 
 def gather_shared(settings: Settings, template: Template | None) -> Shared:
@@ -78,13 +87,16 @@ def gather_shared(settings: Settings, template: Template | None) -> Shared:
         If weights are missing or corrupt, or ``--model`` names a network that there is not.
     TemplateError
         If the template's discs can't be read.
+    UsageError
+        If no file fits a ``--metric``.
     """
     unknown = sorted(set(settings.models) - set(TASKS))
     if unknown:
         raise ModelError(f"--model {unknown[0]}=...: expected one of {', '.join(TASKS)}")
     weights = {name: settings.models.get(name, packaged_weights(name)) for name in TASKS}
     cards = {name: read_card(path) for name, path in weights.items()}
-    return Shared(settings, template, _template_files(template), weights, cards)
+    maps = glob_maps(settings.bids_dir, settings.metrics)
+    return Shared(settings, template, _template_files(template), weights, cards, maps)
 
 
 def build_jobs(session: Session, shared: Shared) -> list[Job]:
@@ -120,6 +132,8 @@ def _build(session: Session, unit: Unit, shared: Shared) -> Job:
         else:
             others[name] = scan
     labels = find_labels(settings, unit.reference)
+    files = _find_maps(unit.reference, shared, problems)
+    pair = None if MT_RATIO in settings.metrics else mt_pair(unit.reference, others)
     task = Participant(
         reference=File(unit.reference.path),
         others={name: File(scan.path) for name, scan in others.items()},
@@ -128,8 +142,41 @@ def _build(session: Session, unit: Unit, shared: Shared) -> Job:
         template=shared.template_files,
         parameters=_parameters(settings, shared.template, unit.reference.contrast),
         healthy=Healthy(File(SHIPPED), *age_and_sex(settings.bids_dir, session.participant)),
+        maps=_maps(files, unit.reference, others, pair),
     )
-    return Job(key, session, unit.reference, others, labels, task, tuple(problems))
+    given = (key, session, unit.reference, others, labels, task, tuple(problems))
+    return Job(*given, files, pair)
+
+
+def _find_maps(reference: Scan, shared: Shared, problems: list[tuple[str, str]]) -> dict[str, Path]:
+    """Return the map of each metric that a reference image has; say what can't be used."""
+    files: dict[str, Path] = {}
+    for name, paths in shared.maps.items():
+        try:
+            path = pick_map(name, paths, reference)
+            if path is not None:
+                check_header(path, shared.settings.mem_gb)
+                files[name] = path
+        except InputError as error:
+            problems.append((f"metric_{name}", str(error)))
+    return files
+
+
+def _maps(
+    files: Mapping[str, Path],
+    reference: Scan,
+    others: Mapping[str, Scan],
+    pair: tuple[str, str] | None,
+) -> Maps | None:
+    """Tell which image's grid every map shares; the reference's where it shares none."""
+    if not files and pair is None:
+        return None
+    frames: dict[str, str] = {}
+    for name, path in files.items():
+        if not same_voxels(path, reference.path):
+            alike = [other for other, scan in others.items() if same_voxels(path, scan.path)]
+            frames |= {name: alike[0]} if alike else {}
+    return Maps({name: File(path) for name, path in files.items()}, frames, pair)
 
 
 def _problem(path: Path, mem_gb: float) -> str:

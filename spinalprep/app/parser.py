@@ -116,6 +116,13 @@ def named_path(text: str) -> tuple[str, Path]:
     return name, _absolute(path)
 
 
+def _metric(text: str) -> tuple[str, str]:
+    name, equals, pattern = text.partition("=")
+    if not (name.isascii() and name.isalnum() and equals and pattern):
+        raise ArgumentTypeError(f"{text!r} is not NAME=GLOB with a NAME of letters and digits")
+    return name, pattern
+
+
 def _space(text: str) -> str:
     """Read a space; the template's own name stands for it."""
     name = "template" if text in ("PAM50", "Generic") else text
@@ -171,6 +178,13 @@ def _add_workflow(parser: ArgumentParser) -> None:
         type=named_path,
         metavar="NAME=PATH",
         help="centerline= or cord= weights",
+    )
+    add(
+        "--metric",
+        action="append",
+        type=_metric,
+        metavar="NAME=GLOB",
+        help="measure these maps by region (repeatable); GLOB below BIDS_DIR, or absolute",
     )
     add("--lesion-threshold", type=float, default=0.8, metavar="P", help="default: 0.8")
     add("--min-lesion-mm3", type=float, default=3.0, metavar="MM3", help="default: 3")
@@ -253,6 +267,7 @@ def _settings(given: Namespace) -> Settings:
     values["manual_labels"] = not values.pop("no_manual_labels")
     values["derivatives"] = dict(values.get("derivatives", ()))
     values["models"] = dict(values.pop("model", ()))
+    values["metrics"] = dict(values.pop("metric", ()))
     values["bids_filters"] = _filters(values.pop("bids_filter_file", None))
     values.update(_resources(given))
     names = {item.name for item in fields(Settings)}

@@ -49,6 +49,8 @@ class Publisher:
             return bool(getattr(self, f"_{name}")(outputs, self.job.others[contrast]))
         if name == "preprocess":
             return self._preprocess(outputs, self.job.reference)
+        if name == "metric":
+            return self._metric(outputs, contrast)
         return bool(getattr(self, f"_{stage}")(outputs))
 
     def _preprocess(self, outputs: Any, scan: Scan) -> bool:
@@ -175,6 +177,22 @@ class Publisher:
     def _template_slices(self, outputs: Any) -> bool:
         table = _named_levels(read_table(_path(outputs.table)))
         return self._table("template_slices", table.rename(columns={"slice": "template_slice"}))
+
+    def _mtr(self, outputs: Any) -> bool:
+        assert self.job.mt_pair is not None
+        scans = {"": self.job.reference, **self.job.others}
+        sources = tuple(scans[name].uri for name in self.job.mt_pair)
+        provenance = replace(self._provenance(), sources=sources, parameters={})
+        path = self._path("mtr")
+        return write_file(self._out, path, _path(outputs.map), image_sidecar("mtr", provenance))
+
+    def _metric(self, outputs: Any, name: str) -> bool:
+        table = read_table(_path(outputs.table))
+        table.insert(0, "metric", name)
+        reference = self.job.reference
+        names = {"space": reference.contrast, "desc": name}
+        path = derivative_path(self._out, reference, suffix="metric", extension=".tsv", **names)
+        return write_table(self._out, path, with_identity(table, reference))
 
     def write_gates(self, table: pd.DataFrame) -> bool:
         """Write the table of quality gates."""

@@ -191,6 +191,7 @@ def settings_toml(shared: Shared) -> str:
         "skip": list(s.skip),
         "template": s.template,
         "level-hint": s.level_hint,
+        "metric": [f"{name}={pattern}" for name, pattern in s.metrics.items()],
     }
     values |= {key: value for key, value in optional.items() if value}
     lines = [f"# spinalprep {__version__}, {time.strftime('%Y-%m-%d %H:%M:%S')}"]

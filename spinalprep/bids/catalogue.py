@@ -120,6 +120,11 @@ OUTPUTS: Mapping[str, Output] = {
         "centerline of the spinal cord with its frame", "morph", label="centerline", extension=TABLE
     ),
     "lesion_table": Output("measures of every lesion", "morph", label="lesion", extension=TABLE),
+    "mtr": Output(
+        "magnetization transfer ratio in the spinal cord in percent, 100 (off - on) / off; NaN "
+        "where there is no signal",
+        "MTRmap",
+    ),
     "lesion_regions": Output(
         "lesions by vertebral level and region",
         *("morph", REFERENCE, "lesion", "perregion"),

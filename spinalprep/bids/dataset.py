@@ -26,7 +26,7 @@ BIDS_VERSION = "1.10.0"
 CONTAINER_VARIABLE = "SPINALPREP_CONTAINER"  # docker or apptainer, set by the image's recipe
 IGNORED = (
     *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log", "*_xfm.*", "*_morph.*"),
-    *("*_qc.*", "*_statmap.*", "group*", "status*"),
+    *("*_metric.*", "*_qc.*", "*_statmap.*", "group*", "status*"),
 )
 DESCRIPTIONS = {
     "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",

@@ -52,3 +52,11 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert main([str(tmp_path / "in"), out, "group", *work]) == 4
     assert main([str(tmp_path / "in"), out, "participant", "--lumbar"]) == 2
     assert main([str(tmp_path / "in"), out, "participant", *work]) == 4
+
+
+def test_metrics_have_a_name_and_a_pattern() -> None:
+    words = ["in", "out", "participant", "--metric", "FA=a/*_FA.nii.gz", "--metric", "MD=/b/*.nii"]
+    assert parse(words).metrics == {"FA": "a/*_FA.nii.gz", "MD": "/b/*.nii"}
+    for wrong in ("FA", "F-A=x", "=x", "FA="):
+        with pytest.raises(SystemExit, match="2"):
+            parse(["in", "out", "participant", "--metric", wrong])

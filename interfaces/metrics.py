@@ -1,0 +1,61 @@
+"""Tasks that measure maps by region."""
+
+from pathlib import Path
+
+import numpy as np
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python
+
+from spinalprep.image import load, save
+from spinalprep.interfaces.levels import levels_known
+from spinalprep.interfaces.tables import write_table
+from spinalprep.metrics.estimate import measure_metric
+from spinalprep.metrics.maps import magnetization_transfer_ratio, sample_through
+from spinalprep.metrics.shares import atlas_shares, tissue_shares
+
+
+@python.define(outputs=["map"])
+def MakeMtRatio(
+    on: NiftiGz, off: NiftiGz, cord: NiftiGz, to_on: File | None, to_off: File | None
+) -> NiftiGz:
+    """Compare the images with and without the saturation pulse in the cord's voxels."""
+    from spinalprep.registration.transform import read_itk
+
+    mask = load(cord.fspath)
+    signal = []
+    for image, field in ((on, to_on), (off, to_off)):
+        transform = read_itk(Path(field.fspath)) if field is not None else None
+        order = 1 if field is None else 3
+        signal.append(sample_through(load(image.fspath), transform, mask, order))
+    ratio = np.full(mask.shape, np.nan, np.float32)
+    ratio[mask.data > 0] = magnetization_transfer_ratio(*signal)
+    return save(mask.with_data(ratio), Path("mtr.nii.gz"))
+
+
+@python.define(outputs=["table"])
+def MeasureMetric(
+    image: File,
+    cord: NiftiGz,
+    transform: File | None,
+    vertebrae: NiftiGz | None,
+    levels: File | None,
+    gm: NiftiGz | None,
+    shares: File | None,
+    names: list[str],
+    combined: dict[str, list[int]],
+) -> File:
+    """Measure a map in every region and level of the cord."""
+    from spinalprep.registration.transform import read_itk
+
+    mask = load(cord.fspath)
+    there = read_itk(Path(transform.fspath)) if transform is not None else None
+    values = sample_through(load(Path(image.fspath)), there, mask)
+    number = None
+    if vertebrae is not None:
+        number = load(vertebrae.fspath).data[mask.data > 0].astype(int)
+    if shares is not None and levels_known(levels):
+        made_of = atlas_shares(np.load(shares.fspath), names, combined)
+    else:
+        made_of = tissue_shares(mask, load(gm.fspath) if gm is not None else None)
+    return write_table(measure_metric(values, made_of, number, mask.voxel_volume), "metric.tsv")

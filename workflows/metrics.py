@@ -1,0 +1,109 @@
+"""From maps to values by region."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import workflow
+
+from spinalprep.interfaces.metrics import MakeMtRatio, MeasureMetric
+from spinalprep.interfaces.preprocess import Conform
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Maps that are measured by region.
+
+    Attributes
+    ----------
+    files : dict of str to File
+        By name.
+    frames : dict of str to str
+        The contrast on whose grid a map lies, by the name of its stages; the others share the
+        world of the reference.
+    mt_pair : tuple of (on, off) or None
+        The images of which the MT ratio is made, by the names of their stages; the reference's is
+        empty.
+    """
+
+    files: dict[str, File] = field(default_factory=dict)
+    frames: dict[str, str] = field(default_factory=dict)
+    mt_pair: tuple[str, str] | None = None
+
+
+@workflow.define(outputs=["map", "warnings"])
+def MtRatio(
+    on: File,
+    off: File,
+    cord: NiftiGz,
+    to_on: File | None = None,
+    to_off: File | None = None,
+) -> tuple[NiftiGz, list[str]]:
+    """Compare two raw images: a correction of the bias field would differ between them."""
+    with_pulse = workflow.add(Conform(image=on), name="conform_on")
+    without = workflow.add(Conform(image=off), name="conform_off")
+    node = MakeMtRatio(
+        on=with_pulse.image,
+        off=without.image,
+        cord=cord,
+        to_on=to_on,
+        to_off=to_off,
+    )
+    return workflow.add(node).map, without.warnings
+
+
+@workflow.define(outputs=["table"])
+def RegionalMetric(
+    image: File,
+    cord: NiftiGz,
+    names: list[str],
+    combined: dict[str, list[int]],
+    transform: File | None = None,
+    vertebrae: NiftiGz | None = None,
+    levels: File | None = None,
+    gm: NiftiGz | None = None,
+    shares: File | None = None,
+) -> File:
+    """Measure one map; by tract where the atlas is known, by level where levels are."""
+    node = MeasureMetric(
+        image=image,
+        cord=cord,
+        transform=transform,
+        vertebrae=vertebrae,
+        levels=levels,
+        gm=gm,
+        shares=shares,
+        names=names,
+        combined=combined,
+    )
+    return workflow.add(node).table
+
+
+def add_metrics(
+    maps: Maps,
+    scans: dict[str, File],
+    fits: dict[str, tuple[NiftiGz, Any]],
+    common: dict[str, Any],
+) -> None:
+    """Add a stage for every map to the graph that is being made, and the MT ratio before its own.
+
+    ``scans`` are the raw images by the names of their stages, ``fits`` the stages that brought
+    them to the reference, ``common`` what `RegionalMetric` is told of the reference.
+    """
+    forward = {name: fit.forward for name, (_, fit) in fits.items() if fit is not None}
+    images: dict[str, Any] = dict(maps.files)
+    if maps.mt_pair is not None:
+        on, off = maps.mt_pair
+        ratio = MtRatio(
+            on=scans[on],
+            off=scans[off],
+            cord=common["cord"],
+            to_on=forward.get(on),
+            to_off=forward.get(off),
+        )
+        images["MTR"] = workflow.add(ratio, name="mtr").map
+    for name, image in images.items():
+        frame = forward.get(maps.frames.get(name, ""))
+        stage = RegionalMetric(image=image, transform=frame, **common)
+        workflow.add(stage, name=f"metric_{name}")
