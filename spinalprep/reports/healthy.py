@@ -13,7 +13,8 @@ PANELS = {
     "diameter_ap_mm": ("front-back (mm)", "#b9770e"),
     "diameter_rl_mm": ("right-left (mm)", "#2874a6"),
 }
-WORDS = {"F": "women", "M": "men", EVERYBODY: "all adults"}
+WORDS = {"F": "healthy women", "M": "healthy men", EVERYBODY: "all healthy adults"}
+ROOM = 0.05  # share of the width that the name of a level needs
 
 
 def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | None:
@@ -51,7 +52,7 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
             axis.fill_between(k, *ends, color=colour, alpha=0.2, lw=0)
         axis.set_ylabel(label)
         axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
-        axis.invert_xaxis()
+        axis.set_xlim(k.max() + 1, k.min() - 1)
         axis.spines[["top", "right"]].set_visible(False)
         _name_levels(axis, known)
     figure.supxlabel("slice of PAM50, head to the left", fontsize=9)
@@ -64,7 +65,7 @@ def healthy_caption(norms: Norms, subject: Subject) -> str:
     whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
-    band = f"band: 95 % of healthy {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
+    band = f"band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
     if whose != EVERYBODY:
         return band
     if subject.sex is None or subject.age is None:
@@ -73,9 +74,10 @@ def healthy_caption(norms: Norms, subject: Subject) -> str:
 
 
 def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]
-    """Write the name of each level at its middle, with a line above it."""
+    """Write the name of each level at its middle where there is room, with a line above it."""
     groups = table.groupby("vertebral_level")["template_slice"]
     for level in sorted(groups.groups, key=level_number):
         slices = groups.get_group(level)
         axis.axvline(slices.max() + 0.5, color="grey", lw=0.3)
-        axis.text(np.mean(slices), 0, str(level), ha="center", va="bottom", fontsize=8)
+        if np.ptp(slices) > ROOM * np.ptp(table["template_slice"]):
+            axis.text(np.mean(slices), 0, str(level), ha="center", va="bottom", fontsize=8)

@@ -23,7 +23,7 @@ def table() -> pd.DataFrame:
         (Subject(30.0, "M"), "healthy men aged 19 to 52 (at most 105 people)"),
         (
             Subject(70.0, "F"),
-            "all adults aged 19 to 52 (at most 203 people), because the age of 70",
+            "all healthy adults aged 19 to 52 (at most 203 people), because the age of 70",
         ),
         (Subject(30.0, None), "because age or sex is not in participants.tsv; no z-scores"),
         (Subject(None, "M"), "because age or sex is not in participants.tsv; no z-scores"),
