@@ -127,6 +127,8 @@ class Reporter:
             ),
             entities=extra,
             level_source=source,
+            metrics=tuple(job.maps) + (("MTR",) if job.mt_pair is not None else ()),
+            mt_ratio=job.mt_pair is not None,
             scored=source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
         )
 

@@ -52,6 +52,8 @@ class UnitFacts:
     entities : str
         What the reference's own ``desc-preproc`` image says beside the prefix
         (``flip-1_mt-on`` on MTS), else empty.
+    metrics : tuple of str
+        Maps that were measured by region; ``MTR`` with ``mt_ratio`` was made here.
     level_source : str
         ``manual``, ``hint``, ``network`` or ``unknown``.
     scored : bool
@@ -67,6 +69,8 @@ class UnitFacts:
     labels: tuple[LabelFacts, ...] = ()
     entities: str = ""
     level_source: str = "unknown"
+    metrics: tuple[str, ...] = ()
+    mt_ratio: bool = False
     scored: bool = False
 
 

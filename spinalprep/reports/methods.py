@@ -9,6 +9,8 @@ REFERENCES = {
     "SynthSeg": "Billot et al. (2023), Medical Image Analysis 86:102789",
     "SyN": "Avants et al. (2008), Medical Image Analysis 12:26-41",
     "PAM50": "De Leener et al. (2018), NeuroImage 165:170-179",
+    "Bridges": "Huber et al. (2017), Annals of Neurology 81:740-748",
+    "Unmixing": "Levy et al. (2015), NeuroImage 119:262-271",
     "SCT": "De Leener et al. (2017), NeuroImage 145:24-43",
     "Healthy": "Valosek et al. (2024), Imaging Neuroscience 2:1-15",
 }
@@ -61,14 +63,40 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     parts.append(
         "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
     )
+    measured, more = _measured(unit, skipped)
+    parts += measured
+    cited += more
+    used = [name for name in REFERENCES if name in cited]
+    return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
+
+
+def _measured(unit: UnitFacts, skipped: str) -> tuple[list[str], list[str]]:
+    """Return what is said of measures, and what is cited for it."""
+    parts, cited = [], []
+    if "lesion" not in skipped:
+        parts.append(
+            "Lesions were measured along and across the cord in its own frame, with tissue bridges "
+            "in the midsagittal plane [Bridges]."
+        )
+        cited.append("Bridges")
+    if unit.mt_ratio:
+        parts.append(
+            "The magnetization transfer ratio, 100 (off - on) / off, was taken in the cord from "
+            "the images with and without the pulse, not corrected for the bias field."
+        )
+    if unit.metrics:
+        parts.append(
+            f"{', '.join(unit.metrics)}: averages, maximum-likelihood and maximum a posteriori "
+            "estimates were taken by region with partial volumes [Unmixing] [SCT]."
+        )
+        cited.append("Unmixing")
     if unit.scored:
         parts.append(
             "Areas and diameters were expressed in standard deviations from healthy adults of the "
             "same sex [Healthy], without correction for the offset between the segmentations."
         )
         cited.append("Healthy")
-    used = [name for name in REFERENCES if name in cited]
-    return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
+    return parts, cited
 
 
 def citation(facts: ReportFacts) -> tuple[str, str]:

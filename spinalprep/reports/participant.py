@@ -21,6 +21,7 @@ from spinalprep.reports.facts import ReportFacts, UnitFacts
 from spinalprep.reports.healthy import healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
+from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
 SHOWN = (
@@ -152,7 +153,11 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "area": pictures.area_plot(perslice) if perslice is not None else None,
         "perlevel": _rows(_short(outputs.table(outputs.here("label-SC_desc-perlevel_morph.tsv")))),
         "healthy": None,
-        "lesions": _rows(outputs.table(outputs.here("label-lesion_morph.tsv"))),
+        "lesions": lesion_rows(outputs.table(outputs.here("label-lesion_morph.tsv"))),
+        "lesion_shares": lesion_shares(
+            outputs.table(outputs.here("label-lesion_desc-perregion_morph.tsv"))
+        ),
+        "metrics": _metrics(outputs),
         "coreg": _coreg(outputs),
         "overlay": None,
         "dice": _agreement(cord, automatic),
@@ -180,6 +185,17 @@ def _short(perlevel: pd.DataFrame | None) -> pd.DataFrame | None:
     if perlevel is None:
         return None
     return perlevel[[name for name in SHOWN if name in perlevel]]
+
+
+def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
+    """Return the tables of every map that was measured by region."""
+    shown = []
+    for path in sorted(outputs.anat.glob(outputs.here("desc-*_metric.tsv").name)):
+        table = outputs.table(path)
+        if table is not None and len(table):
+            whole, levels = metric_rows(table)
+            shown.append({"name": str(table["metric"].iloc[0]), "whole": whole, "levels": levels})
+    return shown
 
 
 def _n4(outputs: _Outputs, facts: ReportFacts) -> list[str] | None:

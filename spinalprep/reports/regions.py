@@ -1,0 +1,95 @@
+"""Tables by region, short enough to be read on a page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+ALL = "all"
+LESION_COLUMNS = {
+    "lesion": "lesion",
+    "vertebral_level": "level",
+    "column": "column",
+    "volume_mm3": "volume (mm3)",
+    "length_mm": "length (mm)",
+    "max_equivalent_diameter_mm": "largest diameter (mm)",
+    "max_axial_damage_ratio": "largest share of a section",
+    "bridge_ventral_mm": "ventral bridge (mm)",
+    "bridge_dorsal_mm": "dorsal bridge (mm)",
+    "distance_c1_mm": "from top of C1 (mm)",
+}
+METRIC_COLUMNS = {
+    "region": "region",
+    "volume_mm3": "volume (mm3)",
+    "known_percent": "known (%)",
+    "metric_wa": "weighted mean",
+    "metric_median": "median",
+    "metric_ml": "maximum likelihood",
+    "metric_ml_error": "its error",
+    "metric_map": "a posteriori",
+}
+WIDE = ("cord", "tissue", "column")
+
+Rows = list[dict[str, str]]
+
+
+def lesion_rows(table: pd.DataFrame | None) -> Rows:
+    """Return the main measures of every lesion as short text."""
+    return _rows(table, LESION_COLUMNS)
+
+
+def lesion_shares(table: pd.DataFrame | None) -> Rows:
+    """Return how much of every column is lesion in percent, a row per level with a lesion.
+
+    Parameters
+    ----------
+    table : DataFrame or None
+        ``label-lesion_desc-perregion_morph``.
+    """
+    if table is None or table["lesion_mm3"].sum() <= 0:
+        return []
+    kept = table[(table["lesion"].astype(str) == ALL) & (table["side"] == "both")]
+    return _levels(kept, "percent_of_region", lambda row: float(row["cord"]) > 0)
+
+
+def metric_rows(table: pd.DataFrame) -> tuple[Rows, Rows]:
+    """Return a metric's estimates of the whole image, and by level, as short text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A ``_metric.tsv``.
+    """
+    kept = table[(table["side"] == "both") & table["kind"].isin(WIDE)]
+    whole = kept[kept["vertebral_level"] == ALL]
+    return _rows(whole, METRIC_COLUMNS), _levels(kept, "metric_map", lambda row: True)
+
+
+def _levels(table: pd.DataFrame, value: str, keep: Any) -> Rows:
+    """Return one value of every wide region, a row per level."""
+    table = table[table["kind"].isin(WIDE) & table["vertebral_level"].notna()]
+    names = list(dict.fromkeys(table["region"]))
+    rows = []
+    for level, group in table.groupby("vertebral_level", sort=False):
+        cells = dict(zip(group["region"], group[value], strict=True))
+        if level != ALL and keep(cells):
+            rows.append({"level": str(level), **{name: _short(cells.get(name)) for name in names}})
+    return rows
+
+
+def _rows(table: pd.DataFrame | None, columns: Mapping[str, str]) -> Rows:
+    """Return some columns of a table as short text; those that are nowhere known are left out."""
+    if table is None:
+        return []
+    there = {name: title for name, title in columns.items() if name in table}
+    shown = {name: title for name, title in there.items() if table[name].notna().any()}
+    return [
+        {title: _short(row[name]) for name, title in shown.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _short(value: object) -> str:
+    if value is None or pd.isna(value):
+        return "n/a"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
