@@ -34,15 +34,18 @@ def test_both_finish(out: Path) -> None:
     assert rows["state"].tolist() == ["finished", "finished"]
 
 
-@pytest.mark.parametrize("label", ["sub-t2", "sub-unf01"])
-def test_the_networks_see_what_people_drew(out: Path, label: str) -> None:
-    """Both were trained on: this guards the chain, it measures no accuracy."""
+@pytest.mark.parametrize(("label", "least"), [("sub-t2", 0.96), ("sub-unf01", 0.87)])
+def test_the_networks_see_what_people_drew(out: Path, label: str, least: float) -> None:
+    """Both were trained on: this guards the chain, it measures no accuracy.
+
+    The mask of unf01 lies 0.3 mm inside the edge that the image shows (benchmarks/edges.py).
+    """
     stem = out / label / "anat" / f"{label}_space-T2w_label-SC_"
     manual = np.asarray(nib.load(f"{stem}mask.nii.gz").dataobj) > 0
     auto = np.asarray(nib.load(f"{stem}desc-auto_mask.nii.gz").dataobj) > 0
     rows = manual.any(axis=(0, 1))
     manual, auto = manual[:, :, rows], auto[:, :, rows]
-    assert 2 * (manual & auto).sum() / (manual.sum() + auto.sum()) > 0.9
+    assert 2 * (manual & auto).sum() / (manual.sum() + auto.sum()) > least
 
 
 @pytest.mark.parametrize("label", ["sub-t2", "sub-unf01"])

@@ -44,6 +44,8 @@ class Weights:
     finder_card: File
     segmenter: File
     segmenter_card: File
+    grey: File
+    grey_card: File
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def Participant(
             finder_card=weights.finder_card,
             segmenter=weights.segmenter,
             segmenter_card=weights.segmenter_card,
+            grey=weights.grey if p.shows_gm else None,
+            grey_card=weights.grey_card if p.shows_gm else None,
             centerline_label=None if "cord" in labels else labels.get("centerline"),
         ),
         name="automatic",
@@ -190,6 +194,7 @@ def _template_and_lesions(
                 forward=fit.forward,
                 template_cord=template.cord,
                 template_levels=template.levels,
+                levels=levels.levels,
                 healthy=healthy,
             )
             workflow.add(moved, name="template_slices")

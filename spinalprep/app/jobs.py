@@ -26,7 +26,7 @@ from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
-TASKS = {"centerline": "finder", "cord": "segmenter"}
+TASKS = {"centerline": "finder", "cord": "segmenter", "gm": "grey"}
 SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 

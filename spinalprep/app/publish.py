@@ -96,7 +96,8 @@ class Publisher:
         changed |= self._image("lesion_probability", outputs.lesion, model=model)
         if self.job.reference.contrast in SHOWS_GM:
             drawn = "gm" in self.job.labels.paths
-            changed |= self._image("gm_probability", outputs.gm, model=model, auto=drawn)
+            grey = self._model("gm")
+            changed |= self._image("gm_probability", outputs.gm, model=grey, auto=drawn)
         if not beside:
             changed |= self._table("centerline_table", read_table(_path(outputs.centerline)))
         return changed

@@ -44,7 +44,7 @@ def test_weights_round_trip_and_damage(tmp_path: Path) -> None:
         load_model(path)
 
 
-@pytest.mark.parametrize("name", ["centerline", "cord"])
+@pytest.mark.parametrize("name", ["centerline", "cord", "gm"])
 def test_packaged_cards_say_what_they_must(name: str) -> None:
     card = json.loads(packaged_weights(name).with_suffix(".json").read_text())
     wanted = {"name", "task", "inputs", "spacing", "orientation", "channels", "classes", "sha256"}

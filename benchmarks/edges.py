@@ -1,0 +1,83 @@
+"""Where the edge of a mask lies on the step from cord to fluid that the image shows.
+
+``python benchmarks/edges.py CENTERLINE CORD IMAGE MASK [IMAGE MASK ...]`` (weights that never saw
+these people) prints, for the drawn mask and for the network's, how far outside the mask the image
+passes half of the step, in mm: 0 is an unbiased area, 0.3 a mask drawn inside the visible cord.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.image import Image, load, reorient
+from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.weights import load_model
+
+FINE_MM, REACH_MM, BIN_MM, FIELD_MM = 0.125, 1.5, 0.25, 12.0
+LEAST_VOXELS = 20
+
+
+def distances(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the distance in mm of every fine pixel from the mask's edge, negative inside."""
+    outside = ndimage.distance_transform_edt(~mask)
+    inside = ndimage.distance_transform_edt(mask)
+    away = (outside - inside) * FINE_MM
+    return np.asarray(away - np.sign(away) * FINE_MM / 2)
+
+
+def profile(image: Image, mask: Image) -> NDArray[np.float64]:
+    """Return the mean intensity at distances from -1.5 to 1.5 mm of the edge, over all slices."""
+    at = np.arange(-REACH_MM, REACH_MM, BIN_MM) + BIN_MM / 2
+    pitch = image.voxel_sizes[:2] / FINE_MM
+    reach = (FIELD_MM / image.voxel_sizes[:2]).astype(int)
+    rows = []
+    for k in range(image.shape[2]):
+        inside = np.argwhere(mask.data[:, :, k] > 0.5)
+        if len(inside) < LEAST_VOXELS:
+            continue
+        middle = inside.mean(axis=0).astype(int)
+        part = tuple(slice(max(a - b, 0), a + b) for a, b in zip(middle, reach, strict=True))
+        fine = [
+            ndimage.zoom(
+                volume[:, :, k][part].astype(np.float32),
+                pitch,
+                order=1,
+                grid_mode=True,
+                mode="nearest",
+            )
+            for volume in (image.data, mask.data)
+        ]
+        away = distances(fine[1] > 0.5)
+        rows.append([fine[0][np.abs(away - d) <= BIN_MM / 2].mean() for d in at])
+    return np.asarray(np.nanmean(rows, axis=0))
+
+
+def half_step(values: NDArray[np.float64]) -> float:
+    """Return the distance in mm at which a profile first passes half of its largest step."""
+    at = np.arange(-REACH_MM, REACH_MM, BIN_MM) + BIN_MM / 2
+    low = values[:2].mean()
+    outer = values[len(values) // 2 :]
+    high = outer[np.abs(outer - low).argmax()]
+    share = (values - low) / (high - low)
+    n = int(np.flatnonzero(share >= 0.5)[0])
+    return float(np.interp(0.5, share[n - 1 : n + 1], at[n - 1 : n + 1]))
+
+
+def main() -> None:
+    """Print two numbers per image."""
+    models = load_model(Path(sys.argv[1])), load_model(Path(sys.argv[2]))
+    for name, drawn in zip(sys.argv[3::2], sys.argv[4::2], strict=True):
+        image, mask = reorient(load(Path(name))), reorient(load(Path(drawn)))
+        soft = image.with_data(find_cord(image, *models).maps.cord)
+        sys.stdout.write(
+            f"{Path(name).name}: half of the step lies {half_step(profile(image, mask)):+.2f} mm "
+            f"from the drawn edge, {half_step(profile(image, soft)):+.2f} mm from the network's\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
