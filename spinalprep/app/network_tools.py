@@ -11,9 +11,10 @@ from spinalprep.errors import UsageError
 
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
-    """Add ``segment``, ``train``, ``evaluate`` and ``models``; ``command`` makes a parser."""
+    """Add ``segment``, ``train``, ``finetune``, ``evaluate``, ``models`` by ``command``."""
     _add_segment(command("segment", _segment, "find the cord in one image, without BIDS"))
     _add_train(command("train", _train, "train the network of a recipe"))
+    _add_finetune(command("finetune", _finetune, "adapt a network to labels of your own"))
     _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
     _add_models(command("models", _models, "show the cards of networks, or export one to ONNX"))
 
@@ -44,15 +45,31 @@ def _add_train(sub: ArgumentParser) -> None:
         help="train without these people",
     )
     out.add_argument("--fold", metavar="K/N", help="train without the people of fold K of N")
-    sub.add_argument(
-        "--validate",
-        nargs="+",
-        default=[],
-        metavar="PERSON[,PERSON]",
-        help="stop early by these people, who are not trained on",
-    )
+    _add_people(sub, "--validate", "stop early by these people, who are not trained on")
     sub.add_argument("--patience", type=int, default=5, help="looks without gain (default: 5)")
     sub.add_argument("--range-test", action="store_true", help="find learning rates, don't train")
+    sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+
+
+def _add_people(sub: ArgumentParser, flag: str, text: str) -> None:
+    sub.add_argument(flag, nargs="+", default=[], metavar="PERSON[,PERSON]", help=text)
+
+
+def _add_finetune(sub: ArgumentParser) -> None:
+    sub.add_argument("name", help="packaged network, or a .safetensors file to start from")
+    sub.add_argument("bids_dir", type=Path, help="dataset with labels of cord or grey matter")
+    sub.add_argument("-o", "--out-dir", type=Path, required=True)
+    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
+    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+    _add_people(sub, "--leave-out", "don't touch these people, to judge on them")
+    _add_people(sub, "--validate", "stop by these people (default: a quarter of all)")
+    sub.add_argument("--steps", type=int, default=400)
+    sub.add_argument("--rate", type=float, default=3e-4, help="peak learning rate (default: 3e-4)")
+    sub.add_argument("--freeze", type=int, default=0, metavar="N", help="first blocks to keep")
+    sub.add_argument("--patience", type=int, default=6, help="looks without gain (default: 6)")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
 
 
@@ -103,8 +120,7 @@ def _train(given: Namespace) -> None:
     from spinalprep.training.split import parse_fold, parse_people
     from spinalprep.training.train import Choice, find_rates, train
 
-    if given.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no GPU here")
+    _check_device(given.device)
     torch.set_num_threads(given.threads)
     choice = Choice(
         given.seed,
@@ -120,6 +136,42 @@ def _train(given: Namespace) -> None:
         LOG.info("learning rates from %.2g to %.2g; %s/range_test.png", *bounds, given.out_dir)
         return
     LOG.info("%s", train(given.name, given.out_dir, given.shared, choice))
+
+
+def _finetune(given: Namespace) -> None:
+    import torch
+
+    from spinalprep.training.evaluate import read_persons
+    from spinalprep.training.finetune import Tuning, finetune
+    from spinalprep.training.split import parse_people
+
+    _check_device(given.device)
+    for folder in (given.bids_dir, given.labels):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
+    torch.set_num_threads(given.threads)
+    tuning = Tuning(
+        steps=given.steps,
+        rate=given.rate,
+        seed=given.seed,
+        labels=given.labels,
+        persons=read_persons(given.bids_dir, given.person_column, given.same_person),
+        leave_out=parse_people(given.leave_out),
+        validate=parse_people(given.validate),
+        patience=given.patience,
+        freeze=given.freeze,
+        device=given.device,
+    )
+    path = finetune(given.name, given.bids_dir, given.out_dir, tuning)
+    LOG.info("%s; use it: spinalprep ... --model %s=%s", path, path.stem, path)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a GPU that is not there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here")
 
 
 def _evaluate(given: Namespace) -> None:

@@ -182,17 +182,24 @@ def _validation(recipe: Recipe, watched: Slices | None, choice: Choice) -> Valid
 def draw_batch(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
     """Return the batch of a step; the same for the same recipe, material, seed and step."""
     chance = np.random.default_rng([seed, step])
-    template = material.person == "PAM50"
+    index = choose_slices(recipe, material, chance)
+    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
+    batch = make_batch(material, index, recipe.ranges, draw)
+    return batch if recipe.heat_sd_px is None else as_heat(batch, recipe.heat_sd_px)
+
+
+def choose_slices(
+    recipe: Recipe, material: Slices, chance: np.random.Generator, apart: str = "PAM50"
+) -> np.ndarray:
+    """Draw the slices of a batch: ``template_share`` of them from ``apart``, people alike."""
+    template = material.person == apart
     pools = np.flatnonzero(template), np.flatnonzero(~template)
     from_template = (chance.random(recipe.batch) < recipe.template_share) & bool(len(pools[0]))
-    index = np.where(
+    return np.where(
         from_template,
         chance.choice(pools[0], recipe.batch) if len(pools[0]) else 0,
         _by_person(material, pools[1], recipe.batch, chance),
     )
-    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
-    batch = make_batch(material, index, recipe.ranges, draw)
-    return batch if recipe.heat_sd_px is None else _heat_batch(batch, recipe.heat_sd_px)
 
 
 def _by_person(
@@ -204,7 +211,7 @@ def _by_person(
     return np.array([chance.choice(pool[material.person[pool] == name]) for name in drawn])
 
 
-def _heat_batch(batch: Batch, sd_px: float) -> Batch:
+def as_heat(batch: Batch, sd_px: float) -> Batch:
     """Replace the masks by a Gaussian around the centre of the cord, or of lone grey matter."""
     size = batch.truth.shape[-1]
     axis = torch.arange(size, dtype=torch.float32)

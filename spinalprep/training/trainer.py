@@ -104,6 +104,8 @@ def fit(
     _resume(folder / "checkpoint.pt", state, device)
     started, first, before = time.monotonic(), state.step, state.seconds
     recent = math.nan
+    if validation is not None and not state.best:  # nothing learned may be the best
+        _look(state, validation, measure)
     while state.step < schedule.steps and not _is_over(state, validation):
         value = _step(state, batches(state.step), measure, schedule.rate_at(state.step))
         recent = value if math.isnan(recent) else 0.98 * recent + 0.02 * value
@@ -144,7 +146,7 @@ class Progress:
 def read_progress(folder: Path) -> Progress:
     """Return how far the checkpoint of a folder is."""
     content = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
-    kept = content["best_step"] or content["step"]
+    kept = content["best_step"] if content["best"] else content["step"]
     return Progress(content["step"], kept, content["seconds"])
 
 
