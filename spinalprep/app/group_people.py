@@ -25,6 +25,8 @@ ENDINGS = {
 TABLES = {
     "morph": "space-{contrast}_label-SC_desc-perlevel_morph.tsv",
     "lesions": "space-{contrast}_label-lesion_morph.tsv",
+    "regions": "space-{contrast}_label-lesion_desc-perregion_morph.tsv",
+    "totals": "space-{contrast}_label-lesion_desc-total_morph.tsv",
     "qc": "desc-auto_qc.tsv",
     "slices": "space-{template}_label-SC_desc-perslice_morph.tsv",
 }
@@ -43,9 +45,11 @@ class PersonFiles:
     images : mapping of str to Path
         ``coverage``, ``lesion``, ``soft`` and ``image`` in the template's space, those that exist.
     tables : mapping of str to Path
-        ``morph``, ``slices``, ``lesions``, ``qc``, those that exist.
+        ``morph``, ``slices``, ``lesions``, ``regions``, ``totals``, ``qc``, those that exist.
     lesions_manual : bool
         Whether a person drew the lesions.
+    metrics : tuple of Path
+        Tables of maps by region.
     """
 
     candidate: Candidate
@@ -53,6 +57,7 @@ class PersonFiles:
     images: Mapping[str, Path]
     tables: Mapping[str, Path]
     lesions_manual: bool = False
+    metrics: tuple[Path, ...] = ()
 
 
 def read_participants(settings: Settings) -> pd.DataFrame:
@@ -201,6 +206,7 @@ def _person(
         present,
         {key: path for key, path in tables.items() if path.is_file()},
         bool(lesion.get("Manual", False)),
+        tuple(sorted(folder.glob(f"{stem}_space-{contrast}_desc-*_metric.tsv"))),
     )
 
 

@@ -1,5 +1,7 @@
 """Tables over people."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -43,7 +45,12 @@ def write_people(group: Group, sums: Sums) -> None:
 
 def write_person_tables(group: Group) -> None:
     """Write the people's own tables under each other; gates of everybody, numbers of who counts."""
-    names = {"morph": "group_morph", "slices": "group_morph_slices", "lesions": "group_lesions"}
+    names = {
+        "morph": "group_morph",
+        "slices": "group_morph_slices",
+        "lesions": "group_lesions",
+        "totals": "group_lesion_totals",
+    }
     for key, name in names.items():
         parts = [
             identified(read_tsv(files.tables[key]), files.candidate)
@@ -55,6 +62,13 @@ def write_person_tables(group: Group) -> None:
             _write(group, name, pd.concat(parts, ignore_index=True))
         else:
             _write(group, name, pd.DataFrame(columns=["person_id", "cohort", "participant_id"]))
+    metrics = [
+        identified(read_tsv(path), files.candidate)
+        for files in group.people
+        for path in files.metrics
+    ]
+    if metrics:
+        _write(group, "group_metrics", pd.concat(metrics, ignore_index=True))
     used = set(group.names)
     gates = [
         identified(read_tsv(files.tables["qc"]), files.candidate).assign(
@@ -86,7 +100,8 @@ def write_occupancy(group: Group, sums: Sums) -> None:
             "participant_id": c.participant_id,
             "session_id": c.session_id,
         }
-        parts.append(own.assign(**identity)[[*identity, *own.columns]])
+        seen = _in_the_image(own, files.tables.get("regions"))
+        parts.append(seen.assign(**identity)[[*identity, *seen.columns]])
     _write(group, "group_tracts", pd.concat(parts, ignore_index=True))
     values = np.stack([own["occupancy"].to_numpy(float) for own in sums.occupancy])
     lesion = np.stack([own["lesion_mm3"].to_numpy(float) for own in sums.occupancy])
@@ -113,6 +128,21 @@ def write_occupancy(group: Group, sums: Sums) -> None:
         summaries.append(summary[["cohort", *summary.columns.drop("cohort")]])
     _write(group, "group_occupancy", pd.concat(summaries, ignore_index=True))
     LOG.info("occupancy of %d regions", len(group.regions.table))
+
+
+def _in_the_image(occupancy: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+    """Add what the image's own table says of the same regions; missing where it has none."""
+    names = {"region_mm3": "region_mm3_image", "lesion_mm3": "lesion_mm3_image"}
+    if path is None:
+        return occupancy.assign(**dict.fromkeys(names.values(), np.nan))
+    own = pd.read_csv(path, sep="\t", keep_default_na=False)
+    whole = (own["side"] == "both") | (own["kind"] == "tract")
+    own = own[whole & (own["lesion"].astype(str) == ALL)].rename(columns=names)
+    own = own.rename(columns={"vertebral_level": "levels"})
+    keys = ["levels", "kind", "region"]
+    for column in names.values():
+        own[column] = pd.to_numeric(own[column], errors="coerce")
+    return occupancy.merge(own[[*keys, *names.values()]], on=keys, how="left")
 
 
 def _write(group: Group, name: str, table: pd.DataFrame) -> None:

@@ -220,6 +220,8 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "region": ("which of that kind", None, None),
     "region_mm3": ("volume of the region; in group tables, in the template", "mm3", None),
+    "region_mm3_image": ("volume of the region in the person's own image", "mm3", None),
+    "lesion_mm3_image": ("of which is lesion there", "mm3", None),
     "covered_mm3": ("of which the image covers", "mm3", None),
     "lesion_mm3": ("of which is lesion", "mm3", None),
     "occupancy": ("lesion over covered volume; n/a under a tenth covered", None, None),

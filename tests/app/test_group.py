@@ -23,8 +23,12 @@ group_comparison.json
 group_comparison.tsv
 group_curves.json
 group_curves.tsv
+group_lesion_totals.json
+group_lesion_totals.tsv
 group_lesions.json
 group_lesions.tsv
+group_metrics.json
+group_metrics.tsv
 group_morph.json
 group_morph.tsv
 group_morph_slices.json
@@ -56,7 +60,25 @@ FLAGS = ["--cohort-column", "cohort", "--person-column", "person", "--n-permutat
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("group") / "bids"
-    return write_cohort(folder, resolve_template("Generic"), PEOPLE, truth_people=300)
+    write_cohort(folder, resolve_template("Generic"), PEOPLE, truth_people=300)
+    _add_own_tables(results(folder) / "sub-0001" / "anat")
+    return folder
+
+
+def _add_own_tables(anat: Path) -> None:
+    """Write lesions by region, their totals and a metric of one person's own image."""
+    row = {"participant_id": "sub-0001", "vertebral_level": "C4", "kind": "cord"}
+    row |= {"region": "cord", "side": "both", "lesion": "all"}
+    stem = anat / "sub-0001_space-T2w"
+    regions = pd.DataFrame([row | {"region_mm3": 1234.5, "lesion_mm3": 67.5}])
+    totals = pd.DataFrame([{"participant_id": "sub-0001", "lesions": 3, "volume_mm3": 67.5}])
+    metric = pd.DataFrame([row | {"metric": "FA", "metric_map": 0.625}])
+    for name, table in (
+        ("label-lesion_desc-perregion_morph", regions),
+        ("label-lesion_desc-total_morph", totals),
+        ("desc-FA_metric", metric),
+    ):
+        table.to_csv(f"{stem}_{name}.tsv", sep="\t", index=False, na_rep="n/a")
 
 
 def results(cohort: Path) -> Path:
@@ -99,6 +121,19 @@ def test_who_counts(done: Path) -> None:
         "sub-0022": "another image of the same person is used (sub-0021)",
     }
     assert people["used"].sum() == PEOPLE - 4
+
+
+def test_people_s_own_tables_are_put_together(done: Path) -> None:
+    tracts = table(done, "tracts").set_index(["participant_id", "levels", "kind", "region"])
+    row = tracts.loc[("sub-0001", "C4", "cord", "cord")]
+    assert row["lesion_mm3_image"] == 67.5
+    assert row["region_mm3_image"] == 1234.5
+    assert tracts["lesion_mm3_image"].notna().sum() == 1
+    assert table(done, "lesion_totals")["lesions"].tolist() == [3]
+    metrics = table(done, "metrics")
+    assert metrics[["person_id", "metric", "metric_map"]].to_numpy().tolist() == [
+        ["p0001", "FA", 0.625]
+    ]
 
 
 def test_maps_are_counts_of_the_people(done: Path) -> None:
