@@ -73,6 +73,8 @@ def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[
         content["Type"] = "ROI"
     if anatomical:
         content["SkullStripped"] = False
+    if key == "mtr":
+        content |= {"SkullStripped": True, "Units": "percent"}  # the cord alone has values
     if provenance.level_source is not None:
         content["LevelSource"] = provenance.level_source
     if provenance.manual is not None:
