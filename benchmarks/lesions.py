@@ -1,9 +1,10 @@
 """Drawn-in lesions in labelled images: what the networks find, by size and by contrast.
 
 ``python benchmarks/lesions.py CENTERLINE CORD IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
-never saw these people) draws lesions otherwise than training does: blobs in 3D, cut out of a smooth
-random field, from ``SIZES`` mm3 and with steps of ``STEPS`` times that between cord and
-surroundings. Printed: sensitivity and precision by lesion, Dice, and what is found without any.
+never saw these people) draws lesions otherwise than training does: one soft cloud in 3D, Gaussian and twice
+as long as wide, of ``SIZES`` mm3 over half its height; its peak is brighter by ``STEPS`` times the
+step between cord and surroundings. Printed: sensitivity and precision by lesion, Dice, and what is
+found without any.
 """
 
 import sys
@@ -25,27 +26,23 @@ from spinalprep.training.metrics import count_lesions
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)
 DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.5, 0.8), 3.0
-WAVE_MM = 2.0  # of the random field
+LONG = 2.0  # times as long as wide
 
 
 def draw_lesion(
     cord: NDArray[np.bool_], sizes_mm: NDArray[np.float64], volume_mm3: float, seed: int
 ) -> NDArray[np.float32]:
-    """Return one soft blob inside the cord, 0 to 1: the highest part of a smooth random field."""
+    """Return one cloud inside the cord, 0 to 1; over 0.5 it has about the volume asked for."""
     chance = np.random.default_rng(seed)
-    field = ndimage.gaussian_filter(chance.normal(size=cord.shape), WAVE_MM / sizes_mm)
-    field[~cord] = -np.inf
-    voxels = max(round(volume_mm3 / float(np.prod(sizes_mm))), 1)
-    peak = np.unravel_index(int(np.argmax(field)), cord.shape)
-    far = (np.indices(cord.shape) - np.array(peak)[:, None, None, None]).astype(float)
-    far *= sizes_mm[:, None, None, None]
-    reach = np.sqrt((far**2).sum(axis=0))
-    score = field / field[cord].std() - reach / WAVE_MM  # one blob around the peak
-    score[~cord] = -np.inf
-    level = np.partition(score[cord], -voxels)[-voxels] if voxels < cord.sum() else -np.inf
-    blob = (score >= level).astype(np.float32)
-    soft: NDArray[np.float32] = ndimage.gaussian_filter(blob, 0.3 / sizes_mm) * cord
-    return soft
+    places = np.argwhere(cord)
+    at = places[chance.integers(len(places))]
+    far = (np.indices(cord.shape) - at[:, None, None, None]) * sizes_mm[:, None, None, None]
+    far[2] /= LONG
+    reach = np.where(cord, np.sqrt((far**2).sum(axis=0)), np.inf)
+    voxels = min(max(round(volume_mm3 / float(np.prod(sizes_mm))), 1), int(cord.sum()) - 1)
+    half = float(np.partition(reach[cord], voxels)[voxels])
+    cloud: NDArray[np.float32] = np.exp2(-((reach / half) ** 2)).astype(np.float32)
+    return cloud
 
 
 def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) -> None:
