@@ -1,10 +1,10 @@
 """Drawn-in lesions in labelled images: what the networks find, by size and by contrast.
 
 ``python benchmarks/lesions.py CENTERLINE CORD IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
-never saw these people) draws lesions otherwise than training: one soft cloud in 3D, Gaussian and twice
-as long as wide, of ``SIZES`` mm3 over half its height; its peak is brighter by ``STEPS`` times the
-step between cord and surroundings. Printed: sensitivity and precision by lesion, Dice, and what is
-found without any.
+never saw these people) draws lesions otherwise than training: one soft cloud in 3D, Gaussian and
+twice as long as wide, of ``SIZES`` mm3 over half its height; its peak is brighter by ``STEPS``
+times the step between cord and surroundings. Printed: sensitivity and precision by lesion, Dice,
+and what is found without any.
 """
 
 import sys
