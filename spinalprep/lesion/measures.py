@@ -101,10 +101,12 @@ def measure_lesions(
     """
     count = int(labels.data.max(initial=0))
     frame = cord_frame(cord, centerline) if count else None
+    every = np.argwhere(labels.data)
+    numbers = labels.data[tuple(every.T)]
     rows = []
     for number in range(1, count + 1):
         assert frame is not None
-        ijk = np.argwhere(labels.data == number)
+        ijk = every[numbers == number]
         if len(ijk):
             row = {"lesion": number} | _measure(ijk, labels, cord, frame)
             row["distance_c1_mm"] = row["s_mm"] - (np.nan if top_of_c1 is None else top_of_c1)
