@@ -1,8 +1,9 @@
 """How true areas are, and what their intervals hold.
 
-``python benchmarks/shape.py BIDS_DEV [PEOPLE]``: SCT's mask measured by us against what SCT says of
-it; areas of the networks against raters and against a second scan; and against the truth of PEOPLE
-digital persons (default 6) that no network was taught with.
+``python benchmarks/shape.py BIDS_DEV [PEOPLE [WEIGHTS ...]]``: SCT's mask measured by us against
+what SCT says of it; areas against a second scan; against the truth of PEOPLE digital persons
+(default 6) that no network was taught with; and against raters, by the WEIGHTS of
+``spinalprep-tools train cord --leave-out ...``, each in the people that its card says it never saw.
 """
 
 import sys
@@ -19,6 +20,7 @@ from spinalprep.cord.mask import binarise
 from spinalprep.cord.shape import NORMAL_95, measure_slices
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import Image, load, reorient
+from spinalprep.networks.cards import read_card
 from spinalprep.networks.predict import find_heat, segment
 from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import make_person
@@ -41,11 +43,11 @@ SCT = {  # tests/cli of the Spinal Cord Toolbox, slice 10 of this mask
 }
 
 
-def networks_areas(image: Image) -> pd.DataFrame:
+def networks_areas(image: Image, weights: Path | str = "cord") -> pd.DataFrame:
     """Return the table of an image, as the participant level makes it without N4."""
     trace = trace_centerline(find_heat(image, load_model("centerline")))
     line = fit_centerline(trace.points, weights=trace.confidence)
-    found = segment(image, line, load_model("cord"))
+    found = segment(image, line, load_model(weights))
     first, last = cord_extent(image.with_data(found.cord))
     cord = found.cord.copy()
     cord[:, :, :first] = cord[:, :, last + 1 :] = 0
@@ -72,26 +74,42 @@ def against_sct(root: Path) -> None:
         say(f"  slice 10, {name}: {own:.4g}, SCT {value:.4g} ({100 * (own / value - 1):+.1f} %)")
 
 
-def against_people(root: Path) -> None:
-    """Hold areas against a second scan and against raters."""
+def against_a_second_scan(root: Path) -> None:
+    """Hold areas of two scans of one session against each other."""
     for name in RESCANNED:
         anat = root / f"sub-{name}" / "anat"
         paths = [anat / f"sub-{name}_run-{run}_T2starw.nii.gz" for run in (1, 2)]
         one, two = (networks_areas(reorient(load(path))) for path in paths)
-        drawn = root / "derivatives" / "labels" / f"sub-{name}" / "anat"
-        mask = reorient(load(drawn / f"sub-{name}_run-1_T2starw_seg-manual.nii.gz"))
-        rater = measure_slices(mask, centerline_from_mask(mask)).set_index("slice")["area_mm2"]
         inner = one.index.intersection(two.index)[1:-1]
         apart = one["area_mm2"][inner] - two["area_mm2"][inner]
         held = apart.abs() <= NORMAL_95 * np.hypot(one["sd"][inner], two["sd"][inner])
-        labelled = rater.index.intersection(one.index)
-        off = one["area_mm2"][labelled] - rater[labelled]
-        near = off.abs() <= NORMAL_95 * one["sd"][labelled]
         say(
             f"{name}: {len(inner)} slices of {one['area_mm2'][inner].mean():.1f} mm2, own SD "
             f"{one['sd'][inner].mean():.2f}; rescan {apart.mean():+.2f} (SD {apart.std():.2f}), "
-            f"held {held.mean():.2f}; rater {off.mean():+.2f} (SD {off.std():.2f}), "
-            f"held {near.mean():.2f} of {len(labelled)}"
+            f"held {held.mean():.2f}"
+        )
+
+
+def against_raters(root: Path, weights: Path) -> None:
+    """Hold areas against masks that people drew, of people whom the weights never saw."""
+    unseen = read_card(weights)["data"]["left_out"]
+    for path in sorted((root / "derivatives" / "labels").rglob("*_seg-manual.nii.gz")):
+        stem = path.name.removesuffix("_seg-manual.nii.gz")
+        name = stem.split("_")[0].removeprefix("sub-")
+        if name.split("Ses")[0] not in unseen:
+            continue
+        image = reorient(load(root / f"sub-{name}" / "anat" / f"{stem}.nii.gz"))
+        found = networks_areas(image, weights)
+        mask = reorient(load(path))
+        rater = measure_slices(mask, centerline_from_mask(mask)).set_index("slice")["area_mm2"]
+        both = rater.index.intersection(found.index)
+        off = found["area_mm2"][both] - rater[both]
+        near = off.abs() <= NORMAL_95 * found["sd"][both]
+        own = (found["sd"] / found["area_mm2"]).mean()
+        say(
+            f"{stem}, left out: {len(both)} of {len(rater)} slices, {rater[both].mean():.1f} mm2, "
+            f"{off.sum() / rater[both].sum():+.1%} (SD between slices "
+            f"{(off / rater[both]).std():.1%}), own SD {own:.1%}, held {near.mean():.2f}"
         )
 
 
@@ -126,11 +144,13 @@ def say(line: str) -> None:
 
 
 def main() -> None:
-    """Run all three."""
+    """Run all."""
     torch.set_num_threads(1)
     root = Path(sys.argv[1])
     against_sct(root)
-    against_people(root)
+    for weights in sys.argv[3:]:
+        against_raters(root, Path(weights))
+    against_a_second_scan(root)
     against_phantoms(int(sys.argv[2]) if len(sys.argv) > 2 else 6)
 
 
