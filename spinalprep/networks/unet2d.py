@@ -56,11 +56,15 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the image with every channel of mean 0 and variance 1, scaled and shifted."""
+        if torch.onnx.is_in_onnx_export():  # ONNX Runtime has its own fast one
+            return super().forward(image)
         return nn.functional.group_norm(image, self.num_features, self.weight, self.bias, self.eps)
 
 
 def halve(image: Tensor) -> Tensor:
     """Return the maximum of every 2 x 2 pixels; ten times as fast as max_pool2d on a CPU."""
+    if torch.onnx.is_in_onnx_export():
+        return nn.functional.max_pool2d(image, 2)
     rows = torch.maximum(image[:, :, ::2], image[:, :, 1::2])
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 

@@ -33,7 +33,7 @@ def test_probabilities_are_those_of_torch_at_any_size(
     exported: dict[str, Model], shape: tuple[int, ...]
 ) -> None:
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    for name in ("centerline", "cord"):
+    for name in packaged_names():
         with torch.no_grad():
             ours, theirs = (m.network(image) for m in (load_model(name), exported[name]))
         assert ours.shape == theirs.shape
