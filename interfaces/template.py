@@ -1,6 +1,5 @@
 """Tasks between the reference image and the template."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -66,22 +65,18 @@ def ApplyTransform(
 
 
 @python.define(outputs=["tracts", "shares"])
-def WarpAtlas(atlas: list[NiftiGz], field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File]:
+def WarpAtlas(atlas: File, field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File]:
     """Bring every region of the atlas to the cord's grid; inside the cord they add up to one.
 
     ``shares`` holds the same for the cord's voxels alone, in C order, shape (M, regions).
     """
-    import os
-
     from spinalprep.registration.atlas import warp_regions
     from spinalprep.registration.transform import read_itk
+    from spinalprep.template.pack import read_packed
 
     mask = load(cord.fspath)
     transform = read_itk(Path(field.fspath))
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))  # a limit, not a parameter
-    with ThreadPoolExecutor(threads) as pool:
-        regions = pool.map(lambda region: load(region.fspath), atlas)
-        fractions = warp_regions(regions, transform, mask)
+    fractions = warp_regions(read_packed(Path(atlas.fspath)), transform, mask)
     shares = Path("shares.npy")
     np.save(shares, fractions[mask.data > 0])
     return save(mask.with_data(fractions), Path("tracts.nii.gz")), shares.absolute()

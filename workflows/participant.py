@@ -50,14 +50,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class TemplateFiles:
-    """What of a template the stages read; heights of the discs in mm."""
+    """What of a template the stages read; heights of the discs in mm; the atlas is packed."""
 
     name: str
     cord: NiftiGz
     disc_z: dict[int, float]
     levels: NiftiGz
     spinal_levels: NiftiGz | None = None
-    atlas: tuple[NiftiGz, ...] = ()
+    atlas: File | None = None
     region_names: tuple[str, ...] = ()
     combined: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -184,7 +184,7 @@ def _template_and_lesions(
             images="template" in p.spaces,
             levels=levels.levels if levels is not None else None,
             template_spinal_levels=template.spinal_levels if levels is not None else None,
-            atlas=list(template.atlas) if levels is not None and template.atlas else None,
+            atlas=template.atlas if levels is not None else None,
         )
         fit = workflow.add(stage, name="template")
         if levels is not None:
@@ -237,7 +237,7 @@ def _regions(cord: Any, levels: Any, where: tuple[Any, Any]) -> dict[str, Any]:
     """Return what says where in the cord a voxel is."""
     fit, template = where
     combined = template.combined if template is not None else {}
-    atlas = fit is not None and levels is not None and bool(template.atlas)
+    atlas = fit is not None and levels is not None and template.atlas is not None
     return {
         "cord": cord.cord,
         "names": list(template.region_names) if template is not None else [],

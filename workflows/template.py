@@ -39,7 +39,7 @@ def ToTemplate(
     images: bool = True,
     levels: File | None = None,
     template_spinal_levels: NiftiGz | None = None,
-    atlas: list[NiftiGz] | None = None,
+    atlas: File | None = None,
 ) -> tuple[
     NiftiGz,
     NiftiGz,
@@ -84,7 +84,7 @@ def ToTemplate(
     spinal = tracts = shares = None
     if levels is not None and template_spinal_levels is not None:
         spinal = move("warp_spinal_levels", template_spinal_levels, "back", 0, None)
-    if levels is not None and atlas:
+    if levels is not None and atlas is not None:
         warped_atlas = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord))
         tracts, shares = warped_atlas.tracts, warped_atlas.shares
     return (

@@ -21,6 +21,7 @@ from spinalprep.normative.table import SHIPPED
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
+from spinalprep.template.pack import packed_atlas
 from spinalprep.template.regions import combined_regions, region_names
 from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.metrics import Maps
@@ -96,7 +97,8 @@ def gather_shared(settings: Settings, template: Template | None) -> Shared:
     weights = {name: settings.models.get(name, packaged_weights(name)) for name in TASKS}
     cards = {name: read_card(path) for name, path in weights.items()}
     maps = glob_maps(settings.bids_dir, settings.metrics)
-    return Shared(settings, template, _template_files(template), weights, cards, maps)
+    files = _template_files(template, settings)
+    return Shared(settings, template, files, weights, cards, maps)
 
 
 def build_jobs(session: Session, shared: Shared) -> list[Job]:
@@ -205,17 +207,18 @@ def _weights(paths: Mapping[str, Path]) -> Weights:
     return Weights(**files)
 
 
-def _template_files(template: Template | None) -> TemplateFiles | None:
+def _template_files(template: Template | None, settings: Settings) -> TemplateFiles | None:
     if template is None:
         return None
     spinal = template.spinal_levels
+    atlas = packed_atlas(template, settings.work_dir / "templates", settings.nprocs)
     return TemplateFiles(
         template.name,
         NiftiGz(template.cord),
         disc_heights(template),
         NiftiGz(template.levels),
         NiftiGz(spinal) if spinal is not None else None,
-        tuple(NiftiGz(path) for path in template.atlas),
+        File(atlas) if atlas is not None else None,
         tuple(region_names(template)),
         combined_regions(template),
     )

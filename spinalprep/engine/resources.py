@@ -21,7 +21,6 @@ TABLE: dict[str, Resources] = {
     "FindHeat": Resources(cpus=4, mem_gb=2.0),
     "SegmentCord": Resources(cpus=4, mem_gb=2.0),
     "RegisterToTemplate": Resources(cpus=4, mem_gb=2.0),
-    "WarpAtlas": Resources(cpus=4, mem_gb=1.5),
 }
 
 
