@@ -38,6 +38,8 @@ class Randomness:
         Share of samples with drawn-in lesions.
     ragged_lesions : bool
         One to three ragged lesions of 2 to 70 % of the cord, in place of small ellipses.
+    exact : bool
+        Show people of ``LOOSE`` recoloured only; where the middle is learned, not needed.
     faintest_lesion : float
         Smallest change that a lesion makes, as a share of the window's range.
     black : float
@@ -55,6 +57,7 @@ class Randomness:
     smallest_window: float = 30.0
     ragged_lesions: bool = False
     faintest_lesion: float = 0.12
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ def make_batch(
     lesion = _draw_lesions(cord, ranges, draw)
     painted = _paint(real, clusters, cord, gm, draw)
     drawn = torch.from_numpy(slices.has_cord[index])[:, None, None, None]
-    trusted = torch.from_numpy(~np.isin(slices.person[index], LOOSE))[:, None, None, None]
-    pick = (_chance(ranges.recoloured, len(index), draw) | ~trusted) & drawn
+    loose = np.isin(slices.person[index], LOOSE) & ranges.exact
+    loose_too = torch.from_numpy(loose)[:, None, None, None]
+    pick = (_chance(ranges.recoloured, len(index), draw) | loose_too) & drawn
     image = torch.where(pick, painted, _vary(real, draw))
     image = _add_lesions(image, lesion, ranges.faintest_lesion, draw)
     inside = clusters.sum(dim=1, keepdim=True) > 0.5

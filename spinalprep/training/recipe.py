@@ -66,9 +66,16 @@ RECIPES = {
         material_size=256,
         centred=False,
         ranges=Randomness(
-            size=128, shift=50.0, away=0.12, lesions=0.15, black=0.35, smallest_window=28.0
+            size=128,
+            shift=50.0,
+            away=0.12,
+            recoloured=0.45,
+            lesions=0.15,
+            black=0.35,
+            smallest_window=28.0,
+            exact=False,
         ),
-        steps=1700,
+        steps=2600,
         template_share=0.25,
         heat_sd_px=2.5,
     ),
