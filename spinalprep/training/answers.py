@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import Model
 
 MASKS = {"cord": ("SC", "mask"), "gm": ("GM", "probseg"), "lesion": ("lesion", "mask")}
+SOFT = ("cord", "gm")  # lesions are few, and judged one by one
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class Answer:
         Time of the networks on this machine; NaN for a folder.
     sha256 : frozenset of str
         Of the weights that made it, as far as that is known.
+    soft : dict of Image
+        Probabilities of ``cord`` and ``gm``, where they are known.
     """
 
     masks: dict[str, Image]
     line: NDArray[np.float64] | None
     seconds: float = np.nan
     sha256: frozenset[str] = frozenset()
+    soft: dict[str, Image] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,16 @@ def from_folder(out_dir: Path, image: Path) -> Answer:
             there = resample_like(reorient(load(path)), grid)
             masks[role] = there.with_data(there.data >= 0.5)
             weights |= set(re.findall(r"[0-9a-f]{64}", json.dumps(_sidecar(path).get("Model"))))
+    soft = {}
+    for role in SOFT:
+        path = _automatic(out_dir, image, MASKS[role][0], "probseg")
+        if path is not None and role in masks:
+            soft[role] = resample_like(reorient(load(path)), grid)
     path = _automatic(out_dir, image, "centerline", "mask")
     line = None
     if path is not None and not _cord_was_drawn(out_dir, image):
         line = _middles(resample_like(reorient(load(path)), grid, order=0).data > 0)
-    return Answer(masks, line, sha256=frozenset(weights))
+    return Answer(masks, line, sha256=frozenset(weights), soft=soft)
 
 
 def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: float) -> Answer:
@@ -111,7 +120,8 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
         "lesion": grid.with_data(lesion_instances(probability, found.cord, lesion_threshold) > 0),
     }
     line = _crossings(found.centerline, grid)
-    return Answer(masks, line, time.monotonic() - started, weights)
+    soft = {role: grid.with_data(getattr(found.maps, role)) for role in SOFT}
+    return Answer(masks, line, time.monotonic() - started, weights, soft)
 
 
 def _automatic(out_dir: Path, image: Path, label: str, suffix: str) -> Path | None:

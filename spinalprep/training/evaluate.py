@@ -19,6 +19,7 @@ from spinalprep.errors import NoInputError, UsageError
 from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.training.answers import MASKS, Answer, raw_name
 from spinalprep.training.metrics import (
+    calibration_error,
     centerline_measures,
     count_lesions,
     overlap_measures,
@@ -189,6 +190,9 @@ def judge(case: Case, answer: Answer) -> Iterator[dict[str, object]]:
             cord = truths.get("cord", np.asarray(answer.masks.get("cord", grid).data, bool))
             span = np.full_like(drawn, True) if role == "lesion" else drawn
             row |= _compare(role, (found, truth, cord), span, grid)
+        if role in answer.masks and role in answer.soft:
+            soft = answer.soft[role].data[:, :, drawn]
+            row["calibration_error"] = calibration_error(soft, truth[:, :, drawn])
         if role == "cord" and answer.line is not None:
             row |= centerline_measures(answer.line, truth, grid.voxel_sizes)
         yield row

@@ -109,6 +109,44 @@ def centerline_measures(
     }
 
 
+def calibration_error(probability: NDArray[np.float32], truth: Mask, bins: int = 10) -> float:
+    """Return the expected calibration error: how far probabilities are from shares.
+
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (I, J, K)
+        What the program says, 0 to 1.
+    truth : ndarray of bool, shape (I, J, K)
+        What a person drew.
+    bins : int
+        Of equal width.
+
+    Returns
+    -------
+    error : float
+        Mean over bins, weighted by their voxels, of the distance between the mean probability
+        and the share of drawn voxels. Only voxels count that have a probability of 0.01 or are
+        drawn: the rest of the image is easy. NaN if there are none.
+
+    References
+    ----------
+    .. [1] Guo et al. (2017), "On calibration of modern neural networks", ICML, arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> sure = np.array([0.9, 0.9, 0.9, 0.9])
+    >>> calibration_error(sure, np.array([True, True, True, False]))
+    0.15
+    """
+    kept = (probability >= 0.01) | truth
+    p, drawn = probability[kept].astype(float), truth[kept]
+    if not p.size:
+        return np.nan
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    apart = np.bincount(place, weights=p - drawn, minlength=bins)
+    return float(np.round(np.abs(apart).sum() / p.size, 6))
+
+
 @dataclass(frozen=True)
 class LesionCounts:
     """Lesions of one image, counted.

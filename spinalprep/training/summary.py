@@ -26,6 +26,8 @@ COLUMNS = {
     "ppv": "share of the found voxels that are drawn",
     "surface_mm": "average symmetric surface distance in mm",
     "surface95_mm": "larger 95th percentile of the two directed surface distances in mm",
+    "calibration_error": "expected calibration error of the probability in these slices, over "
+    "voxels of at least 0.01 or drawn",
     "centerline_mm": "root mean square distance from the middle of the drawn cord in mm",
     "localisation": "share of labelled slices in which the centerline is inside the drawn cord",
     "lesion_sensitivity": "share of drawn lesions of which a quarter of the voxels was found",
@@ -50,7 +52,14 @@ SUMMARY = {
     "worst": "the worst person",
 }
 UNKNOWN = "n/a"
-LOWER_IS_BETTER = ("surface_mm", "surface95_mm", "centerline_mm", "false_lesion_mm3", "seconds")
+LOWER_IS_BETTER = (
+    "surface_mm",
+    "surface95_mm",
+    "calibration_error",
+    "centerline_mm",
+    "false_lesion_mm3",
+    "seconds",
+)
 MEASURES = tuple(COLUMNS)[tuple(COLUMNS).index("dice") :]
 
 

@@ -90,6 +90,17 @@ def test_an_automatic_neighbour_is_taken_before_a_drawn_mask(dataset: Path) -> N
     assert row["dice"] == 0.0
 
 
+def test_calibration_is_told_in_the_slices_with_a_label(dataset: Path) -> None:
+    out = dataset / "out" / "sub-a1" / "anat"
+    soft = 0.75 * volume(CORD)
+    soft[..., 4:] = 0.1  # slices that nobody labelled
+    write(out / "sub-a1_space-T2w_label-SC_probseg.nii.gz", soft, {"Manual": False})
+    case = find_cases(dataset, participants=["a1"])[0]
+    row = next(iter(judge(case, from_folder(dataset / "out", case.image))))
+    assert row["calibration_error"] == pytest.approx(0.25)
+    assert row["dice"] == 1.0
+
+
 def test_lesions_found_where_nobody_drew_one(dataset: Path) -> None:
     labels = dataset / "derivatives" / "labels" / "sub-b" / "anat"
     write(labels / "sub-b_T2w_lesion-manual.nii.gz", volume())

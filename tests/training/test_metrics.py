@@ -5,6 +5,7 @@ import pytest
 
 from spinalprep.training.metrics import (
     bootstrap_interval,
+    calibration_error,
     centerline_measures,
     correlation,
     count_lesions,
@@ -130,3 +131,23 @@ def test_correlation_needs_three_people_and_spread() -> None:
     assert correlation(a, 3 * a + 1) == pytest.approx(1.0)
     assert np.isnan(correlation(a[:2], a[:2]))
     assert np.isnan(correlation(a, np.ones(4)))
+
+
+def test_calibration_of_a_forecaster_who_says_what_happens() -> None:
+    chance = np.random.default_rng(0)
+    p = chance.uniform(0, 1, (100, 100, 20)).astype(np.float32)
+    happens = chance.uniform(0, 1, p.shape) < p
+    assert calibration_error(p, happens) < 0.01
+    overconfident = np.where(p > 0.5, 0.99, 0.01).astype(np.float32)
+    # he says 0.99 where 3 in 4 happen, 0.01 where 1 in 4 do
+    assert calibration_error(overconfident, happens) == pytest.approx(0.24, abs=0.01)
+
+
+def test_calibration_looks_where_something_was_said_or_drawn() -> None:
+    p = np.zeros((10, 10, 10), np.float32)
+    truth = np.zeros(p.shape, bool)
+    assert np.isnan(calibration_error(p, truth))
+    p[0, 0, 0] = 0.5
+    assert calibration_error(p, truth) == pytest.approx(0.5)
+    truth[5, 5, 5] = True  # missed altogether
+    assert calibration_error(p, truth) == pytest.approx((0.5 + 1.0) / 2)
