@@ -211,7 +211,7 @@ def _template_files(template: Template | None, settings: Settings) -> TemplateFi
     if template is None:
         return None
     spinal = template.spinal_levels
-    atlas = packed_atlas(template, settings.work_dir / "templates", settings.nprocs)
+    atlas = packed_atlas(template, settings.work_dir / "templates", min(settings.nprocs, 4))
     return TemplateFiles(
         template.name,
         NiftiGz(template.cord),

@@ -42,6 +42,7 @@ DESCRIPTIONS = {
     "perlevel": "one row per vertebral level",
     "perregion": "one row per vertebral level, region and lesion",
     "total": "one row for everything together",
+    "MTR": "magnetization transfer ratio",
 }
 ATLAS_REFERENCE = (
     "De Leener et al. (2018), PAM50: unbiased multimodal template of the brainstem and spinal "
