@@ -92,4 +92,6 @@ def _rows(table: pd.DataFrame | None, columns: Mapping[str, str]) -> Rows:
 def _short(value: object) -> str:
     if value is None or pd.isna(value):
         return "n/a"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)

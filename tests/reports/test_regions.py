@@ -32,6 +32,8 @@ def test_what_is_nowhere_known_has_no_column() -> None:
     table = pd.DataFrame({"lesion": [1], "volume_mm3": [12.345], "bridge_ventral_mm": [np.nan]})
     assert lesion_rows(table) == [{"lesion": "1", "volume (mm3)": "12.3"}]
     assert lesion_rows(None) == []
+    big = lesion_rows(pd.DataFrame({"lesion": [1], "volume_mm3": [12345.6]}))
+    assert big == [{"lesion": "1", "volume (mm3)": "12346"}]
 
 
 def test_a_metric_has_one_table_for_all_and_one_by_level() -> None:
