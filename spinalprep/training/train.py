@@ -14,7 +14,7 @@ from spinalprep.training.curves import draw_range_test
 from spinalprep.training.generator import Batch, make_batch
 from spinalprep.training.losses import find_loss
 from spinalprep.training.recipe import Recipe, find_recipe
-from spinalprep.training.samples import draw_samples
+from spinalprep.training.samples import SHOWN, draw_samples
 from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
 from spinalprep.training.slices import Slices, read_slices
 from spinalprep.training.split import people_of_fold
@@ -79,7 +79,8 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     people = sorted(set(material.person.tolist()))
     LOG.info("%s: %d slices of %s", recipe.name, len(material.person), ", ".join(people))
     out_dir.mkdir(parents=True, exist_ok=True)
-    first = [draw_batch(recipe, material, choice.seed, step) for step in range(2)]
+    enough = range(-(-SHOWN // recipe.batch))  # batches for the picture
+    first = [draw_batch(recipe, material, choice.seed, step) for step in enough]
     draw_samples(material, first, out_dir / "samples.png")
     torch.manual_seed(choice.seed)
     network = PRESETS[recipe.preset]()
