@@ -188,7 +188,7 @@ def test_the_folder_describes_itself(dataset: Dataset, monkeypatch: pytest.Monke
     ignored = (out / ".bidsignore").read_text().split()
     assert ignored == [
         *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log"),
-        *("*_xfm.*", "*_morph.*", "*_qc.*", "*_statmap.*", "group*", "status*"),
+        *("*_xfm.*", "*_morph.*", "*_metric.*", "*_qc.*", "*_statmap.*", "group*", "status*"),
     ]
     for path in written:
         assert path.is_file()
