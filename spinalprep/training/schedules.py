@@ -101,7 +101,7 @@ def suggest_rates(
     -------
     lowest, peak : float
         The rate at which the smoothed loss has fallen by a tenth of its whole fall, and half of
-        the rate at which it is lowest. The fall is taken up to there.
+        the rate at which it has fallen by nine tenths: behind it the curve is flat or ragged.
 
     Raises
     ------
@@ -124,5 +124,8 @@ def suggest_rates(
             f"the loss does not fall between rates {rates[0]:g} and {rates[-1]:g}; "
             "try another range, or more steps"
         )
-    begun = int(np.flatnonzero(curve[: bottom + 1] <= curve[0] - 0.1 * fall)[0])
-    return float(rates[begun]), float(max(rates[bottom] / 2, rates[begun]))
+    lowest, ended = (
+        float(rates[np.flatnonzero(curve[: bottom + 1] <= curve[0] - share * fall)[0]])
+        for share in (0.1, 0.9)
+    )
+    return lowest, max(ended / 2, lowest)

@@ -52,7 +52,7 @@ def test_a_range_test_is_read_as_a_person_would() -> None:
     losses += 0.02 * np.random.default_rng(0).standard_normal(300)
     lowest, peak = suggest_rates(rates, losses)
     assert 3e-6 < lowest < 3e-5
-    assert 1e-3 < peak < 1e-2
+    assert 3e-4 < peak < 3e-3
 
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:
