@@ -20,20 +20,24 @@ def RegisterToTemplate(
     levels: File | None,
     template_cord: NiftiGz,
     template_z: dict[int, float],
-    sloppy: bool,
+    gm: NiftiGz | None = None,
+    template_gm: NiftiGz | None = None,
 ) -> tuple[NiftiGz, NiftiGz, dict[str, Any]]:
-    """Register the cord to the template's; one field for each direction."""
+    """Register the cord, and grey matter that is seen, to the template's; a field each way."""
     from spinalprep.registration.template import register_to_template
     from spinalprep.registration.transform import write_itk
 
     known = read_levels(Path(levels.fspath)).disc_s if levels is not None else {}
+    grey = None
+    if gm is not None and template_gm is not None:
+        grey = load(gm.fspath), load(template_gm.fspath)
     fit = register_to_template(
         load(cord.fspath),
         read_centerline(Path(centerline.fspath)),
         known,
         load(template_cord.fspath),
         template_z,
-        sloppy,
+        grey,
     )
     measures = {
         "dice_subject": fit.dice_subject,

@@ -56,6 +56,7 @@ class TemplateFiles:
     cord: NiftiGz
     disc_z: dict[int, float]
     levels: NiftiGz
+    gm: NiftiGz | None = None
     spinal_levels: NiftiGz | None = None
     atlas: File | None = None
     region_names: tuple[str, ...] = ()
@@ -119,7 +120,7 @@ def Participant(
     shape = workflow.add(measures, name="shape")
     if template is None or template.name != "PAM50":
         healthy = None  # the slices of another template are not those of the norms
-    found = (image, automatic, cord, levels, shape, healthy)
+    found = (image, automatic, cord, levels, shape, healthy, gm)
     fit, lesions = _template_and_lesions(found, labels, template, p)
     if maps is not None:
         about = {"gm": gm} | _regions(cord, levels, (fit, template))
@@ -170,7 +171,7 @@ def _template_and_lesions(
     found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
 ) -> Any:
     """Add template, lesions, and lesions in the template; return the fit and the lesions."""
-    image, automatic, cord, levels, shape, healthy = found
+    image, automatic, cord, levels, shape, healthy, gm = found
     fit = lesions = None
     if p.template and template is not None:
         stage = ToTemplate(
@@ -180,7 +181,8 @@ def _template_and_lesions(
             centerline=cord.centerline,
             template_cord=template.cord,
             template_z=template.disc_z,
-            sloppy=p.sloppy,
+            gm=gm,
+            template_gm=template.gm,
             images="template" in p.spaces,
             levels=levels.levels if levels is not None else None,
             template_spinal_levels=template.spinal_levels if levels is not None else None,

@@ -35,9 +35,10 @@ def ToTemplate(
     centerline: File,
     template_cord: NiftiGz,
     template_z: dict[int, float],
-    sloppy: bool,
     images: bool = True,
     levels: File | None = None,
+    gm: NiftiGz | None = None,
+    template_gm: NiftiGz | None = None,
     template_spinal_levels: NiftiGz | None = None,
     atlas: File | None = None,
 ) -> tuple[
@@ -63,7 +64,8 @@ def ToTemplate(
             levels=levels,
             template_cord=template_cord,
             template_z=template_z,
-            sloppy=sloppy,
+            gm=gm,
+            template_gm=template_gm,
         )
     )
 

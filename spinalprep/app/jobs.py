@@ -217,6 +217,7 @@ def _template_files(template: Template | None, settings: Settings) -> TemplateFi
         NiftiGz(template.cord),
         disc_heights(template),
         NiftiGz(template.levels),
+        NiftiGz(template.gm) if template.gm is not None else None,
         NiftiGz(spinal) if spinal is not None else None,
         File(atlas) if atlas is not None else None,
         tuple(region_names(template)),

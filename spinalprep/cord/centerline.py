@@ -70,6 +70,37 @@ class Centerline:
         """Unit vectors to the front, shape (N, 3)."""
         return self.frame(self.arc)[1]
 
+    @cached_property
+    def curvature(self) -> NDArray[np.float64]:
+        """Curvature at every point in 1/mm, shape (N,): one over the radius of the bend."""
+        bend: NDArray[np.float64] = np.linalg.norm(self._spline(self.arc, 2), axis=-1)
+        return bend
+
+    @cached_property
+    def twist_deg(self) -> NDArray[np.float64]:
+        """Angle of the body's frame against one without torsion, shape (N,); 0 at the top.
+
+        The frame without torsion is carried along by parallel transport, by two reflections
+        from point to point [1]_. In a neck that bends in the sagittal plane alone both agree.
+
+        References
+        ----------
+        .. [1] Wang et al. (2008), "Computation of rotation minimizing frames", ACM Trans.
+           Graphics 27(1):2, doi:10.1145/1330511.1330513.
+        """
+        carried = [self.anterior[0]]
+        for n, step in enumerate(np.diff(self.points, axis=0)):
+            across = step / np.linalg.norm(step)
+            vector = carried[-1] - 2 * (across @ carried[-1]) * across
+            tangent = self.tangent[n] - 2 * (across @ self.tangent[n]) * across
+            again = self.tangent[n + 1] - tangent
+            length = float(again @ again)
+            carried.append(vector - (2 * (again @ vector) / length * again if length else 0.0))
+        along = np.array(carried)
+        right = np.einsum("ni,ni->n", self.anterior, np.cross(self.tangent, along))
+        front = np.einsum("ni,ni->n", self.anterior, along)
+        return np.asarray(np.rad2deg(np.arctan2(-right, front)))
+
     def at(self, s: Float | float) -> Points:
         """Return the points at arc lengths ``s`` (mm, any shape); straight beyond the ends."""
         s = np.asarray(s, float)

@@ -60,8 +60,12 @@ class StraightSpace:
         """
         half = round(half_width_mm / spacing_mm)
         offsets = (np.arange(2 * half) - half + 0.5) * spacing_mm
-        grid = np.stack(np.meshgrid(np.asarray(s, float), offsets, offsets, indexing="ij"), -1)
-        return self.to_world(grid)
+        right, anterior, _ = self.centerline.frame(s)
+        sideways = offsets[:, None] * right[:, None]
+        forward = offsets[:, None] * anterior[:, None]
+        middle = self.centerline.at(s)[:, None, None]
+        points: Points = middle + sideways[:, :, None] + forward[:, None]
+        return points
 
     def straighten(
         self, image: Image, half_width_mm: float, spacing_mm: float, order: int = 1

@@ -1,4 +1,4 @@
-"""The cord's sections laid on the template's: heights, centres and sizes along the cord."""
+"""The cord's sections laid on the template's: heights, centres, turns, sizes along the cord."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,13 @@ from scipy.interpolate import PchipInterpolator
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import InputError
 from spinalprep.image import Float, Image, sample
+from spinalprep.registration.turn import (
+    LEAST_GM,
+    RADII_MM,
+    find_turns,
+    polar_sections,
+    polar_slices,
+)
 
 SECTION_MM = 1.0  # step along the cord of the slice-wise fit
 SMOOTH_MM = 8.0  # along the cord, of centres and sizes
@@ -22,7 +29,7 @@ class AlongCord:
     """Straight space of the subject to the template's world, slice by slice.
 
     A slice at arc length ``s`` goes to height ``z``; in it, offsets from the subject's cord are
-    scaled to the template's cord.
+    turned and scaled to the template's cord.
 
     Attributes
     ----------
@@ -31,7 +38,9 @@ class AlongCord:
     subject, template : ndarray, shape (n, 2)
         Centres of the cords, offsets to right and front, and RAS+ x and y.
     scale : ndarray, shape (n, 2)
-        Template size over subject size, right-left and anterior-posterior.
+        Template size over subject size, right-left and anterior-posterior of the cord.
+    turn_deg : ndarray, shape (n,)
+        By which the subject's cord is turned, from right towards front.
     """
 
     s: NDArray[np.float64]
@@ -39,6 +48,7 @@ class AlongCord:
     subject: NDArray[np.float64]
     template: NDArray[np.float64]
     scale: NDArray[np.float64]
+    turn_deg: NDArray[np.float64]
 
     def to_template(self, sxy: Float) -> NDArray[np.float64]:
         """Map straight space, shape (..., 3), to RAS+ points of the template."""
@@ -46,7 +56,7 @@ class AlongCord:
         subject, template, scale = (
             self._at(v, s) for v in (self.subject, self.template, self.scale)
         )
-        xy = template + (sxy[..., 1:] - subject) * scale
+        xy = template + _turned(sxy[..., 1:] - subject, -self._angle(s)) * scale
         return np.concatenate([xy, _line(s, self.s, self.z)[..., None]], axis=-1)
 
     def to_straight(self, points: Float) -> NDArray[np.float64]:
@@ -55,12 +65,23 @@ class AlongCord:
         subject, template, scale = (
             self._at(v, s) for v in (self.subject, self.template, self.scale)
         )
-        xy = subject + (points[..., :2] - template) / scale
+        xy = subject + _turned((points[..., :2] - template) / scale, self._angle(s))
         return np.concatenate([s[..., None], xy], axis=-1)
+
+    def _angle(self, s: Float) -> NDArray[np.float64]:
+        """Return the turn in radians."""
+        return np.asarray(np.deg2rad(np.interp(s, self.s, self.turn_deg)))
 
     def _at(self, values: NDArray[np.float64], s: Float) -> NDArray[np.float64]:
         """Interpolate rows at arc lengths; constant beyond the ends."""
         return np.stack([np.interp(s, self.s, column) for column in values.T], axis=-1)
+
+
+def _turned(xy: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn offsets by angles in radians, from right towards front."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    x, y = xy[..., 0], xy[..., 1]
+    return np.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
 
 
 def map_heights(
@@ -86,12 +107,30 @@ def map_heights(
 
 
 def fit_along(
-    cord: Image,
+    cords: tuple[Image, Image],
     space: StraightSpace,
     discs: tuple[Mapping[int, float], Mapping[int, float]],
-    template_cord: Image,
+    gm: tuple[Image, Image] | None = None,
 ) -> AlongCord:
-    """Fit heights, centres and sizes of the subject's sections to the template's."""
+    """Fit heights, centres, turns and sizes of the subject's sections to the template's.
+
+    Parameters
+    ----------
+    cords : tuple of Image
+        Of the subject and of the template, soft masks.
+    space : StraightSpace
+        Of the subject.
+    discs : tuple of mapping
+        Arc length of the subject's discs and heights of the template's, mm.
+    gm : tuple of Image, optional
+        Grey matter of both, soft: it tells how the cord is turned.
+
+    Raises
+    ------
+    InputError
+        If subject and template don't overlap along the cord, or the mask is empty there.
+    """
+    cord, template_cord = cords
     length = space.centerline.length
     s = np.linspace(0.0, length, max(int(length / SECTION_MM) + 1, 4))
     z = map_heights(s, *discs, length)
@@ -102,21 +141,48 @@ def fit_along(
             f"the cord would lie at z {z.min():.0f} to {z.max():.0f} mm of the template, which "
             f"covers {low:.0f} to {high:.0f} mm; check the disc labels or --level-hint"
         )
-    subject = _section_moments(cord, space, s)
-    template = _template_moments(template_cord, np.clip(z, low, high))
-    scale = np.clip(template[:, 2:] / subject[:, 2:], 0.5, 2.0)
-    smooth = SMOOTH_MM / max(s[1] - s[0], 1e-6)
-    return AlongCord(
-        s,
-        z,
-        ndimage.gaussian_filter1d(subject[:, :2], smooth, axis=0, mode="nearest"),
-        ndimage.gaussian_filter1d(template[:, :2], smooth, axis=0, mode="nearest"),
-        ndimage.gaussian_filter1d(scale, smooth, axis=0, mode="nearest"),
+    step = max(float(s[1] - s[0]), 1e-6)
+    inside = np.clip(z, low, high)
+    own, model = _section_moments(cord, space, s), _template_moments(template_cord, inside)
+    centres, targets = (_smoothed(rows[:, :2], step) for rows in (own, model))
+    size = np.sqrt(_sizes(model, 0.0).prod(axis=1) / _sizes(own, 0.0).prod(axis=1))
+    middles = np.column_stack([s, centres]), np.column_stack([targets, inside])
+    turn = _turns((cords, gm), space, middles, np.clip(size, 0.5, 2.0), step)
+    ratio = _sizes(model, 0.0) / _sizes(own, np.deg2rad(turn))
+    return AlongCord(s, z, centres, targets, _smoothed(np.clip(ratio, 0.5, 2.0), step), turn)
+
+
+def _turns(
+    pairs: tuple[tuple[Image, Image], tuple[Image, Image] | None],
+    space: StraightSpace,
+    middles: tuple[NDArray[np.float64], NDArray[np.float64]],
+    size: NDArray[np.float64],
+    step: float,
+) -> NDArray[np.float64]:
+    """Return the turn of every section in degrees, from the cord and, where seen, grey matter."""
+    own, model = [], []
+    for pair in pairs:
+        if pair is not None:
+            own.append(polar_sections(pair[0], space, middles[0], size))
+            model.append(polar_slices(pair[1], middles[1]))
+    if len(own) == 2:
+        share = (own[1] * RADII_MM[:, None]).sum(axis=(1, 2)) / np.maximum(
+            (own[0] * RADII_MM[:, None]).sum(axis=(1, 2)), 1e-6
+        )
+        own[1][share < LEAST_GM] = 0.0
+    return find_turns(np.stack(own), np.stack(model), step).angle_deg
+
+
+def _smoothed(rows: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Smooth rows along the cord."""
+    smooth: NDArray[np.float64] = ndimage.gaussian_filter1d(
+        rows, SMOOTH_MM / step, axis=0, mode="nearest"
     )
+    return smooth
 
 
 def _section_moments(cord: Image, space: StraightSpace, s: Float) -> NDArray[np.float64]:
-    """Return centre and standard deviations (right, front) of the cord's sections, (n, 4)."""
+    """Return centre and covariance (right, front) of the cord's sections, (n, 5)."""
     half, spacing = 14.0, 0.5
     planes = sample(cord, space.sections(s, half, spacing))
     count = planes.shape[1]
@@ -125,7 +191,7 @@ def _section_moments(cord: Image, space: StraightSpace, s: Float) -> NDArray[np.
 
 
 def _template_moments(template_cord: Image, z: Float) -> NDArray[np.float64]:
-    """Return centre (RAS+ x, y) and standard deviations of the template's cord at heights."""
+    """Return centre (RAS+ x, y) and covariance of the template's cord at heights, (n, 5)."""
     affine = template_cord.affine
     x = affine[0, 3] + affine[0, 0] * np.arange(template_cord.shape[0])
     y = affine[1, 3] + affine[1, 1] * np.arange(template_cord.shape[1])
@@ -136,14 +202,24 @@ def _template_moments(template_cord: Image, z: Float) -> NDArray[np.float64]:
 
 
 def _moments(planes: NDArray[np.float64], x: Float, y: Float) -> NDArray[np.float64]:
-    """Return mean and standard deviation along both axes of planes (n, X, Y); NaN where empty."""
+    """Return mean x, y and variance x, y, xy of planes (n, X, Y), shape (n, 5); NaN if empty."""
     mass = planes.sum(axis=(1, 2))
     mass = np.where(mass > 3, mass, np.nan)
     by_x, by_y = planes.sum(axis=2), planes.sum(axis=1)
     mean_x, mean_y = by_x @ x / mass, by_y @ y / mass
-    sd_x = np.sqrt(by_x @ x**2 / mass - mean_x**2)
-    sd_y = np.sqrt(by_y @ y**2 / mass - mean_y**2)
-    return np.stack([mean_x, mean_y, sd_x, sd_y], axis=-1)
+    xx, yy = by_x @ x**2 / mass - mean_x**2, by_y @ y**2 / mass - mean_y**2
+    xy = np.einsum("nij,i,j->n", planes, x, y) / mass - mean_x * mean_y
+    return np.stack([mean_x, mean_y, xx, yy, xy], axis=-1)
+
+
+def _sizes(rows: NDArray[np.float64], turn: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return the standard deviations along axes turned by an angle, shape (n, 2)."""
+    _, _, xx, yy, xy = rows.T
+    cosine, sine = np.cos(turn), np.sin(turn)
+    right = xx * cosine**2 + yy * sine**2 + 2 * xy * cosine * sine
+    front = xx * sine**2 + yy * cosine**2 - 2 * xy * cosine * sine
+    sizes: NDArray[np.float64] = np.sqrt(np.maximum(np.stack([right, front], axis=-1), 1e-3))
+    return sizes
 
 
 def _fill_gaps(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,10 +1,7 @@
 """From the reference image to the template, along the cord."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +9,30 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
-from spinalprep.image import Float, Image
+from spinalprep.image import Float, Image, to_world
 from spinalprep.registration.along import AlongCord, covered_span, fit_along
-from spinalprep.registration.ants_arrays import ants, to_ants
+from spinalprep.registration.deform import deform_slices
+from spinalprep.registration.outline import lay_outlines
+from spinalprep.registration.slices import invert_slices
 from spinalprep.registration.transform import (
     Chain,
     Field,
     Transform,
     as_field,
     jacobian_determinant,
-    read_itk,
     resample_through,
 )
+from spinalprep.registration.turn import LEAST_GM
 
 HALF_BOX_MM = 16.0  # half the edge of the deformable step's box
 BOX_SPACING_MM = (0.5, 0.5, 1.0)
+SOFT_MM = 0.5
+GM_WEIGHT = 1.0
 BEYOND_MM = 6.0  # by which a cord that leaves the field of view is continued
-END_SLICES = 10  # repeated at both ends of the box
-FIELD_SPACING_MM = (1.0, 1.0, 1.5)
-MOST_FIELD_POINTS = 700_000
+FIELD_SPACING_MM = (1.0, 1.0, 1.0)
+MOST_FIELD_POINTS = 1_500_000
+INVERSE_STEPS = 2
+AROUND = 6  # voxels around the template's cord
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,20 @@ class _ToSubject:
 
 
 @dataclass(frozen=True)
+class _Inverse:
+    """The inverse of a field, from a map that nearly is: one step of its own error each time."""
+
+    field: Field
+    nearly: Transform
+
+    def apply(self, points: Float) -> NDArray[np.float64]:
+        found = start = self.nearly.apply(np.asarray(points, float))
+        for _ in range(INVERSE_STEPS):
+            found = found + start - self.nearly.apply(self.field.apply(found))
+        return found
+
+
+@dataclass(frozen=True)
 class _FromSubject:
     """Subject points to template points."""
 
@@ -88,7 +104,7 @@ def register_to_template(
     disc_s: Mapping[int, float],
     template_cord: Image,
     template_disc_z: Mapping[int, float],
-    sloppy: bool = False,
+    gm: tuple[Image, Image] | None = None,
 ) -> TemplateFit:
     """Register the reference image to a straight template through their cords.
 
@@ -105,8 +121,8 @@ def register_to_template(
         Cord of the template, upright along z.
     template_disc_z : mapping of int to float
         Height of the template's discs, RAS+ mm.
-    sloppy : bool
-        Fewer iterations of the deformable step.
+    gm : tuple of Image, optional
+        Grey matter of subject and template, where the contrast shows it: probabilities.
 
     Returns
     -------
@@ -119,51 +135,77 @@ def register_to_template(
 
     Notes
     -----
-    Straight along the centerline, heights by monotone cubic interpolation between discs [1]_,
-    centre and size of the cord slice by slice, then SyN [2]_ within the slices on the two
-    cords. The steps are composed before anything is resampled.
+    Straight along the centerline, heights by monotone cubic interpolation between discs [1]_;
+    slice by slice the centre, turn and size of the cord, then its outline, and with ``gm``
+    diffeomorphic demons [2]_ on cord and grey matter. The steps are composed before anything
+    is resampled; the inverse is that of the field that is stored.
 
     References
     ----------
     .. [1] Fritsch and Carlson (1980), SIAM J. Numer. Anal. 17:238-246, doi:10.1137/0717021.
-    .. [2] Avants et al. (2008), Medical Image Analysis 12:26-41,
-       doi:10.1016/j.media.2007.06.004.
+    .. [2] Vercauteren et al. (2009), NeuroImage 45:S61-S72,
+       doi:10.1016/j.neuroimage.2008.10.040.
     """
     space = StraightSpace(centerline)
-    longer = _beyond_the_view(cord)
-    along = fit_along(longer, space, (disc_s, template_disc_z), template_cord)
+    own = [_beyond_the_view(image) for image in (cord, *(gm[:1] if gm else ()))]
+    model = [template_cord, *(gm[1:] if gm else ())]
+    channels = list(zip(own, model, strict=True))
+    along = fit_along(
+        channels[0], space, (disc_s, template_disc_z), channels[1] if gm is not None else None
+    )
     to_subject, from_subject = _ToSubject(along, space), _FromSubject(along, space)
-    warp, unwarp = _deform(longer, to_subject, template_cord, along, sloppy)
-    forward = as_field(Chain((warp, to_subject)), *_coarse(template_cord, FIELD_SPACING_MM))
+    warp, unwarp = _deform(channels, to_subject, along)
+    path = _path(along, template_cord)
+    grid = _coarse(template_cord, FIELD_SPACING_MM)
+    forward = as_field(Chain((warp, to_subject)), *grid, path)
+    back = _Inverse(forward, Chain((from_subject, unwarp)))
     spacing = _affordable(cord)
-    inverse = as_field(Chain((from_subject, unwarp)), *_coarse(cord, (spacing,) * 3))
+    inverse = as_field(back, *_coarse(cord, (spacing,) * 3), centerline.points)
     return _judge(cord, template_cord, (forward, inverse), along)
 
 
 def _deform(
-    cord: Image, to_subject: Transform, template_cord: Image, along: AlongCord, sloppy: bool
+    channels: list[tuple[Image, Image]], to_subject: Transform, along: AlongCord
 ) -> tuple[Field, Field]:
-    """Fit the outlines within the slices; return the map of template points and its inverse."""
-    grid = _box(along, template_cord)
-    fixed = _lengthened(resample_through(template_cord, Chain(()), grid))
-    moving = _lengthened(resample_through(cord, to_subject, grid))
-    with tempfile.TemporaryDirectory() as folder:
-        fit: dict[str, Any] = ants.registration(
-            fixed=to_ants(fixed),
-            moving=to_ants(moving),
-            type_of_transform="SyNOnly",
-            initial_transform=_identity_file(Path(folder)),
-            outprefix=f"{folder}/syn_",
-            syn_metric="meansquares",
-            reg_iterations=(10, 0) if sloppy else (30, 20),
-            grad_step=0.2,
-            flow_sigma=2,
-            total_sigma=0,
-            restrict_transformation=(1, 1, 0),
-        )
-        warp = _field_among(fit["fwdtransforms"])
-        unwarp = _field_among(fit["invtransforms"])
-    return warp, unwarp
+    """Fit the sections; return the map of template points and its inverse."""
+    grid = _box(along, channels[0][1])
+    moving = np.stack([_slices(resample_through(own, to_subject, grid)) for own, _ in channels])
+    fixed = np.stack([_slices(resample_through(to, Chain(()), grid)) for _, to in channels])
+    spacing = float(grid[1][2, 2]), BOX_SPACING_MM[0]
+    there = lay_outlines(fixed[0], moving[0], spacing)
+    if len(channels) > 1:
+        fixed[1] *= _seen(moving)
+        there = deform_slices(fixed, moving, (1.0, GM_WEIGHT), spacing, there)
+        there = lay_outlines(fixed[0], moving[0], spacing, there, passes=2)
+    fields = [_as_field(pixels, grid[1]) for pixels in (there, invert_slices(there))]
+    return fields[0], fields[1]
+
+
+def _slices(image: Image) -> NDArray[np.float32]:
+    """Return slices first, blurred in plane by 0.5 mm: an edge that can be followed."""
+    sigma = SOFT_MM / BOX_SPACING_MM[0]
+    soft = ndimage.gaussian_filter(image.data, (sigma, sigma, 0.0))
+    return np.ascontiguousarray(np.moveaxis(soft, 2, 0))
+
+
+def _seen(moving: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 for slices in which the subject's grey matter is seen, else 0, (Z, 1, 1)."""
+    cord, gm = moving.sum(axis=(2, 3))
+    return np.asarray(gm > LEAST_GM * cord, np.float32)[:, None, None]
+
+
+def _as_field(pixels: NDArray[np.float32], affine: NDArray[np.float64]) -> Field:
+    """Return in-plane displacements in pixels as millimetres of the world."""
+    shift = np.zeros((*pixels.shape[:3], 3), np.float32)
+    shift[..., 0], shift[..., 1] = pixels[..., 0] * affine[0, 0], pixels[..., 1] * affine[1, 1]
+    return Field(np.ascontiguousarray(np.moveaxis(shift, 0, 2)), affine)
+
+
+def _path(along: AlongCord, template_cord: Image) -> NDArray[np.float64]:
+    """Return points of the template's axis where the subject's cord lies, RAS+ mm."""
+    low, high = covered_span(along, template_cord)
+    inside = (along.z >= low) & (along.z <= high)
+    return np.column_stack([along.template, along.z])[inside]
 
 
 def _beyond_the_view(cord: Image) -> Image:
@@ -172,34 +214,6 @@ def _beyond_the_view(cord: Image) -> Image:
     affine = cord.affine.copy()
     affine[:3, 3] -= affine[:3, 2] * count
     return Image(np.pad(cord.data, [(0, 0), (0, 0), (count, count)], mode="edge"), affine)
-
-
-def _lengthened(image: Image) -> Image:
-    """Blur a cord in plane by 0.5 mm and repeat its end slices.
-
-    The blur gives an edge that a metric can follow; ANTs holds the border of the grid still,
-    and the repeated slices keep that border away from the cord.
-    """
-    soft = ndimage.gaussian_filter(image.data, (1.0, 1.0, 0.0))
-    affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, 2] * END_SLICES
-    return Image(np.pad(soft, [(0, 0), (0, 0), (END_SLICES, END_SLICES)], mode="edge"), affine)
-
-
-def _identity_file(folder: Path) -> list[str]:
-    """Write an identity for ANTs to start from: the slices are in place already."""
-    transform = ants.create_ants_transform(transform_type="AffineTransform", dimension=3)
-    path = folder / "identity.mat"
-    ants.write_transform(transform, str(path))
-    return [str(path)]
-
-
-def _field_among(paths: list[str]) -> Field:
-    """Read the displacement field among the files that ANTs wrote."""
-    found = [read_itk(Path(path)) for path in paths if path.endswith(".nii.gz")]
-    if len(found) != 1 or not isinstance(found[0], Field):
-        raise TypeError(f"ANTs returned {len(found)} fields; expected 1")
-    return found[0]
 
 
 def _box(
@@ -218,10 +232,11 @@ def _box(
 def _coarse(
     image: Image, spacing: tuple[float, ...]
 ) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
-    """Return a grid of about ``spacing`` whose corner points are the image's corner voxels."""
-    extent = (np.array(image.shape) - 1) * image.voxel_sizes
+    """Return a grid of about ``spacing`` from face to face of an image."""
+    extent = np.array(image.shape) * image.voxel_sizes
     count = np.maximum(np.ceil(extent / np.array(spacing)).astype(int), 1) + 1
-    step = np.diag([*((np.array(image.shape) - 1) / (count - 1)), 1.0])
+    step = np.diag([*(np.array(image.shape) / (count - 1)), 1.0])
+    step[:3, 3] = -0.5
     return (int(count[0]), int(count[1]), int(count[2])), image.affine @ step
 
 
@@ -236,27 +251,44 @@ def _judge(
 ) -> TemplateFit:
     """Measure the overlap both ways and the smallest Jacobian."""
     forward, inverse = fields
-    low, high = covered_span(along, template_cord)
-    warped = resample_through(template_cord, inverse, (cord.shape, cord.affine)).data > 0.5
+    span = covered_span(along, template_cord)
+    whole = _cord_box(template_cord)
+    there = _between(whole, span)
+    warped = resample_through(whole, inverse, (cord.shape, cord.affine)).data > 0.5
     own = cord.data > 0.5
     rows = own.any(axis=(0, 1)) & warped.any(axis=(0, 1))
-    z = template_cord.affine[2, 3] + template_cord.affine[2, 2] * np.arange(template_cord.shape[2])
-    slices = np.flatnonzero((z >= low) & (z <= high))
-    affine = template_cord.affine.copy()
-    affine[:3, 3] += affine[:3, 2] * slices[0]
-    grid = (*template_cord.shape[:2], len(slices)), affine
-    moved = resample_through(cord, forward, grid).data > 0.5
-    there = template_cord.data[:, :, slices] > 0.5
-    determinant = Image(jacobian_determinant(forward).astype(np.float32), forward.affine)
-    local = resample_through(determinant, Chain(()), grid).data[there]
+    moved = resample_through(cord, forward, (there.shape, there.affine)).data > 0.5
+    inside = there.data > 0.5
+    local = jacobian_determinant(as_field(forward, there.shape, there.affine))[inside]
     return TemplateFit(
         forward,
         inverse,
         _dice(own[:, :, rows], warped[:, :, rows]),
-        _dice(there, moved),
+        _dice(inside, moved),
         float(local.min()) if local.size else float("nan"),
-        (low, high),
+        span,
     )
+
+
+def _cord_box(template_cord: Image) -> Image:
+    """Return the template's cord with little around it in plane."""
+    found: NDArray[np.bool_] = template_cord.data > 0
+    flat: NDArray[np.bool_] = np.any(found, axis=2)
+    x, y = (np.flatnonzero(flat.any(axis=axis)) for axis in (1, 0))
+    corner = np.array([max(x[0] - AROUND, 0), max(y[0] - AROUND, 0), 0])
+    data = template_cord.data[corner[0] : x[-1] + AROUND + 1, corner[1] : y[-1] + AROUND + 1]
+    affine = template_cord.affine.copy()
+    affine[:3, 3] = to_world(corner.astype(float), affine)
+    return Image(data, affine)
+
+
+def _between(template_cord: Image, span: tuple[float, float]) -> Image:
+    """Return the axial slices of an upright image between two heights."""
+    affine = template_cord.affine.copy()
+    z = affine[2, 3] + affine[2, 2] * np.arange(template_cord.shape[2])
+    slices = np.flatnonzero((z >= span[0]) & (z <= span[1]))
+    affine[:3, 3] += affine[:3, 2] * slices[0]
+    return Image(template_cord.data[:, :, slices[0] : slices[-1] + 1], affine)
 
 
 def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -9,13 +9,16 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import io, ndimage
+from scipy.spatial import cKDTree
 
 from spinalprep.errors import InputError
-from spinalprep.image import Float, Image, grid_points, to_voxel
+from spinalprep.image import Float, Image, grid_points, to_voxel, to_world
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world from RAS+, and back
 NIFTI_VECTOR = 1007
 POINTS_AT_ONCE = 250_000
+FAR_STEP = 4  # grid points; far from the cord a map is nearly straight
+NEAR_MM = 20.0
 
 
 class Transform(Protocol):
@@ -101,11 +104,54 @@ class Chain:
         return moved
 
 
-def as_field(transform: Transform, shape: Sequence[int], affine: Float) -> Field:
-    """Return ``transform`` as displacements on the grid of ``shape`` and ``affine``."""
+def as_field(
+    transform: Transform, shape: Sequence[int], affine: Float, near: Float | None = None
+) -> Field:
+    """Return ``transform`` as displacements on the grid of ``shape`` and ``affine``.
+
+    Parameters
+    ----------
+    transform : Transform
+    shape, affine
+        The grid.
+    near : ndarray of float, shape (N, 3), optional
+        RAS+ points. Farther than 20 mm from all of them the displacement is computed at every
+        fourth point of the grid and linear in between.
+    """
     displacement = np.empty((*shape, 3), np.float32)
+    if near is not None:
+        step = np.diag([float(FAR_STEP)] * 3 + [1.0])
+        coarse = [(int(n) - 2) // FAR_STEP + 2 for n in shape]
+        rough = as_field(transform, coarse, affine @ step)
+        return _refined(transform, rough, displacement, (affine, near))
     for start, stop, points in _slabs(shape, affine):
         displacement[:, :, start:stop] = transform.apply(points) - points
+    return Field(displacement, np.asarray(affine, np.float64))
+
+
+def _refined(
+    transform: Transform,
+    rough: Field,
+    displacement: NDArray[np.float32],
+    where: tuple[Float, Float],
+) -> Field:
+    """Fill a finer grid from a rough field, and exactly near given points."""
+    affine, near = where
+    shape = displacement.shape[:3]
+    blocks = tuple(-(-n // FAR_STEP) for n in shape)
+    middle = (FAR_STEP - 1) / 2
+    centres = to_world(np.indices(blocks).reshape(3, -1).T * float(FAR_STEP) + middle, affine)
+    reach = NEAR_MM + float(np.linalg.norm(affine[:3, :3].sum(axis=1))) * middle
+    close = (cKDTree(near).query(centres, distance_upper_bound=reach)[0] <= reach).reshape(blocks)
+    for axis in range(3):
+        close = np.repeat(close, FAR_STEP, axis=axis)
+    close = close[: shape[0], : shape[1], : shape[2]]
+    for start, stop, points in _slabs(shape, affine):
+        part = displacement[:, :, start:stop]
+        part[...] = rough.apply(points) - points
+        inside = close[:, :, start:stop]
+        if inside.any():
+            part[inside] = transform.apply(points[inside]) - points[inside]
     return Field(displacement, np.asarray(affine, np.float64))
 
 

@@ -7,7 +7,7 @@ REFERENCES = {
     "ANTs": "Avants et al. (2011), NeuroImage 54:2033-2044",
     "OptiC": "Gros et al. (2018), Medical Image Analysis 44:215-227",
     "SynthSeg": "Billot et al. (2023), Medical Image Analysis 86:102789",
-    "SyN": "Avants et al. (2008), Medical Image Analysis 12:26-41",
+    "Demons": "Vercauteren et al. (2009), NeuroImage 45:S61-S72",
     "PAM50": "De Leener et al. (2018), NeuroImage 165:170-179",
     "Bridges": "Huber et al. (2017), Annals of Neurology 81:740-748",
     "Unmixing": "Levy et al. (2015), NeuroImage 119:262-271",
@@ -57,9 +57,10 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     if facts.template_name:
         parts.append(
             f"The cord was registered to the {facts.template_name} template by straightening, "
-            "levels, slice-wise size and a deformation in the axial plane [SyN]."
+            "levels, and in each section position, turn, size and outline; grey matter, where the "
+            "contrast shows it, guided a deformation in the axial plane [Demons]."
         )
-        cited += ["SyN"] + (["PAM50"] if facts.template_name == "PAM50" else [])
+        cited += ["Demons"] + (["PAM50"] if facts.template_name == "PAM50" else [])
     parts.append(
         "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
     )

@@ -134,3 +134,24 @@ def test_nothing_and_one_slice_are_named() -> None:
     single[1:3, 1:3, 2] = 1
     with pytest.raises(InputError, match="1 slice"):
         centerline_from_mask(Image(single, np.eye(4)))
+
+
+def test_curvature_of_a_circle() -> None:
+    angle = np.linspace(-0.6, 0.6, 60)
+    points = np.stack([0 * angle, 60 * np.cos(angle), -60 * np.sin(angle)], axis=-1)
+    line = fit_centerline(points)
+    inner = slice(20, -20)
+    np.testing.assert_allclose(1 / line.curvature[inner], 60, rtol=0.05)
+
+
+def test_the_bodys_frame_turns_against_one_without_torsion_only_out_of_a_plane() -> None:
+    z = np.linspace(60, -60, 200)
+    flat = fit_centerline(np.stack([0 * z, 8 * np.cos(z / 30), z], axis=-1))
+    assert np.abs(flat.twist_deg).max() < 1e-6
+    coil = fit_centerline(np.stack([12 * np.sin(z / 25), 12 * np.cos(z / 25), z], axis=-1))
+    twist = np.deg2rad(coil.twist_deg)[:, None]
+    carried = np.cos(twist) * coil.anterior + np.sin(twist) * coil.right
+    change = np.gradient(carried, coil.arc, axis=0)
+    torsion = np.einsum("ni,ni->n", change, np.cross(coil.tangent, carried))
+    assert np.abs(torsion[5:-5]).max() < 1e-4
+    assert np.ptp(coil.twist_deg) > 5

@@ -48,6 +48,7 @@ def test_there_and_back() -> None:
         rng.normal(0, 1, (n, 2)),
         rng.normal(0, 1, (n, 2)),
         rng.uniform(0.7, 1.4, (n, 2)),
+        rng.uniform(-20, 20, n),
     )
     sxy = np.stack([rng.uniform(-10, 70, 200), *rng.uniform(-15, 15, (2, 200))], axis=-1)
     np.testing.assert_allclose(along.to_straight(along.to_template(sxy)), sxy, atol=1e-8)

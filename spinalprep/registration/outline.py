@@ -1,0 +1,124 @@
+"""The cord's outline laid on another, slice by slice, with the inside drawn along smoothly."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.registration.slices import gather
+
+Array = NDArray[np.float32]
+
+RAYS = 64
+RAY_MM = 12.0  # farther than any cord's edge from its centre
+RAY_STEP_MM = 0.25
+WAVES = 12  # of the outline, around the cord
+STEEPEST = 4  # power of the radius by which the finest waves fade
+ALONG_MM = 1.0  # standard deviation of the smoothing along the cord
+PASSES = 4
+BORDER_MM = 3.5  # of the slices that stays where it is
+LEAST_MM = 1.0  # a shorter ray is no cord
+BLUR_MM = 0.6  # in plane: what is kinked at the outline would not survive a coarser grid
+
+
+def lay_outlines(
+    fixed: Array,
+    moving: Array,
+    spacing: tuple[float, float],
+    start: Array | None = None,
+    passes: int = PASSES,
+) -> Array:
+    """Return the displacements that bring the outline of one cord to another's.
+
+    Parameters
+    ----------
+    fixed, moving : ndarray of float32, shape (Z, X, Y)
+        Soft masks of two cords on one grid, nearly in place.
+    spacing : tuple of float
+        Distance of slices and size of a pixel in mm.
+    start : ndarray of float32, shape (Z, X, Y, 2), optional
+        Displacements to begin with.
+    passes : int
+        How often what is left is laid on again.
+
+    Returns
+    -------
+    there : ndarray of float32, shape (Z, X, Y, 2)
+        Pixels from a point of ``fixed`` to its place in ``moving``; zero at the border.
+
+    Notes
+    -----
+    Along each ray from the centre of ``fixed`` the mask's second moment gives the radius of an
+    outline of the same area, ``sqrt(2 int m r dr)``. The difference of the two radii is
+    written as waves around the cord, and wave n fades towards the centre by the power n of the
+    radius, as a harmonic function does, and outwards likewise: the smoothest inside that an
+    outline allows.
+    """
+    along, pixel = spacing
+    there = np.zeros((*fixed.shape, 2), np.float32) if start is None else start
+    centre = _centres(fixed, along)
+    own = _radii(fixed, centre, pixel)
+    for _ in range(passes):
+        moved = gather(moving[..., None], there)[..., 0]
+        other = _radii(moved, centre, pixel)
+        known = (own > LEAST_MM) & (other > LEAST_MM)
+        apart = np.where(known, other - own, 0.0)
+        apart = ndimage.gaussian_filter1d(apart, ALONG_MM / along, axis=0, mode="nearest")
+        step = _spread(apart, own, centre, fixed.shape, pixel)
+        there = step + gather(there, step)
+    return there
+
+
+def _centres(mask: Array, along: float) -> Array:
+    """Return the centre of mass of each slice in pixels, smooth along the stack, (Z, 2)."""
+    mass = np.maximum(mask.sum(axis=(1, 2)), 1e-6)
+    x = mask.sum(axis=2) @ np.arange(mask.shape[1]) / mass
+    y = mask.sum(axis=1) @ np.arange(mask.shape[2]) / mass
+    middles = np.stack([x, y], axis=-1)
+    smooth: Array = ndimage.gaussian_filter1d(middles, ALONG_MM / along, axis=0, mode="nearest")
+    return smooth
+
+
+def _radii(mask: Array, centre: Array, pixel: float) -> Array:
+    """Return the radius of the outline in mm along each ray, shape (Z, RAYS)."""
+    angle = 2 * np.pi * np.arange(RAYS) / RAYS
+    r = np.arange(RAY_STEP_MM / 2, RAY_MM, RAY_STEP_MM)
+    ray = np.stack([np.cos(angle), np.sin(angle)], axis=-1)[:, None] * r[:, None] / pixel
+    k = np.broadcast_to(np.arange(len(mask))[:, None, None], (len(mask), RAYS, len(r)))
+    where = np.stack([k, *np.moveaxis(centre[:, None, None] + ray, -1, 0)])
+    values = ndimage.map_coordinates(mask, where, order=1)
+    radii: Array = np.sqrt(2 * RAY_STEP_MM * (values * r).sum(axis=-1))
+    return radii
+
+
+def _spread(apart: Array, own: Array, centre: Array, shape: tuple[int, ...], pixel: float) -> Array:
+    """Return the in-plane displacement (Z, X, Y, 2) in pixels of an outline moved by ``apart``."""
+    waves = np.fft.rfft(apart, axis=1)[:, : WAVES + 1] / RAYS
+    waves[:, 1:] *= 2
+    x = (np.arange(shape[1]) - centre[:, :1])[:, :, None]
+    y = (np.arange(shape[2]) - centre[:, 1:])[:, None, :]
+    r = np.maximum(np.hypot(x, y), 1e-3)
+    turn = (x + 1j * y) / r
+    share = r * pixel / _around(own, turn)
+    inner = np.minimum(share, 1 / share)
+    total = np.zeros(r.shape)
+    wave = np.ones(r.shape, complex)
+    fade = inner.copy()
+    for n in range(waves.shape[1]):
+        total += (waves[:, n, None, None] * wave).real * fade
+        wave = wave * turn
+        if 1 <= n < STEEPEST:
+            fade = fade * inner
+    edge = min(shape[1:]) / 2
+    total *= np.clip((edge - BORDER_MM / pixel - r) / (edge / 3), 0, 1) / pixel
+    spread = np.stack([total * turn.real, total * turn.imag], axis=-1).astype(np.float32)
+    soft: Array = ndimage.gaussian_filter(spread, (0, BLUR_MM / pixel, BLUR_MM / pixel, 0))
+    return soft
+
+
+def _around(radii: Array, turn: NDArray[np.complexfloating]) -> Array:
+    """Return the outline's radius in mm in the direction of every pixel."""
+    position = np.angle(turn) / (2 * np.pi) * RAYS % RAYS
+    k = np.broadcast_to(np.arange(len(radii))[:, None, None], position.shape)
+    around = np.concatenate([radii, radii[:, :1]], axis=1)
+    found: Array = np.maximum(ndimage.map_coordinates(around, [k, position], order=1), LEAST_MM)
+    return found
