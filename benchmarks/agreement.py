@@ -22,7 +22,7 @@ from spinalprep.lesion.instances import lesion_instances
 from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.weights import Model, load_model
 
-THRESHOLDS, MIN_MM3 = (0.5, 0.8), 3.0
+THRESHOLDS, MIN_MM3 = (0.5, 0.6, 0.8), 3.0
 PAIRED = re.compile(r"_(run|mt)-[a-z0-9]+")
 
 

@@ -29,7 +29,7 @@ class Parameters:
     lesion: bool = True
     shows_gm: bool = False
     spaces: tuple[str, ...] = ("reference", "template")
-    lesion_threshold: float = 0.8
+    lesion_threshold: float = 0.6
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
     seed: int = 0

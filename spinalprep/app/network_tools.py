@@ -23,7 +23,7 @@ def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument("image", type=Path)
     sub.add_argument("-o", "--out-dir", type=Path, default=Path(), help="(default: here)")
     sub.add_argument("--model", nargs="+", type=named_path, default=[], metavar="NAME=PATH")
-    sub.add_argument("--lesion-threshold", type=float, default=0.8, metavar="P")
+    sub.add_argument("--lesion-threshold", type=float, default=0.6, metavar="P")
     sub.add_argument("--min-lesion-mm3", type=float, default=3.0, metavar="MM3")
     sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
 
@@ -90,7 +90,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     sub.add_argument("--participant-label", nargs="+", metavar="LABEL", help="these alone")
     sub.add_argument("--person-column", help="column of participants.tsv that names the person")
     sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
-    sub.add_argument("--lesion-threshold", type=float, default=0.8, help="with --weights")
+    sub.add_argument("--lesion-threshold", type=float, default=0.6, help="with --weights")
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
 

@@ -186,7 +186,7 @@ def _add_workflow(parser: ArgumentParser) -> None:
         metavar="NAME=GLOB",
         help="measure these maps by region (repeatable); GLOB below BIDS_DIR, or absolute",
     )
-    add("--lesion-threshold", type=float, default=0.8, metavar="P", help="default: 0.8")
+    add("--lesion-threshold", type=float, default=0.6, metavar="P", help="default: 0.6")
     add("--min-lesion-mm3", type=float, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")
     add("--level-hint", metavar="HINT", help="C3@z=12.5 (mid-body) or C2/C3@z=20 (disc), RAS mm")

@@ -99,7 +99,7 @@ def segment_file(
     path: Path,
     out_dir: Path,
     given: Mapping[str, Path],
-    threshold: float = 0.8,
+    threshold: float = 0.6,
     min_mm3: float = 3.0,
 ) -> Result:
     """Segment one file and write masks, maps, a table of slices and a summary.

@@ -36,12 +36,8 @@ class Randomness:
         Share of samples whose intensities are drawn per label.
     lesions : float
         Share of samples with drawn-in lesions.
-    ragged_lesions : bool
-        One to three ragged lesions of 2 to 70 % of the cord, in place of small ellipses.
     exact : bool
         Show people of ``LOOSE`` recoloured only; where the middle is learned, not needed.
-    faintest_lesion : float
-        Smallest change that a lesion makes, as a share of the window's range.
     black : float
         Share of samples seen through a small window.
     smallest_window : float
@@ -55,8 +51,6 @@ class Randomness:
     lesions: float = 0.45
     black: float = 0.35
     smallest_window: float = 30.0
-    ragged_lesions: bool = False
-    faintest_lesion: float = 0.12
     exact: bool = True
 
 
@@ -91,14 +85,14 @@ def make_batch(
         Channels of the truth: cord, grey matter, lesion.
     """
     real, clusters, cord, gm = _warp(slices, index, ranges, draw)
-    lesion = _draw_lesions(cord, ranges, draw)
+    lesion = _draw_lesions(cord, ranges.lesions, draw)
     painted = _paint(real, clusters, cord, gm, draw)
     drawn = torch.from_numpy(slices.has_cord[index])[:, None, None, None]
     loose = np.isin(slices.person[index], LOOSE) & ranges.exact
     loose_too = torch.from_numpy(loose)[:, None, None, None]
     pick = (_chance(ranges.recoloured, len(index), draw) | loose_too) & drawn
     image = torch.where(pick, painted, _vary(real, draw))
-    image = _add_lesions(image, lesion, ranges.faintest_lesion, draw)
+    image = _add_lesions(image, lesion, draw)
     inside = clusters.sum(dim=1, keepdim=True) > 0.5
     image = _acquire(image, draw)
     image, inside = _black_out(image, inside, ranges, draw)
@@ -165,20 +159,8 @@ def _offsets(count: int, ranges: Randomness, draw: torch.Generator) -> Tensor:
     return torch.where(_chance(ranges.away, count, draw)[:, 0, 0], far, near)
 
 
-def _draw_lesions(cord: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor:
-    """Draw lesions with soft edges inside the cord of a share of the samples, (N, 1, H, W)."""
-    if not ranges.ragged_lesions:
-        return _ellipses(cord, ranges.lesions, draw)
-    there = _chance(ranges.lesions, len(cord), draw)
-    lesion = _blob(cord, draw)
-    for _ in range(2):
-        more = _chance(0.35, len(cord), draw)
-        lesion = torch.maximum(lesion, _blob(cord, draw) * more)
-    return lesion * cord * there
-
-
-def _ellipses(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:
-    """Draw one or two soft-edged ellipses of at most 6.5 pixels, (N, 1, H, W)."""
+def _draw_lesions(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """Draw up to two soft-edged ellipses inside the cord, (N, 1, H, W)."""
     count, _, size, _ = cord.shape
     axis = torch.arange(size, dtype=torch.float32)
     lesion = torch.zeros_like(cord)
@@ -198,30 +180,6 @@ def _ellipses(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:
             )
             lesion[n, 0] = torch.maximum(lesion[n, 0], torch.clamp(2.0 - 1.5 * distance, 0, 1))
     return lesion * cord
-
-
-def _blob(cord: Tensor, draw: torch.Generator) -> Tensor:
-    """Draw a ragged ellipse over 2 to 70 % of the cord, anywhere in it, (N, 1, H, W)."""
-    count, _, size, _ = cord.shape
-    inside = cord[:, 0] > 0.6
-    luck = torch.where(inside, torch.rand(inside.shape, generator=draw), -1.0)
-    place = luck.flatten(1).argmax(dim=1)
-    middle = torch.stack([place // size, place % size], dim=1).float()[:, :, None, None]
-    axis = torch.arange(size, dtype=torch.float32)
-    apart = torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None] - middle
-    angle, stretch = _uniform(0.0, np.pi, (count,), draw), _uniform(0.0, 0.7, (count,), draw)
-    cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
-    along = (apart[:, 0] * cos + apart[:, 1] * sin) * torch.exp(-stretch)[:, None, None]
-    across = (apart[:, 1] * cos - apart[:, 0] * sin) * torch.exp(stretch)[:, None, None]
-    ragged = _smooth_noise((count, 1, 0), size // 6, size, draw)[:, 0]
-    wide = torch.sqrt(inside.sum(dim=(1, 2)).clamp(min=1) / np.pi)[:, None, None]
-    far = torch.sqrt(along**2 + across**2) / wide - ragged * _uniform(0, 0.15, (count, 1, 1), draw)
-    share = torch.exp(_uniform(float(np.log(0.02)), float(np.log(0.7)), (count,), draw))
-    ordered = torch.where(inside, far, torch.inf).flatten(1).sort(dim=1).values
-    rank = (share * inside.sum(dim=(1, 2))).long()
-    edge = ordered.gather(1, rank[:, None])[:, :, None]
-    soft = torch.sigmoid((edge - far) * wide * 3.0)  # two thirds of a pixel
-    return (soft * inside.any(dim=2).any(dim=1)[:, None, None])[:, None]
 
 
 def _paint(
@@ -292,9 +250,9 @@ def _vary(real: Tensor, draw: torch.Generator) -> Tensor:
     return torch.where(_chance(0.12, len(real), draw), 1.0 - varied, varied)
 
 
-def _add_lesions(image: Tensor, lesion: Tensor, faintest: float, draw: torch.Generator) -> Tensor:
+def _add_lesions(image: Tensor, lesion: Tensor, draw: torch.Generator) -> Tensor:
     """Brighten (three in four) or darken the lesions by a share of the window's range."""
-    change = _uniform(faintest, 0.55, (len(image), 1, 1, 1), draw)
+    change = _uniform(0.12, 0.55, (len(image), 1, 1, 1), draw)
     sign = torch.where(_chance(0.75, len(image), draw), 1.0, -1.0)
     return image + lesion * change * sign
 

@@ -85,9 +85,7 @@ RECIPES = {
         spacing_mm=CORD_SPACING_MM,
         material_size=176,
         centred=True,
-        ranges=Randomness(
-            size=80, shift=7.0, lesions=0.5, ragged_lesions=True, faintest_lesion=0.08
-        ),
+        ranges=Randomness(size=80, shift=7.0),
         steps=4000,
     ),
     "gm": Recipe(

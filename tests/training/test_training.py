@@ -9,7 +9,7 @@ import torch
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
-from spinalprep.training.generator import Batch, Randomness, _draw_lesions, _paint, make_batch
+from spinalprep.training.generator import Batch, Randomness, _paint, make_batch
 from spinalprep.training.losses import cross_entropy, dice_loss, tversky_loss
 from spinalprep.training.schedules import Schedule
 from spinalprep.training.slices import Slices
@@ -69,18 +69,6 @@ def test_recoloured_cord_always_stands_out(material: Slices) -> None:
     around = (painted * near).sum(dim=(1, 2, 3)) / near.sum(dim=(1, 2, 3))
     assert float((inside - around).abs().min()) > 0.059
     assert float((inside - around).min()) < 0 < float((inside - around).max())
-
-
-def test_ragged_lesions_lie_in_the_cord_in_all_sizes(material: Slices) -> None:
-    ranges = Randomness(size=48, shift=4.0, lesions=1.0, ragged_lesions=True)
-    cord = torch.from_numpy(material.cord[:1])[:, None].repeat(256, 1, 1, 1)
-    lesion = _draw_lesions(cord, ranges, torch.Generator().manual_seed(2))
-    assert float((lesion * (1 - cord)).max()) == 0.0
-    shares = (lesion > 0.5).sum(dim=(1, 2, 3)) / cord.sum(dim=(1, 2, 3))
-    assert float(shares.quantile(0.1)) < 0.08
-    assert float(shares.quantile(0.9)) > 0.4
-    none = _draw_lesions(cord * 0, ranges, torch.Generator().manual_seed(2))
-    assert float(none.abs().max()) == 0.0
 
 
 def test_loose_masks_are_shown_recoloured_only(material: Slices) -> None:
