@@ -124,3 +124,17 @@ def test_the_command(home: Path, tmp_path: Path) -> None:
         torch.set_num_threads(before)
     assert (tmp_path / "cord.safetensors").is_file()
     assert main(["finetune", "cord", str(home / "none"), "-o", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize(("name", "channels"), [("centerline", 1), ("cord", 3), ("gm", 3)])
+def test_every_packaged_network_can_be_adapted(name: str, channels: int) -> None:
+    recipe = module._recipe_of(load_model(name))
+    grid = recipe.spacing_mm, recipe.material_size, recipe.centred
+    digital = module.gather_slices(module._digital(), *grid)
+    own = replace(digital, person=np.full_like(digital.person, "own"))
+    batch = module._draw(replace(recipe, batch=2), module._join(own, digital), 0, 0)
+    size = recipe.ranges.size
+    assert batch.image.shape == (2, 1, size, size)
+    assert batch.truth.shape == (2, channels, size, size)
+    with torch.no_grad():
+        assert load_model(name).network(batch.image).shape == batch.truth.shape
