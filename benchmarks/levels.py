@@ -32,8 +32,8 @@ from spinalprep.phantom.anatomy import FIRST_TEST_SEED, make_person
 from spinalprep.phantom.images import INTENSITY, render
 
 RIGHT_MM = 5.0  # a disc within this of the truth is that disc
-ABOVE_MM = 15.0  # of the body of C2 above C2/C3, from which on it "shows C2/C3"
-GRIDS = ((1.0, 1.0, 1.0), (0.8, 0.8, 0.8), (2.5, 0.7, 0.7), (0.7, 0.7, 3.0), (0.6, 0.6, 5.0))
+ABOVE_MM = 20.0  # of the body of C2 above C2/C3, from which on it "shows C2/C3"
+GRIDS = ((1.0, 1.0, 1.0), (0.8, 0.8, 0.8), (2.5, 0.7, 0.7), (3.3, 0.9, 0.9), (0.7, 0.7, 2.5))
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def summarise(table: pd.DataFrame) -> None:
 def evidence_of(image: Image, line: Centerline, model: Model) -> Evidence:
     """Return what the detector sees."""
     plane, signs = find_discs(image, line, model)
-    return weigh_signs(plane.s, signs, model.card["scale"])
+    return weigh_signs(plane, signs, model.card["scale"])
 
 
 def judge(

@@ -10,7 +10,7 @@ from pydra.compose import python
 
 from spinalprep.image import load, save
 from spinalprep.interfaces.cord import read_centerline
-from spinalprep.levels.discs import Levels, discs_from_labels, extend, levels_from_hint, parse_hint
+from spinalprep.levels.discs import Levels, discs_from_labels, extend, parse_hint
 from spinalprep.levels.label import label_discs, label_vertebrae
 
 
@@ -21,6 +21,7 @@ def write_levels(levels: Levels) -> Path:
         "disc_s_mm": {str(n): s for n, s in levels.disc_s.items()},
         "source": levels.source,
         "placed": list(levels.placed),
+        "probability": levels.probability,
     }
     path.write_text(json.dumps(content))
     return path.absolute()
@@ -30,7 +31,8 @@ def read_levels(path: Path) -> Levels:
     """Read levels as `write_levels` wrote them."""
     content = json.loads(path.read_text())
     disc_s = {int(n): float(s) for n, s in content["disc_s_mm"].items()}
-    return Levels(disc_s, content["source"], tuple(content["placed"]))
+    placed, probability = tuple(content["placed"]), float(content.get("probability", 0.0))
+    return Levels(disc_s, content["source"], placed, probability)
 
 
 def levels_known(levels: File | None) -> bool:
@@ -46,16 +48,38 @@ def LevelsFromDiscs(discs: NiftiGz, centerline: File, template_z: dict[int, floa
     return write_levels(extend(seen, template_z, line.length))
 
 
-@python.define(outputs=["levels"])
-def LevelsFromHint(hint: str, centerline: File, template_z: dict[int, float]) -> File:
-    """Place the discs by a hint and the template's spacings."""
+@python.define(outputs=["levels", "warnings"])
+def DetectLevels(
+    image: NiftiGz,
+    centerline: File,
+    weights: File,
+    card: File,
+    template_z: dict[int, float],
+    hint: str | None,
+) -> tuple[File | None, list[str]]:
+    """Detect discs and number them, by a hint where there is one; nothing where none is sure."""
+    from spinalprep.levels.detect import find_discs, weigh_signs
+    from spinalprep.levels.number import levels_from_hint_and_signs, levels_from_signs
+    from spinalprep.networks.weights import load_model
+
     line = read_centerline(Path(centerline.fspath))
-    return write_levels(levels_from_hint(parse_hint(hint), line, template_z))
+    model = load_model(Path(weights.fspath))
+    plane, signs = find_discs(load(image.fspath), line, model)
+    evidence = weigh_signs(plane, signs, model.card["scale"])
+    if hint is not None:
+        found, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)
+        return write_levels(found), warnings
+    found = levels_from_signs(evidence, template_z, line.length)
+    return (write_levels(found) if found.disc_s else None), []
 
 
 @python.define(outputs=["vertebrae", "discs"])
-def LabelLevels(cord: NiftiGz, centerline: File, levels: File) -> tuple[NiftiGz, NiftiGz]:
-    """Draw vertebral levels on the cord and one voxel per disc."""
+def LabelLevels(
+    cord: NiftiGz, centerline: File, levels: File | None
+) -> tuple[NiftiGz | None, NiftiGz | None]:
+    """Draw vertebral levels on the cord and one voxel per disc, where they are known."""
+    if levels is None:
+        return None, None
     mask, line = load(cord.fspath), read_centerline(Path(centerline.fspath))
     found = read_levels(Path(levels.fspath))
     vertebrae = label_vertebrae(mask, line, found)

@@ -59,8 +59,13 @@ def TemplateSlices(
     template_levels: NiftiGz,
     levels: File | None = None,
     healthy: Healthy | None = None,
-) -> File:
-    """Bring the shape of the cord to the slices of the template; z-scores on those of PAM50."""
+) -> File | None:
+    """Bring the shape of the cord to the slices of the template; z-scores on those of PAM50.
+
+    Nothing where levels are not known: the height in the template is arbitrary there.
+    """
+    if levels is None:
+        return (None,)  # pydra wants a tuple
     node = ShapeOnTemplate(
         perslice=perslice,
         centerline=centerline,

@@ -44,6 +44,8 @@ class Weights:
     finder_card: File
     segmenter: File
     segmenter_card: File
+    discs: File
+    discs_card: File
     grey: File
     grey_card: File
 
@@ -106,15 +108,14 @@ def Participant(
     fits = {
         name: _other_contrast(name, other, image, cord.cord, p) for name, other in others.items()
     }
-    levels = _levels(cord, labels, template, p)
-    vertebrae = levels.vertebrae if levels is not None else None
+    levels = _levels((image, cord), labels, (weights, template), p)
     measures = Shape(
         cord=cord.probability,
         centerline=cord.centerline,
-        vertebrae=vertebrae,
+        vertebrae=levels.vertebrae,
         gm=gm,
         spread=automatic.uncertainty if "cord" not in labels else None,
-        levels=levels.levels if levels is not None else None,
+        levels=levels.levels,
         healthy=healthy,
     )
     shape = workflow.add(measures, name="shape")
@@ -152,15 +153,20 @@ def _other_contrast(
 
 
 def _levels(
-    cord: Any, labels: dict[str, File], template: TemplateFiles | None, p: Parameters
+    found: tuple[NiftiGz, Any],
+    labels: dict[str, File],
+    given: tuple[Weights, TemplateFiles | None],
+    p: Parameters,
 ) -> Any:
-    """Add the stage of levels where somebody says where they are."""
-    if "discs" not in labels and p.level_hint is None:
-        return None
+    """Add the stage of levels; its outputs are None where it can't tell."""
+    (image, cord), (weights, template) = found, given
     stage = VertebralLevels(
+        image=image,
         cord=cord.cord,
         centerline=cord.centerline,
         template_z=template.disc_z if template is not None else {},
+        weights=weights.discs,
+        card=weights.discs_card,
         label=labels.get("discs"),
         hint=None if "discs" in labels else p.level_hint,
     )
@@ -184,22 +190,21 @@ def _template_and_lesions(
             gm=gm,
             template_gm=template.gm,
             images="template" in p.spaces,
-            levels=levels.levels if levels is not None else None,
-            template_spinal_levels=template.spinal_levels if levels is not None else None,
-            atlas=template.atlas if levels is not None else None,
+            levels=levels.levels,
+            template_spinal_levels=template.spinal_levels,
+            atlas=template.atlas,
         )
         fit = workflow.add(stage, name="template")
-        if levels is not None:
-            moved = TemplateSlices(
-                perslice=shape.perslice,
-                centerline=cord.centerline,
-                forward=fit.forward,
-                template_cord=template.cord,
-                template_levels=template.levels,
-                levels=levels.levels,
-                healthy=healthy,
-            )
-            workflow.add(moved, name="template_slices")
+        moved = TemplateSlices(
+            perslice=shape.perslice,
+            centerline=cord.centerline,
+            forward=fit.forward,
+            template_cord=template.cord,
+            template_levels=template.levels,
+            levels=levels.levels,
+            healthy=healthy,
+        )
+        workflow.add(moved, name="template_slices")
     if p.lesion:
         stage = Lesions(
             lesion=automatic.lesion if "lesion" not in labels else None,
@@ -244,7 +249,7 @@ def _regions(cord: Any, levels: Any, where: tuple[Any, Any]) -> dict[str, Any]:
         "cord": cord.cord,
         "names": list(template.region_names) if template is not None else [],
         "combined": {name: list(members) for name, members in combined.items()},
-        "vertebrae": levels.vertebrae if levels is not None else None,
-        "levels": levels.levels if levels is not None else None,
+        "vertebrae": levels.vertebrae,
+        "levels": levels.levels,
         "shares": fit.shares if atlas else None,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from spinalprep import __version__
 from spinalprep.app.jobs import Job, Shared
 from spinalprep.app.log import LOG
+from spinalprep.app.quality import known_levels
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path
 from spinalprep.bids.names import frame_name, output_prefix
@@ -110,9 +111,7 @@ class Reporter:
             )
         reference = job.reference
         who = age_and_sex(self.shared.settings.bids_dir, job.session.participant)
-        source = "unknown"
-        if "levels" in outputs:
-            source = "manual" if "discs" in job.labels.paths else "hint"
+        levels = known_levels(outputs)
         pulse = {"flip": "1", "mt": "off"} | dict(reference.entities)
         extra = f"flip-{pulse['flip']}_mt-{pulse['mt']}" if reference.contrast == "MTS" else ""
         return UnitFacts(
@@ -126,10 +125,11 @@ class Reporter:
                 LabelFacts(str(x.path), x.role, x.used, x.reason) for x in job.labels.found
             ),
             entities=extra,
-            level_source=source,
+            level_source=levels.source,
+            level_probability=levels.confidence,
             metrics=tuple(job.maps) + (("MTR",) if job.mt_pair is not None else ()),
             mt_ratio=job.mt_pair is not None,
-            scored=source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
+            scored=levels.source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
         )
 
 

@@ -27,7 +27,7 @@ from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
-TASKS = {"centerline": "finder", "cord": "segmenter", "gm": "grey"}
+TASKS = {"centerline": "finder", "cord": "segmenter", "discs": "discs", "gm": "grey"}
 SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 

@@ -29,7 +29,7 @@ def _add_segment(sub: ArgumentParser) -> None:
 
 
 def _add_train(sub: ArgumentParser) -> None:
-    sub.add_argument("name", help="centerline, cord, or a recipe of your own (.toml)")
+    sub.add_argument("name", help="centerline, cord, gm, discs, or a recipe of your own (.toml)")
     sub.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
     sub.add_argument("-o", "--out-dir", type=Path, required=True)
     sub.add_argument("--steps", type=int, help="in place of the recipe's")

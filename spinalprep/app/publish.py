@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spinalprep.app.jobs import SHOWS_GM, Job, Shared
-from spinalprep.bids.catalogue import OUTPUTS, output_path, transform_path
+from spinalprep.bids.catalogue import LEVEL_OUTPUTS, OUTPUTS, output_path, transform_path
 from spinalprep.bids.dataset import write_atlas_description
 from spinalprep.bids.derivatives import (
     Provenance,
@@ -37,10 +37,14 @@ from spinalprep.levels.discs import level_name
 
 @dataclass(frozen=True)
 class Publisher:
-    """Writes what the stages of one job produced under its final names."""
+    """Writes what the stages of one job produced under its final names.
+
+    ``level_source`` says what the vertebral levels follow from, see `levels.discs.Levels`.
+    """
 
     job: Job
     shared: Shared
+    level_source: str = "unknown"
 
     def publish(self, stage: str, outputs: Any) -> bool:
         """Write the outputs of a stage; tell whether anything changed."""
@@ -114,11 +118,19 @@ class Publisher:
         return self._image("centerline", outputs.mask, model=model)
 
     def _levels(self, outputs: Any) -> bool:
+        if outputs.levels is None:
+            return False
         manual = "discs" if "discs" in self.job.labels.paths else None
+        model = self._model("discs") if "detected" in self.level_source else None
         changed = self._image(
-            "vertebrae", outputs.vertebrae, manual=manual, label_map=vertebra_labels()
+            *("vertebrae", outputs.vertebrae),
+            manual=manual,
+            model=model,
+            label_map=vertebra_labels(),
         )
-        return changed | self._image("discs", outputs.discs, manual=manual, label_map=disc_labels())
+        return changed | self._image(
+            "discs", outputs.discs, manual=manual, model=model, label_map=disc_labels()
+        )
 
     def _shape(self, outputs: Any) -> bool:
         changed = self._table("perslice", _named_levels(read_table(_path(outputs.perslice))))
@@ -176,6 +188,8 @@ class Publisher:
         )
 
     def _template_slices(self, outputs: Any) -> bool:
+        if outputs.table is None:
+            return False
         table = _named_levels(read_table(_path(outputs.table)))
         return self._table("template_slices", table.rename(columns={"slice": "template_slice"}))
 
@@ -235,6 +249,8 @@ class Publisher:
         provenance = self._provenance(scan, in_template, model, manual, made_by_hand, label_map)
         if key.startswith("lesion") and not made_by_hand:
             provenance = replace(provenance, parameters=self._lesion_settings())
+        if key in LEVEL_OUTPUTS:
+            provenance = replace(provenance, level_source=self.level_source)
         if key == "preproc":
             provenance = Provenance(provenance.sources, parameters=provenance.parameters)
         sidecar = image_sidecar(key, provenance, (scan or self.job.reference).contrast)
@@ -275,16 +291,10 @@ class Publisher:
         space = reference_uri(self._out, self.job.reference)
         if in_template and template is not None:
             space = template_uri(template.name, template.release, template.identity)
-        height = self._level_source() if in_template else None
+        height = self.level_source if in_template else None
         return Provenance(
             tuple(sources), space, self._settings(), model, made_by_hand, label_map, height
         )
-
-    def _level_source(self) -> str:
-        """Return what the height in the template follows from."""
-        if "discs" in self.job.labels.paths:
-            return "manual"
-        return "hint" if self.shared.settings.level_hint is not None else "unknown"
 
     def _settings(self) -> dict[str, object]:
         """Return the settings that changed numbers."""

@@ -10,6 +10,7 @@ from spinalprep.cord.mask import count_components
 from spinalprep.image import load
 from spinalprep.interfaces.levels import read_levels
 from spinalprep.interfaces.tables import read_table
+from spinalprep.levels.discs import Levels
 
 
 def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
@@ -18,10 +19,7 @@ def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
     cord = outputs.get("manual", outputs.get("automatic"))
     if cord is not None:
         measured["components"] = count_components(load(Path(cord.cord.fspath)).data > 0)
-        measured["level_confidence"] = 0.0
-    if "levels" in outputs:
-        levels = read_levels(Path(outputs["levels"].levels.fspath))
-        measured["level_confidence"] = levels.confidence
+        measured["level_confidence"] = known_levels(outputs).confidence
     if "shape" in outputs:
         measured |= _shape(Path(outputs["shape"].perslice.fspath))
     if "template" in outputs:
@@ -38,6 +36,14 @@ def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
     if gains:
         measured["coreg_gain"] = float(np.nan_to_num(min(gains), nan=0.0))
     return measured
+
+
+def known_levels(outputs: Mapping[str, Any]) -> Levels:
+    """Return the vertebral levels of a job; unknown where its stage found none, or has not run."""
+    stage = outputs.get("levels")
+    if stage is None or stage.levels is None:
+        return Levels({})
+    return read_levels(Path(stage.levels.fspath))
 
 
 def _shape(path: Path) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from spinalprep import __version__
 from spinalprep.app.jobs import Job, Shared
 from spinalprep.app.log import LOG
 from spinalprep.app.publish import Publisher
-from spinalprep.app.quality import measure_quality
+from spinalprep.app.quality import known_levels, measure_quality
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import log_folder
 from spinalprep.bids.derivatives import MISSING
@@ -67,7 +67,8 @@ class Watcher(Observer):
     def on_stage(self, unit: str, stage: str, outputs: Any) -> None:
         """Write what the stage produced."""
         mine = self.progress[unit]
-        mine.changed |= Publisher(self.jobs[unit], self.shared).publish(stage, outputs)
+        source = known_levels({**mine.outputs, stage: outputs}).source
+        mine.changed |= Publisher(self.jobs[unit], self.shared, source).publish(stage, outputs)
         mine.outputs[stage] = outputs
         for warning in getattr(outputs, "warnings", None) or ():
             LOG.warning("%s: %s", unit, warning)

@@ -40,8 +40,8 @@ class Provenance:
     label_map : mapping of str to str or None
         What the values (or the volumes) stand for.
     level_source : str or None
-        In the template's space, what its height follows from: ``manual``, ``hint``, ``network``,
-        or ``unknown``, an arbitrary height.
+        What the vertebral levels, and the height in the template's space, follow from:
+        ``manual``, ``hint``, ``hint+detected``, ``detected``, or ``unknown``, an arbitrary height.
     """
 
     sources: tuple[str, ...]

@@ -20,6 +20,9 @@ HEIGHT = 192  # rows of 1 mm that the network sees at once, as in training
 SLAB_MM = 4.0  # half the thickness that is averaged
 ABOVE_MM, BELOW_MM = 70.0, 30.0  # beyond the ends of the centerline, straight on
 STRIDE = 48
+THICKEST_MM = 3.0  # voxels longer along the cord: discs and bodies look alike in some contrast
+C2_MM, C2_DEPTH_MM = (18, 4), (8, 18)  # above C2/C3 and before the cord: there is the body of C2
+C2_SHARE = 0.8
 VIEWS = ((0.0, 1.0), (0.0, 1.4), (0.0, 0.7), (-2.0, 1.0), (2.0, 1.0))  # mm to the right, gamma
 
 
@@ -92,12 +95,14 @@ def find_discs(
         What was looked at.
     signs : ndarray of float32, shape (2, N)
         Largest logit across every row of the plane: any disc, C2/C3; mean over views that
-        differ in gamma and lie 2 mm to the left and right.
+        differ in gamma and lie 2 mm to the left and right. Empty where voxels are longer than 3 mm
+        along the cord.
     """
     planes = {right: sagittal_plane(image, centerline, right) for right in (0.0, -2.0, 2.0)}
     middle = planes[0.0]
-    if not len(middle.s):
-        return middle, np.zeros((2, 0), np.float32)
+    if not len(middle.s) or voxel_along(image, centerline) > THICKEST_MM:
+        nothing = Plane(middle.s[:0], middle.values[:0], middle.valid[:0])
+        return nothing, np.zeros((2, 0), np.float32)
     maps = []
     for right, gamma in VIEWS:
         plane = planes[right]
@@ -106,6 +111,12 @@ def find_discs(
             continue
         maps.append(_logits(plane.values[there] ** gamma, model))
     return middle, row_signs(np.mean(maps, axis=0))
+
+
+def voxel_along(image: Image, centerline: Centerline) -> float:
+    """Return the longest extent of a voxel along the middle of the cord in mm."""
+    tangent = centerline.frame(centerline.length / 2)[2]
+    return float(np.abs(image.affine[:3, :3].T @ tangent).max())
 
 
 def row_signs(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -133,14 +144,16 @@ def _logits(values: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
 
 
 def weigh_signs(
-    s: NDArray[np.float64], signs: NDArray[np.float32], scale: Mapping[str, list[float]]
+    plane: Plane, signs: NDArray[np.float32], scale: Mapping[str, list[float]]
 ) -> Evidence:
     """Turn logits into likelihood ratios by the scale that was measured on digital people.
 
+    A sign of C2/C3 counts where the body of C2 above it is in view.
+
     Parameters
     ----------
-    s : ndarray of float, shape (N,)
-        Arc lengths in mm.
+    plane : Plane
+        What was looked at.
     signs : ndarray of float32, shape (2, N)
         From `find_discs`.
     scale : mapping of str to [slope, offset, lowest, highest]
@@ -151,4 +164,16 @@ def weigh_signs(
     for values, name in zip(signs, ("disc", "c2c3"), strict=True):
         slope, offset, lowest, highest = scale[name]
         ratios.append(np.clip(slope * values.astype(float) + offset, lowest, highest))
-    return Evidence(s, ratios[0], ratios[1])
+    return Evidence(
+        plane.s, ratios[0], np.where(_shows_c2(plane), ratios[1], np.minimum(ratios[1], 0))
+    )
+
+
+def _shows_c2(plane: Plane) -> NDArray[np.bool_]:
+    """Tell for every row whether the body of C2 would be in view if C2/C3 were there."""
+    depth = slice(int(C2_DEPTH_MM[0] - BACK_MM), int(C2_DEPTH_MM[1] - BACK_MM))
+    shown = np.concatenate([[0.0], np.cumsum(plane.valid[:, depth].mean(axis=1))])
+    rows = np.arange(len(plane.s))
+    first, last = (np.maximum(rows - mm, 0) for mm in C2_MM)
+    share: NDArray[np.float64] = (shown[last] - shown[first]) / (C2_MM[0] - C2_MM[1])
+    return np.asarray(share >= C2_SHARE)

@@ -23,7 +23,7 @@ from spinalprep.levels.sequence import (
     join_discs,
 )
 
-SURE = 0.95  # probability from which on numbers are given; below, levels stay unknown
+SURE = 0.99  # probability from which on numbers are given; below, levels stay unknown
 AGREE_MM = 12.0  # a hint this far from where the same level was detected contradicts it
 
 

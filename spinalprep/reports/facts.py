@@ -55,7 +55,9 @@ class UnitFacts:
     metrics : tuple of str
         Maps that were measured by region; ``MTR`` with ``mt_ratio`` was made here.
     level_source : str
-        ``manual``, ``hint``, ``network`` or ``unknown``.
+        ``manual``, ``hint``, ``hint+detected``, ``detected`` or ``unknown``.
+    level_probability : float
+        That the levels are the right ones: 1 where a person said so.
     scored : bool
         Whether there are z-scores: levels, sex and a fitting age are known.
     """
@@ -69,6 +71,7 @@ class UnitFacts:
     labels: tuple[LabelFacts, ...] = ()
     entities: str = ""
     level_source: str = "unknown"
+    level_probability: float = 0.0
     metrics: tuple[str, ...] = ()
     mt_ratio: bool = False
     scored: bool = False

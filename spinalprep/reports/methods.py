@@ -52,6 +52,12 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     words = {
         "manual": "Vertebral levels follow from discs that were labelled by hand.",
         "hint": "Vertebral levels follow from one landmark and the template's spacings.",
+        "hint+detected": "Vertebral levels follow from one landmark and from discs that a network "
+        "found in the straightened mid-sagittal plane, joined over all sequences with known "
+        "spacings.",
+        "detected": "Discs were found by a network in the straightened mid-sagittal plane and "
+        "joined over all sequences with known spacings; their numbers follow from C2/C3 "
+        f"(probability {unit.level_probability:.3f}).",
     }
     parts.append(words.get(unit.level_source, "Vertebral levels were not known."))
     if facts.template_name:

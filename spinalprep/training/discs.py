@@ -1,6 +1,7 @@
 """The disc detector: from spines and a recipe to weights, with the scale of their logits."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ from spinalprep.networks.weights import save_model
 from spinalprep.training.discs_generator import PlaneRanges, make_planes
 from spinalprep.training.discs_material import STACKS, Spine, phantom_spines, read_spines
 from spinalprep.training.generator import Batch
-from spinalprep.training.schedules import Schedule
+from spinalprep.training.schedules import WARM_UP, Schedule
+from spinalprep.training.slices import PERSONS
 from spinalprep.training.trainer import fit
 
 LOG = logging.getLogger("spinalprep")
@@ -29,16 +31,34 @@ LIMITS = {"disc": (-4.0, 6.0), "c2c3": (-7.0, 7.0)}  # of log ratios: no image i
 
 @dataclass(frozen=True)
 class DiscsRecipe:
-    """Everything that decides the training of the disc detector but the data and the seed."""
+    """Everything that decides the training of the disc detector but the data and the seed.
+
+    The rate falls as if it were to reach zero at step ``zero_at``; the moving average of the
+    weights does what the lowest rates would.
+    """
 
     preset: str = "disc_unet"
-    steps: int = 1800
+    steps: int = 1000
+    zero_at: int = 1800
     batch: int = 12
     rate: float = 2e-3
     ranges: PlaneRanges = field(default_factory=PlaneRanges)
 
 
 RECIPE = DiscsRecipe()
+
+
+@dataclass(frozen=True)
+class CutCosine(Schedule):
+    """Cosine decay of the learning rate that would reach zero at a later step than the last."""
+
+    zero_at: int = RECIPE.zero_at
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        warm = min(1.0, (step + 1) / WARM_UP)
+        zero = max(self.zero_at, self.steps)
+        return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / zero))
 
 
 def train_discs(out_dir: Path, shared: Path, seed: int = 0, steps: int | None = None) -> Path:
@@ -63,7 +83,7 @@ def train_discs(out_dir: Path, shared: Path, seed: int = 0, steps: int | None = 
     trained = fit(
         network,
         lambda step: draw_batch(spines, seed, step),
-        Schedule(total, RECIPE.rate, run=repr((RECIPE, seed, total)), bfloat16=True),
+        CutCosine(total, RECIPE.rate, run=repr((RECIPE, seed, total)), bfloat16=True),
         out_dir,
     )
     minutes = (time.monotonic() - started) / 60
@@ -155,7 +175,7 @@ def _card(seed: int, steps: int, minutes: float) -> dict[str, Any]:
         "channels": 1,
         "classes": ["disc", "C2/C3"],
         "data": {
-            "people": list(STACKS),
+            "people": sorted({PERSONS.get(name, name) for name in STACKS}),
             "sources": "PAM50 (its T2w at 1 x 1 x 2 mm and label maps), digital persons, "
             "three axial stacks of gm-challenge-data as images without a sign of a level",
         },

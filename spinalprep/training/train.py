@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spinalprep.errors import UsageError
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import save_model
 from spinalprep.training.curves import draw_range_test
@@ -73,6 +74,8 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
         Seed, steps, and who is left out.
     """
     choice = choice or Choice()
+    if name == "discs":
+        return _train_discs(out_dir, shared, choice)
     recipe = find_recipe(name)
     steps = choice.steps or recipe.steps
     material, watched, left_out = _split(recipe, shared, choice)
@@ -137,6 +140,17 @@ def find_rates(
     bounds = suggest_rates(rates, losses)
     draw_range_test(rates, losses, bounds, out_dir / "range_test.png")
     return bounds
+
+
+def _train_discs(out_dir: Path, shared: Path, choice: Choice) -> Path:
+    """Train the disc detector, which has material and a recipe of its own."""
+    from spinalprep.training.discs import train_discs
+
+    if choice != Choice(seed=choice.seed, steps=choice.steps):
+        raise UsageError(
+            "the disc detector is trained on all its material; give seed or steps only"
+        )
+    return train_discs(out_dir, shared, choice.seed, choice.steps)
 
 
 def schedule_of(recipe: Recipe, steps: int) -> Schedule:
