@@ -1,0 +1,90 @@
+"""The stage of levels: detected where C2/C3 shows, None where nothing tells, a hint otherwise."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+
+from spinalprep.cord.centerline import fit_centerline
+from spinalprep.image import load, save
+from spinalprep.interfaces.cord import write_centerline
+from spinalprep.interfaces.levels import read_levels
+from spinalprep.networks.cards import card_path, packaged_weights
+from spinalprep.phantom.anatomy import make_person, truth_cord
+from spinalprep.phantom.images import render
+from spinalprep.workflows.levels import VertebralLevels
+from spinalprep.workflows.measures import TemplateSlices
+
+PERSON = make_person(100_508)
+TEMPLATE_Z = {n: -s for n, s in PERSON.disc_s.items()}
+
+
+def stage(folder: Path, top: float, length: int, monkeypatch: Any, hint: str | None = None) -> Any:
+    """Run the stage on an image from height ``top`` down."""
+    monkeypatch.chdir(folder)
+    points = PERSON.centerline.points
+    points = points[(points[:, 2] <= top) & (points[:, 2] >= top - length)]
+    affine = np.diag([-1.0, 1.0, 1.0, 1.0])
+    affine[:3, 3] = points[:, 0].mean() + 9, points[:, 1].mean() - 40, top - length + 0.5
+    image = render(PERSON, "T2w", ((19, 88, length), affine), 1)
+    weights = packaged_weights("discs")
+    task = VertebralLevels(
+        image=NiftiGz(save(image, Path("image.nii.gz"))),
+        cord=NiftiGz(
+            save(image.with_data(truth_cord(PERSON, image, 1) >= 0.5), Path("c.nii.gz"), np.uint8)
+        ),
+        centerline=File(write_centerline(fit_centerline(points[::4]))),
+        template_z=TEMPLATE_Z,
+        weights=File(weights),
+        card=File(card_path(weights)),
+        hint=hint,
+    )
+    return task(cache_root=folder / "cache", worker="debug")
+
+
+def height(disc: float) -> float:
+    return float(
+        PERSON.centerline.at(np.interp(disc, *zip(*PERSON.disc_s.items(), strict=True)))[2]
+    )
+
+
+def test_c2c3_in_view_gives_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = stage(tmp_path, height(3) + 35, 140, monkeypatch)
+    levels = read_levels(Path(found.levels.fspath))
+    assert levels.source == "detected"
+    assert levels.confidence >= 0.99
+    vertebrae = load(found.vertebrae.fspath)
+    for number in (3, 4, 5):
+        k = np.argwhere(vertebrae.data == number)[:, 2]
+        middle = k.mean() + vertebrae.affine[2, 3]
+        assert middle == pytest.approx(height(number + 0.5), abs=1.5)
+
+
+def test_nothing_is_written_where_nothing_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = stage(tmp_path, height(5) + 6, 60, monkeypatch)
+    assert (found.levels, found.vertebrae, found.discs, found.warnings) == (None, None, None, [])
+    path = tmp_path / "any.nii.gz"
+    path.write_bytes(b"")
+    files = dict.fromkeys(("forward", "template_cord", "template_levels"), NiftiGz.mock(str(path)))
+    table = tmp_path / "table.tsv"
+    table.write_text("slice\n1\n")
+    moved = TemplateSlices(perslice=File(table), centerline=File(table), levels=None, **files)
+    assert moved(cache_root=tmp_path / "cache", worker="debug").table is None
+
+
+def test_a_hint_and_the_discs_that_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = stage(tmp_path, height(5) + 6, 60, monkeypatch, f"C6@z={height(6.5) + 2:.1f}")
+    levels = read_levels(Path(found.levels.fspath))
+    assert levels.source == "hint+detected"
+    assert not found.warnings
+    labels = load(found.discs.fspath)
+    for number in (6, 7):
+        z = np.argwhere(labels.data == number)[0, 2] + labels.affine[2, 3]
+        assert z == pytest.approx(height(number), abs=1.6)
