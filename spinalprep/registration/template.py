@@ -30,7 +30,7 @@ SOFT_MM = 0.5
 GM_WEIGHT = 1.0
 BEYOND_MM = 6.0  # by which a cord that leaves the field of view is continued
 FIELD_SPACING_MM = (1.0, 1.0, 1.0)
-MOST_FIELD_POINTS = 1_500_000
+MOST_FIELD_POINTS = 3_000_000
 INVERSE_STEPS = 2
 AROUND = 6  # voxels around the template's cord
 
