@@ -23,7 +23,7 @@ def set_environment(settings: Settings) -> None:
     os.environ["ANTS_RANDOM_SEED"] = str(settings.random_seed or 1)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(settings.omp_nthreads)
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(settings.omp_nthreads)
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # more would not repeat
 
 
 def run(settings: Settings) -> int:

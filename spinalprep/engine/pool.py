@@ -31,7 +31,7 @@ def child_environment(options: PoolOptions) -> dict[str, str]:
     threads = str(options.omp_nthreads)
     names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
     environment = {f"{name}_NUM_THREADS": threads for name in names}
-    environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = threads
+    environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # more would not repeat
     environment["ANTS_RANDOM_SEED"] = str(options.seed or 1)  # 0 means "by the clock" to ITK
     environment["SPINALPREP_MEM_GB"] = str(options.mem_gb)
     environment["NO_ET"] = "1"

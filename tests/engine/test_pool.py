@@ -116,7 +116,7 @@ def test_a_change_of_the_program_during_a_run_is_refused(toy):
 def test_children_are_held_to_their_threads_and_seed():
     environment = child_environment(PoolOptions(omp_nthreads=3, seed=5))
     assert environment["OMP_NUM_THREADS"] == "3"
-    assert environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "3"
+    assert environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "1"
     assert environment["ANTS_RANDOM_SEED"] == "5"
 
 
