@@ -10,8 +10,9 @@ from spinalprep.errors import UsageError
 
 
 def test_hyphens_and_underscores_are_the_same() -> None:
-    a = parse(["in", "out", "participant", "--participant_label", "01", "--omp_nthreads=2"])
-    b = parse(["in", "out", "participant", "--participant-label", "sub-01", "--omp-nthreads=2"])
+    words = ["in", "out", "participant", "--mem", "8"]  # by default what is free at the moment
+    a = parse([*words, "--participant_label", "01", "--omp_nthreads=2"])
+    b = parse([*words, "--participant-label", "sub-01", "--omp-nthreads=2"])
     assert a == b
     assert a.participant_label == ("01",)
 
