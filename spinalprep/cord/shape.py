@@ -60,11 +60,8 @@ def measure_slices(
     the two in-plane axes, where SCT [1]_ takes cos a cos b. The shape is that of the outline
     projected along the tangent.
 
-    The interval of the area is +-1.96 sd, with sd^2 the sum of two parts: every voxel of share p
-    is in or out by itself, p (1 - p); and the voxels' ``spread`` moves the whole outline, (sum of
-    spread)^2. The outline of a mask without soft voxels is uncertain by where the pixels happen
-    to lie, 1/12 per voxel at the edge. It says how sure the segmentation is of itself; it knows
-    of no error that it makes the same way in every view of the image.
+    The interval of the area is +-1.96 sd (see `_sd_voxels`). It says how sure the segmentation
+    is of itself; it knows of no error that it makes the same way in every view of the image.
 
     References
     ----------
@@ -72,28 +69,20 @@ def measure_slices(
        doi:10.1016/j.neuroimage.2016.10.009.
     """
     weights = cord_sections(cord.data)
-    slices = np.flatnonzero(weights.sum(axis=(0, 1)) > 0)
-    if not len(slices):
+    if not weights.any():
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
-    level = HALF * float(weights.max())
     frames = _Frames(cord.affine, centerline)
-    rows = [frames.measure(_crop(weights[:, :, k]), int(k), level) for k in slices[::-1]]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(frames.measure_all(weights))
     table["complete"] = ~_touches_border(weights)[table["slice"]]
-    pixel_mm2 = frames.pixel_mm2 * np.cos(np.deg2rad(table["tilt_deg"].to_numpy(float)))
-    sd = pixel_mm2 * _sd_voxels(weights, spread)[table["slice"]]
-    table.insert(4, INTERVAL[0], np.maximum(table["area_mm2"] - NORMAL_95 * sd, 0.0))
-    table.insert(5, INTERVAL[1], table["area_mm2"] + NORMAL_95 * sd)
-    whole = np.where(table["complete"], table["diameter_ap_mm"], np.nan)
-    s, length = table["s_mm"].to_numpy(float), table["length_mm"].to_numpy(float)
-    table["mscc_percent"] = compression_along(s, whole, length)
-    if gm is not None:
-        inside = np.where(weights > 0, gm.data, 0.0).sum(axis=(0, 1), dtype=float)
-        share = (inside / np.maximum(weights.sum(axis=(0, 1)), 1e-9))[table["slice"]]
-        share[share == 0] = np.nan  # nobody saw grey matter there
-        table["gm_area_mm2"] = table["area_mm2"] * share
-        table["gm_ratio"] = share
-    return table
+    sd = _sd_voxels(weights, spread)[table["slice"]] * frames.pixel_mm2
+    lower, upper = _interval(table, sd)
+    table.insert(4, INTERVAL[0], lower)
+    table.insert(5, INTERVAL[1], upper)
+    table["mscc_percent"] = _compression(table)
+    if gm is None:
+        return table
+    share = _gm_share(weights, gm)[table["slice"]]
+    return table.assign(gm_area_mm2=table["area_mm2"] * share, gm_ratio=share)
 
 
 def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -142,6 +131,12 @@ class _Frames:
     def pixel_mm2(self) -> float:
         return float(np.linalg.norm(self.normal))
 
+    def measure_all(self, weights: NDArray[np.float64]) -> list[dict[str, Any]]:
+        """Return the measures of every slice that has cord, superior first."""
+        slices = np.flatnonzero(weights.sum(axis=(0, 1)) > 0)
+        level = HALF * float(weights.max())
+        return [self.measure(_crop(weights[:, :, k]), int(k), level) for k in slices[::-1]]
+
     def measure(
         self, section: tuple[NDArray[np.float64], tuple[int, int]], k: int, level: float
     ) -> dict[str, Any]:
@@ -179,7 +174,12 @@ def _crop(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[int,
 
 
 def _sd_voxels(weights: NDArray[np.float64], spread: Image | None) -> NDArray[np.float64]:
-    """Return the standard deviation of the sum over each slice, in voxels."""
+    """Return the standard deviation of the sum over each slice, in voxels.
+
+    Its square has two parts: every voxel of share p is in or out by itself, p (1 - p); and the
+    voxels' ``spread`` moves the whole outline, (sum of spread)^2. The outline of a mask without
+    soft voxels is uncertain by where the pixels happen to lie, 1/12 per voxel at the edge.
+    """
     alone = (weights * (1.0 - weights)).sum(axis=(0, 1))
     mask = weights > 0
     inner = ndimage.binary_erosion(mask, np.ones((3, 3, 1)), border_value=1)
@@ -188,6 +188,29 @@ def _sd_voxels(weights: NDArray[np.float64], spread: Image | None) -> NDArray[np
     if spread is not None:
         together = np.where(mask, spread.data, 0.0).sum(axis=(0, 1), dtype=float)
     return np.asarray(np.sqrt(np.maximum(alone, rounding) + together**2))
+
+
+def _compression(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the compression of every slice in percent, from those that are complete."""
+    whole = np.where(table["complete"], table["diameter_ap_mm"], np.nan)
+    s, length = table["s_mm"].to_numpy(float), table["length_mm"].to_numpy(float)
+    return compression_along(s, whole, length)
+
+
+def _interval(
+    table: pd.DataFrame, sd_mm2: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the area's interval, mm2, from the deviation of the axial section."""
+    area = table["area_mm2"].to_numpy(float)
+    half = NORMAL_95 * sd_mm2 * np.cos(np.deg2rad(table["tilt_deg"].to_numpy(float)))
+    return np.maximum(area - half, 0.0), area + half
+
+
+def _gm_share(weights: NDArray[np.float64], gm: Image) -> NDArray[np.float64]:
+    """Return the share of grey matter of every slice of the cord; NaN where nobody saw any."""
+    inside = np.where(weights > 0, gm.data, 0.0).sum(axis=(0, 1), dtype=float)
+    share = inside / np.maximum(weights.sum(axis=(0, 1)), 1e-9)
+    return np.where(share > 0, share, np.nan)
 
 
 def _touches_border(weights: NDArray[np.float64]) -> NDArray[np.bool_]:

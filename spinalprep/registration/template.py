@@ -147,21 +147,27 @@ def register_to_template(
        doi:10.1016/j.neuroimage.2008.10.040.
     """
     space = StraightSpace(centerline)
-    own = [_beyond_the_view(image) for image in (cord, *(gm[:1] if gm else ()))]
-    model = [template_cord, *(gm[1:] if gm else ())]
-    channels = list(zip(own, model, strict=True))
-    along = fit_along(
-        channels[0], space, (disc_s, template_disc_z), channels[1] if gm is not None else None
-    )
-    to_subject, from_subject = _ToSubject(along, space), _FromSubject(along, space)
-    warp, unwarp = _deform(channels, to_subject, along)
-    path = _path(along, template_cord)
-    grid = _coarse(template_cord, FIELD_SPACING_MM)
-    forward = as_field(Chain((warp, to_subject)), *grid, path)
-    back = _Inverse(forward, Chain((from_subject, unwarp)))
-    spacing = _affordable(cord)
-    inverse = as_field(back, *_coarse(cord, (spacing,) * 3), centerline.points)
+    pairs = [(cord, template_cord), *([gm] if gm is not None else [])]
+    channels = [(_beyond_the_view(own), model) for own, model in pairs]
+    along = fit_along(channels[0], space, (disc_s, template_disc_z), *channels[1:])
+    warp, unwarp = _deform(channels, _ToSubject(along, space), along)
+    there = Chain((warp, _ToSubject(along, space)))
+    back = Chain((_FromSubject(along, space), unwarp))
+    forward = _forward_field(there, template_cord, along)
+    inverse = _inverse_field(_Inverse(forward, back), cord, centerline)
     return _judge(cord, template_cord, (forward, inverse), along)
+
+
+def _forward_field(there: Transform, template_cord: Image, along: AlongCord) -> Field:
+    """Store the map of template points over the whole template, exact near its cord."""
+    grid = _coarse(template_cord, FIELD_SPACING_MM)
+    return as_field(there, *grid, _path(along, template_cord))
+
+
+def _inverse_field(back: Transform, cord: Image, centerline: Centerline) -> Field:
+    """Store the map of subject points over the whole reference, exact near the cord."""
+    grid = _coarse(cord, (_affordable(cord),) * 3)
+    return as_field(back, *grid, centerline.points)
 
 
 def _deform(
