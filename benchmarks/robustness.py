@@ -17,7 +17,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from spinalprep.errors import NoCordError
-from spinalprep.image import Image, load, reorient, resample, to_world
+from spinalprep.image import Image, grid_with_spacing, load, reorient, resample, to_world
 from spinalprep.image.sanity import conform
 from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import Model, load_model
@@ -41,15 +41,11 @@ def other_grids(image: Image, mask: Image) -> Iterator[Case]:
         (1.5, 1.5, through),
         (2.0, 2.0, 2.0),
         (0.7, 0.7, 5.0),
+        (3.3, 0.7, 0.7),
         (5.0, 0.8, 0.8),
     ):
-        size = np.array(spacing)
-        shape = np.maximum(np.array(image.shape) * image.voxel_sizes / size, 1).astype(int)
-        affine = image.affine.copy()
-        affine[:3, :3] *= size / image.voxel_sizes
-        grid = (int(shape[0]), int(shape[1]), int(shape[2])), affine
         name = " x ".join(f"{n:.1f}" for n in spacing)
-        yield f"{name} mm", resample(image, *grid), resample(mask, *grid)
+        yield f"{name} mm", acquired(image, spacing), acquired(mask, spacing)
     middle = np.argwhere(mask.data > 0.5).mean(axis=0)
     reach = (FIELD_MM / 2 / image.voxel_sizes[:2]).astype(int)
     low = np.maximum(middle[:2].astype(int) - reach, 0)
@@ -66,6 +62,14 @@ def other_grids(image: Image, mask: Image) -> Iterator[Case]:
         tilted = [resample(i, image.shape, turn @ image.affine) for i in (image, mask)]
         level = [image.with_data(i.data) for i in tilted]
         yield f"tilt {TILT_DEG:.0f} degrees", level[0], level[1]
+
+
+def acquired(image: Image, spacing: tuple[float, float, float]) -> Image:
+    """Return the image in other voxels; larger ones hold the mean, as an acquisition does."""
+    shape, affine = grid_with_spacing(image, spacing)
+    wide = [max(round(n), 1) for n in np.array(spacing) / image.voxel_sizes]
+    mean = ndimage.uniform_filter(image.data.astype(np.float32), wide, mode="nearest")
+    return resample(image.with_data(mean), shape, affine)
 
 
 def other_greys(image: Image, mask: Image) -> Iterator[Case]:

@@ -8,6 +8,7 @@ from spinalprep.image import Image, to_voxel
 
 BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter speaks against the cord
 LEAST_GAIN = -2.0  # of the worst slice; the best gains 1
+LEAST_BLUR = 0.106  # of a voxel's edge: mean of p (1 - p) in cut voxels, 1/6, by |cos|, 2/pi
 CONVINCING_MM = 10.0  # of sharp cord, in one stretch; less of it beyond a doubtful part is chance
 
 
@@ -53,7 +54,7 @@ def cord_extent(probability: Image) -> tuple[int, int]:
     Notes
     -----
     A slice gains up to 1 where its outline is sharp, compared with the sharpest quarter of the
-    image, and loses up to 2 where it is blurred. The cord reaches from the first to the last of
+    image (but no sharper than its voxels can show), and loses up to 2 where it is blurred. The cord reaches from the first to the last of
     the maximal scoring subsequences [1]_ that are worth 10 mm of sharp slices. Where there is none
     (a whole image of poor contrast), all slices with cord are kept.
 
@@ -66,7 +67,8 @@ def cord_extent(probability: Image) -> tuple[int, int]:
     found = np.flatnonzero(np.isfinite(blur))
     if not len(found):
         return 0, probability.shape[2] - 1
-    usual = max(float(np.percentile(blur[found], 25)), 1e-6)
+    sharpest = LEAST_BLUR * float(probability.voxel_sizes[:2].max())
+    usual = max(float(np.percentile(blur[found], 25)), sharpest)
     first, last = int(found[0]), int(found[-1])
     gains = (BLURRED - blur[first : last + 1] / usual) / (BLURRED - 1.0)
     gains = np.clip(np.nan_to_num(gains, nan=LEAST_GAIN), LEAST_GAIN, 1.0)
