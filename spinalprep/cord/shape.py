@@ -74,8 +74,7 @@ def measure_slices(
     frames = _Frames(cord.affine, centerline)
     table = pd.DataFrame(frames.measure_all(weights))
     table["complete"] = ~_touches_border(weights)[table["slice"]]
-    sd = _sd_voxels(weights, spread)[table["slice"]] * frames.pixel_mm2
-    lower, upper = _interval(table, sd)
+    lower, upper = _interval(table, frames.pixel_mm2 * _sd_voxels(weights, spread))
     table.insert(4, INTERVAL[0], lower)
     table.insert(5, INTERVAL[1], upper)
     table["mscc_percent"] = _compression(table)
@@ -200,9 +199,9 @@ def _compression(table: pd.DataFrame) -> NDArray[np.float64]:
 def _interval(
     table: pd.DataFrame, sd_mm2: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the area's interval, mm2, from the deviation of the axial section."""
-    area = table["area_mm2"].to_numpy(float)
-    half = NORMAL_95 * sd_mm2 * np.cos(np.deg2rad(table["tilt_deg"].to_numpy(float)))
+    """Return the ends of the area's interval, mm2, from the deviation of each axial slice."""
+    area, tilt_deg = (table[name].to_numpy(float) for name in ("area_mm2", "tilt_deg"))
+    half = NORMAL_95 * sd_mm2[table["slice"]] * np.cos(np.deg2rad(tilt_deg))
     return np.maximum(area - half, 0.0), area + half
 
 
