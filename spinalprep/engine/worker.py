@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class PoolOptions:
 
 
 @attrs.define(getstate_setstate=False)
-class LocalWorker(Worker):  # type: ignore[misc]
+class LocalWorker(Worker, ABC):  # type: ignore[misc]
     """Base of our workers: hits answered at once, records written, events told.
 
     ``listen`` is called in the main process with a `TaskEvent`.
@@ -98,9 +99,9 @@ class LocalWorker(Worker):  # type: ignore[misc]
         """Let equal jobs of this run follow each other; pydra's own wait is a slow poll."""
         return self._turns.setdefault(Path(job.cache_dir), asyncio.Lock())
 
+    @abstractmethod
     async def _compute(self, job: Job) -> Report:
         """Run one task that has no result yet."""
-        raise NotImplementedError
 
     def kill(self) -> None:
         """End every child at once."""
