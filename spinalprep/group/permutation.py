@@ -130,39 +130,50 @@ def compare(
         return _untested(model)
     orders = _orders(comparison, plan)
     observed = model.fit(orders[:1])
-    z = _to_normal(observed.t[0], observed.df)
-    enhanced = enhance(_filled(z)) if enhance is not None else None
-    highest, highest_enhanced = [], []
+    z = _filled(_to_normal(observed.t[0], observed.df))
+    peaks, peaks_enhanced = _peaks(model, orders, enhance)
+    p = _exceed(np.abs(z), peaks)
+    p_enhanced = _exceed(np.abs(enhance(z)), peaks_enhanced) if enhance is not None else None
+    return _result(model, observed, (p, p_enhanced), len(orders))
+
+
+def _peaks(
+    model: "_Model", orders: NDArray[np.int32], enhance: Enhance | None
+) -> tuple[Float, Float]:
+    """Return the highest abs(z) of every order and that of its enhanced map, if there is one."""
+    highest, enhanced = [], []
     for start in range(0, len(orders), BATCH):
         fit = model.fit(orders[start : start + BATCH])
-        scaled = np.abs(_to_normal(fit.t, fit.df))
-        highest.append(np.nanmax(np.where(model.tested, scaled, 0.0), axis=1))
+        z = _filled(_to_normal(fit.t, fit.df))
+        highest.append(np.abs(np.where(model.tested, z, 0.0)).max(axis=1))
         if enhance is not None:
-            signed = np.copysign(scaled, fit.t)
-            highest_enhanced += [float(np.abs(enhance(_filled(row))).max()) for row in signed]
-    peaks = np.concatenate(highest)
-    hide = np.where(model.tested, 0.0, np.nan)
-    p_enhanced = None
-    if enhanced is not None:
-        p_enhanced = (_exceed(np.abs(enhanced), np.array(highest_enhanced)) + hide).astype(
-            np.float32
-        )
-    tail = 2 * stdtr(np.maximum(observed.df, 1), -np.abs(np.nan_to_num(observed.t[0])))
+            enhanced += [float(np.abs(enhance(row)).max()) for row in z]
+    return np.concatenate(highest), np.array(enhanced)
+
+
+def _result(
+    model: "_Model", observed: "_Fit", p: tuple[Float, Float | None], permutations: int
+) -> Result:
+    """Put the outcome together, NaN where nothing was tested."""
+
+    def shown(values: Float | Float32) -> Float32:
+        return np.where(model.tested, values, np.nan).astype(np.float32)
+
+    t, effect, df = observed.t[0], observed.effect[0], np.maximum(observed.df, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.abs(observed.effect[0] / observed.t[0])
-        half = error * stdtrit(np.maximum(observed.df, 1), 0.975)
+        half = np.abs(effect / t) * stdtrit(df, 0.975)
     return Result(
-        t=(observed.t[0] + hide).astype(np.float32),
-        df=(observed.df + hide).astype(np.float32),
-        p_uncorrected=(tail + hide).astype(np.float32),
-        p=(_exceed(np.abs(_filled(z)), peaks) + hide).astype(np.float32),
-        p_enhanced=p_enhanced,
-        effect=(observed.effect[0] + hide).astype(np.float32),
-        lower=(observed.effect[0] - half + hide).astype(np.float32),
-        upper=(observed.effect[0] + half + hide).astype(np.float32),
+        t=shown(t),
+        df=shown(observed.df),
+        p_uncorrected=shown(2 * stdtr(df, -np.abs(np.nan_to_num(t)))),
+        p=shown(p[0]),
+        p_enhanced=shown(p[1]) if p[1] is not None else None,
+        effect=shown(effect),
+        lower=shown(effect - half),
+        upper=shown(effect + half),
         n=model.count,
         n_first=model.first,
-        permutations=len(orders),
+        permutations=permutations,
     )
 
 
