@@ -102,28 +102,44 @@ def fit(
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-4)
     state = _State(network, deepcopy(network), optimiser, schedule)
     _resume(folder / "checkpoint.pt", state, device)
-    started, first, before = time.monotonic(), state.step, state.seconds
-    recent = math.nan
     if validation is not None and not state.best:  # nothing learned may be the best
         _look(state, validation, measure)
+    piece = _Piece(state, folder)
     while state.step < schedule.steps and not _is_over(state, validation):
-        value = _step(state, batches(state.step), measure, schedule.rate_at(state.step))
-        recent = value if math.isnan(recent) else 0.98 * recent + 0.02 * value
-        state.step += 1
+        piece.add(_step(state, batches(state.step), measure, schedule.rate_at(state.step)))
         if state.step % schedule.save_every and state.step < schedule.steps:
             continue
-        state.seconds = before + time.monotonic() - started
-        seen = _look(state, validation, measure) if validation is not None else math.nan
-        _save(folder / "checkpoint.pt", state)
-        rate = schedule.rate_at(state.step - 1)
-        _write(folder / "loss.csv", (state.step, recent, seen, rate, state.seconds))
-        left = (state.seconds - before) / (state.step - first) * (schedule.steps - state.step)
-        LOG.info("%s", _line(state, schedule.steps, recent, seen, left))
+        piece.keep(_look(state, validation, measure) if validation is not None else math.nan)
     draw_curve(folder / "loss.csv", folder / "loss.png")
     if state.best:
         state.average.load_state_dict(state.best)
         LOG.info("lowest validation loss %.4f at step %d", state.best_loss, state.best_step)
     return state.average.to("cpu").eval()
+
+
+class _Piece:
+    """What a run, from a start or a resumed checkpoint to its end, tells of itself."""
+
+    def __init__(self, state: _State, folder: Path) -> None:
+        self.state, self.folder = state, folder
+        self.started, self.first, self.before = time.monotonic(), state.step, state.seconds
+        self.recent = math.nan
+
+    def add(self, loss: float) -> None:
+        """Count a step, and average its loss with those of the last steps."""
+        self.recent = loss if math.isnan(self.recent) else 0.98 * self.recent + 0.02 * loss
+        self.state.step += 1
+
+    def keep(self, seen: float) -> None:
+        """Save a checkpoint, write the curve's row, and say how far it is."""
+        state, schedule = self.state, self.state.schedule
+        spent = time.monotonic() - self.started
+        state.seconds = self.before + spent
+        _save(self.folder / "checkpoint.pt", state)
+        rate = schedule.rate_at(state.step - 1)
+        _write(self.folder / "loss.csv", (state.step, self.recent, seen, rate, state.seconds))
+        left = spent / (state.step - self.first) * (schedule.steps - state.step)
+        LOG.info("%s", _line(state, schedule.steps, self.recent, seen, left))
 
 
 @dataclass(frozen=True)
