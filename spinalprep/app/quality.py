@@ -51,10 +51,11 @@ def _shape(path: Path) -> dict[str, float | None]:
     table = read_table(path).sort_values("slice")
     slices = table["slice"].to_numpy(int)
     whole = table[table["complete"].astype(str).str.lower() == "true"]
-    area = whole["area_mm2"].to_numpy(float)
-    inner = area[1:-1]  # the first and the last slice may be cut by the field of view
-    jump = np.abs(np.diff(inner)) / np.median(inner) if len(inner) > 1 else np.zeros(1)
+    inner = whole.iloc[1:-1]  # the first and the last slice may be cut by the field of view
+    area = inner["area_mm2"].to_numpy(float)
+    neighbours = np.diff(inner["slice"].to_numpy(int)) == 1  # beyond a gap the cord may differ
+    jumps = np.abs(np.diff(area))[neighbours] / (np.median(area) if len(area) else np.nan)
     return {
-        "area_jump": float(jump.max()),
+        "area_jump": float(jumps.max()) if len(jumps) else None,
         "coverage": len(slices) / float(slices[-1] - slices[0] + 1),
     }

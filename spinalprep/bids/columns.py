@@ -184,7 +184,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "abbreviation": ("short name", None, None),
     "metric": ("what was measured", None, None),
     "value": ("result; n/a where it could not be measured", None, None),
-    "threshold": ("limits of WARN and FAIL", None, None),
+    "threshold": ("limit of FAIL where the gate says FAIL, else of WARN", None, None),
     "verdict": ("what the gate says", None, _VERDICTS),
     "status": ("what the gate says", None, _VERDICTS),
     "result": ("what the gate says", None, _VERDICTS),
