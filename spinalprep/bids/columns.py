@@ -5,15 +5,21 @@ from typing import Any
 
 _METRIC_NOTE = "corrected for the tilt of the cord against the slice"
 _INTERVAL_NOTE = (
-    "+-1.96 standard deviations from the soft voxels and the spread of the network's views, not "
-    "calibrated on people: it knows of no error that all views share"
+    "+-1.96 standard deviations, from the soft voxels and, in a network's cord, the spread of its "
+    "views and an edge that is a tenth of a pixel off; set on digital persons, not on people"
 )
 _Z_NOTE = (
     "healthy adults of the same sex at this level (Valosek 2024; sites counted in the spread); n/a "
     "where sex, age or level is not known or the age is beyond theirs (19 to 52 years). "
-    "Uncalibrated: their areas are of T2w images by the Spinal Cord Toolbox, and the offset of "
-    "this segmentation against it is not known"
+    "Uncalibrated: theirs are T2w images in masks of the Spinal Cord Toolbox; by how much this "
+    "segmentation's masks differ from these is known for one image only"
 )
+_Z_SCORES = {
+    "area_z": "area",
+    "diameter_ap_z": "front-to-back diameter",
+    "diameter_rl_z": "right-to-left diameter",
+    "compression_ratio_z": "compression ratio",
+}
 _VERDICTS = {
     "PASS": "within the threshold",
     "WARN": "look at the report",
@@ -74,13 +80,8 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
     ),
     **{
-        f"{name}_z": (f"{text}: standard deviations from the mean of {_Z_NOTE}", None, None)
-        for name, text in (
-            ("area", "area"),
-            ("diameter_ap", "front-to-back diameter"),
-            ("diameter_rl", "right-to-left diameter"),
-            ("compression_ratio", "compression ratio"),
-        )
+        name: (f"{text}: standard deviations from the mean of {_Z_NOTE}", None, None)
+        for name, text in _Z_SCORES.items()
     },
     "symmetry_rl": ("overlap (Dice) of the section with its right-left mirror image", None, None),
     "symmetry_ap": ("overlap (Dice) of the section with its front-back mirror image", None, None),
@@ -278,4 +279,6 @@ def _describe(name: str) -> dict[str, Any]:
         entry["Units"] = unit
     if levels is not None:
         entry["Levels"] = levels
+    if name in _Z_SCORES:
+        entry["Calibrated"] = False
     return entry

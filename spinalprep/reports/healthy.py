@@ -14,6 +14,10 @@ PANELS = {
     "diameter_rl_mm": ("right-left (mm)", "#2874a6"),
 }
 WORDS = {"F": "healthy women", "M": "healthy men", EVERYBODY: "all healthy adults"}
+UNCALIBRATED = (
+    "theirs are T2w images in masks of the Spinal Cord Toolbox, and by how much ours differ is not "
+    "calibrated"
+)
 ROOM = 0.05  # share of the width that the name of a level needs
 
 
@@ -61,16 +65,18 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
 
 
 def healthy_caption(norms: Norms, subject: Subject) -> str:
-    """Return whose band is drawn, and why not that of the subject's own sex."""
+    """Return whose band is drawn, what it is worth, and why not that of the subject's own sex."""
     whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
     band = f"band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
     if whose != EVERYBODY:
-        return band
+        return f"{band}; {UNCALIBRATED}, so z-scores are not either"
     if subject.sex is None or subject.age is None:
-        return f"{band}, because age or sex is not in participants.tsv; no z-scores"
-    return f"{band}, because the age of {subject.age:g} is beyond theirs; no z-scores"
+        why = "because age or sex is not in participants.tsv"
+    else:
+        why = f"because the age of {subject.age:g} is beyond theirs"
+    return f"{band}, {why}; no z-scores; {UNCALIBRATED}"
 
 
 def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]

@@ -158,3 +158,17 @@ def test_empty_mask_is_named() -> None:
     line = tilted_cylinder(0, 0, soft=False)[1]
     with pytest.raises(EmptyMaskError, match="no voxel"):
         measure_slices(Image(np.zeros((3, 3, 3), np.float32), np.eye(4)), line)
+
+
+@pytest.mark.parametrize(("pixel", "edge_mm"), [(1.0, 0.1), (0.6, 0.06), (0.25, 0.05)])
+def test_a_network_s_edge_is_a_tenth_of_a_pixel_off_at_least(pixel: float, edge_mm: float) -> None:
+    line = fit_centerline(np.array([[0, 0, 5.0], [0, 0, -5]]))
+    affine = np.diag([-pixel, pixel, 1.0, 1.0])
+    side = 2 * int(12 / pixel)
+    affine[:2, 3] = np.array([1, -1]) * pixel * (side - 1) / 2
+    points = grid_points((side, side, 1), affine)
+    cord = Image((np.hypot(points[..., 0], points[..., 1]) <= 5).astype(np.float32), affine)
+    drawn = measure_slices(cord, line).iloc[0]
+    found = measure_slices(cord, line, spread=cord.with_data(np.zeros_like(cord.data))).iloc[0]
+    chance, whole = ((row["area_mm2_upper"] - row["area_mm2"]) / 1.96 for row in (drawn, found))
+    assert whole**2 - chance**2 == pytest.approx((edge_mm * 2 * np.pi * 5) ** 2, rel=0.02)
