@@ -80,31 +80,7 @@ def Participant(
     p = parameters
     basics = {"denoise": p.denoise, "n4": p.n4, "sloppy": p.sloppy}
     image = workflow.add(Preprocess(image=reference, **basics), name="preprocess").image
-    automatic = workflow.add(
-        AutomaticCord(
-            image=image,
-            finder=weights.finder,
-            finder_card=weights.finder_card,
-            segmenter=weights.segmenter,
-            segmenter_card=weights.segmenter_card,
-            grey=weights.grey if p.shows_gm else None,
-            grey_card=weights.grey_card if p.shows_gm else None,
-            centerline_label=None if "cord" in labels else labels.get("centerline"),
-        ),
-        name="automatic",
-    )
-    cord = automatic
-    if "cord" in labels:
-        manual = ManualCord(
-            image=image, label=labels["cord"], centerline_label=labels.get("centerline")
-        )
-        cord = workflow.add(manual, name="manual")
-    gm = automatic.gm if p.shows_gm else None
-    if "gm" in labels:
-        manual_gm = GreyMatter(image=image, label=labels["gm"])
-        gm = workflow.add(manual_gm, name="manual_gm").probability
-    drawn = CenterlineMask(centerline=cord.centerline, like=image)
-    workflow.add(drawn, name="centerline")
+    automatic, cord, gm = _cord(image, labels, weights, p)
     fits = {
         name: _other_contrast(name, other, image, cord.cord, p) for name, other in others.items()
     }
@@ -126,16 +102,38 @@ def Participant(
     if maps is not None:
         about = {"gm": gm} | _regions(cord, levels, (fit, template))
         add_metrics(maps, {"": reference, **others}, fits, about)
-    for name, (moving, own) in fits.items():
-        if own is not None and any(name.startswith(space) for space in p.spaces):
-            back = ToContrast(
-                cord=cord.probability,
-                inverse=own.inverse,
-                like=moving,
-                lesion=lesions.mask if lesions is not None else None,
-            )
-            workflow.add(back, name=f"masks_{name}")
+    for name, fit_of_other in fits.items():
+        if any(name.startswith(space) for space in p.spaces):
+            _masks_in_other_contrast(name, fit_of_other, cord, lesions)
     return cord.cord
+
+
+def _cord(
+    image: NiftiGz, labels: dict[str, File], weights: Weights, p: Parameters
+) -> tuple[Any, Any, NiftiGz | None]:
+    """Add the networks' masks and what is drawn; return the first, the cord and grey matter."""
+    stage = AutomaticCord(
+        image=image,
+        finder=weights.finder,
+        finder_card=weights.finder_card,
+        segmenter=weights.segmenter,
+        segmenter_card=weights.segmenter_card,
+        grey=weights.grey if p.shows_gm else None,
+        grey_card=weights.grey_card if p.shows_gm else None,
+        centerline_label=None if "cord" in labels else labels.get("centerline"),
+    )
+    cord = automatic = workflow.add(stage, name="automatic")
+    if "cord" in labels:
+        manual = ManualCord(
+            image=image, label=labels["cord"], centerline_label=labels.get("centerline")
+        )
+        cord = workflow.add(manual, name="manual")
+    gm = automatic.gm if p.shows_gm else None
+    if "gm" in labels:
+        manual_gm = GreyMatter(image=image, label=labels["gm"])
+        gm = workflow.add(manual_gm, name="manual_gm").probability
+    workflow.add(CenterlineMask(centerline=cord.centerline, like=image), name="centerline")
+    return automatic, cord, gm
 
 
 def _other_contrast(
@@ -150,6 +148,20 @@ def _other_contrast(
         )
         return moving, workflow.add(fit, name=f"coregister_{name}")
     return moving, None
+
+
+def _masks_in_other_contrast(name: str, fit: tuple[NiftiGz, Any], cord: Any, lesions: Any) -> None:
+    """Add the masks on another contrast's grid, if it was brought to the reference."""
+    moving, to_reference = fit
+    if to_reference is None:
+        return
+    back = ToContrast(
+        cord=cord.probability,
+        inverse=to_reference.inverse,
+        like=moving,
+        lesion=lesions.mask if lesions is not None else None,
+    )
+    workflow.add(back, name=f"masks_{name}")
 
 
 def _levels(

@@ -13,6 +13,19 @@ from spinalprep.interfaces.template import (
     WarpAtlas,
 )
 
+Fitted = tuple[
+    NiftiGz,
+    NiftiGz,
+    dict[str, Any],
+    NiftiGz | None,
+    NiftiGz | None,
+    NiftiGz | None,
+    NiftiGz,
+    NiftiGz | None,
+    NiftiGz | None,
+    File | None,
+]
+
 
 @workflow.define(
     outputs=[
@@ -41,18 +54,7 @@ def ToTemplate(
     template_gm: NiftiGz | None = None,
     template_spinal_levels: NiftiGz | None = None,
     atlas: File | None = None,
-) -> tuple[
-    NiftiGz,
-    NiftiGz,
-    dict[str, Any],
-    NiftiGz | None,
-    NiftiGz | None,
-    NiftiGz | None,
-    NiftiGz,
-    NiftiGz | None,
-    NiftiGz | None,
-    File | None,
-]:
+) -> Fitted:
     """Register, then resample each thing once; spinal levels and tracts where levels are known.
 
     Without ``images`` nothing is written on the template's own grid, the costliest of all.
@@ -68,39 +70,35 @@ def ToTemplate(
             template_gm=template_gm,
         )
     )
-
-    def move(name: str, moving: NiftiGz, way: str, order: int, threshold: float | None) -> NiftiGz:
-        like, field = (template_cord, fit.forward) if way == "there" else (cord, fit.inverse)
-        node = ApplyTransform(
-            moving=moving, field=field, like=like, order=order, threshold=threshold
-        )
-        return workflow.add(node, name=name).image
-
-    warped = warped_cord = seen = None
-    if images:
-        warped = move("warp_image", image, "there", 3, None)
-        warped_cord = move("warp_cord", probability, "there", 1, 0.5)
-        cover = MapCoverage(image=image, field=fit.forward, cord=warped_cord)
-        seen = workflow.add(cover).coverage
-    own_cord = move("warp_template_cord", template_cord, "back", 1, 0.5)
+    there = _images_in_template(fit.forward, image, probability, template_cord, images)
+    back = {"field": fit.inverse, "like": cord}
+    own_cord = _move("warp_template_cord", moving=template_cord, order=1, threshold=0.5, **back)
     spinal = tracts = shares = None
     if levels is not None and template_spinal_levels is not None:
-        spinal = move("warp_spinal_levels", template_spinal_levels, "back", 0, None)
+        numbers = {"moving": template_spinal_levels, "order": 0, "threshold": None}
+        spinal = _move("warp_spinal_levels", **numbers, **back)
     if levels is not None and atlas is not None:
-        warped_atlas = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord))
-        tracts, shares = warped_atlas.tracts, warped_atlas.shares
-    return (
-        fit.forward,
-        fit.inverse,
-        fit.measures,
-        warped,
-        warped_cord,
-        seen,
-        own_cord,
-        spinal,
-        tracts,
-        shares,
-    )
+        warped = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord))
+        tracts, shares = warped.tracts, warped.shares
+    return fit.forward, fit.inverse, fit.measures, *there, own_cord, spinal, tracts, shares
+
+
+def _images_in_template(
+    forward: NiftiGz, image: NiftiGz, cord: NiftiGz, template_cord: NiftiGz, wanted: bool
+) -> tuple[NiftiGz | None, NiftiGz | None, NiftiGz | None]:
+    """Add image, cord and coverage on the template's grid, if they are wanted."""
+    if not wanted:
+        return None, None, None
+    there = {"field": forward, "like": template_cord}
+    warped = _move("warp_image", moving=image, order=3, threshold=None, **there)
+    warped_cord = _move("warp_cord", moving=cord, order=1, threshold=0.5, **there)
+    cover = MapCoverage(image=image, field=forward, cord=warped_cord)
+    return warped, warped_cord, workflow.add(cover).coverage
+
+
+def _move(name: str, **how: Any) -> NiftiGz:
+    """Add one resampling through a field; ``how`` is what `ApplyTransform` takes."""
+    return workflow.add(ApplyTransform(**how), name=name).image
 
 
 @workflow.define(outputs=["mask", "soft"])
@@ -108,11 +106,8 @@ def LesionInTemplate(
     mask: NiftiGz, soft: NiftiGz, forward: NiftiGz, template_cord: NiftiGz
 ) -> tuple[NiftiGz, NiftiGz]:
     """Resample the lesions, mask and probability, on the template's grid."""
-
-    def move(name: str, moving: NiftiGz, threshold: float | None) -> NiftiGz:
-        node = ApplyTransform(
-            moving=moving, field=forward, like=template_cord, order=1, threshold=threshold
-        )
-        return workflow.add(node, name=name).image
-
-    return move("warp_lesion", mask, 0.5), move("warp_soft_lesion", soft, None)
+    there = {"field": forward, "like": template_cord, "order": 1}
+    return (
+        _move("warp_lesion", moving=mask, threshold=0.5, **there),
+        _move("warp_soft_lesion", moving=soft, threshold=None, **there),
+    )

@@ -5,25 +5,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.outline import SHAPE
+from spinalprep.cord.shape import GM_METRICS, INTERVAL
 from spinalprep.image import Image, to_world
 from spinalprep.registration.transform import Transform, resample_through
 
-INTERPOLATED = (
-    "area_mm2",
-    "area_mm2_lower",
-    "area_mm2_upper",
-    "diameter_ap_mm",
-    "diameter_rl_mm",
-    "compression_ratio",
-    "eccentricity",
-    "orientation_deg",
-    "solidity",
-    "symmetry_rl",
-    "symmetry_ap",
-    "mscc_percent",
-    "gm_area_mm2",
-    "gm_ratio",
-)
+INTERPOLATED = ("area_mm2", *INTERVAL, *SHAPE, "mscc_percent", *GM_METRICS)
 
 
 def map_coverage(image: Image, forward: Transform, cord: Image) -> NDArray[np.bool_]:
