@@ -18,6 +18,7 @@ from spinalprep.group.curves import Profiles, compare_curves, gather_profiles, m
 from spinalprep.group.design import Comparison, plan_comparisons
 from spinalprep.group.permutation import Plan, Result
 from spinalprep.levels.discs import level_name
+from spinalprep.normative.people import read_people
 from spinalprep.reports.group_figures import COHORT_COLOURS
 
 ALPHA = 0.05
@@ -31,16 +32,11 @@ MEASURES = {
 
 def read(folder: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return slices and people of a data set, a person once: the first session by name."""
-    people = pd.read_csv(folder / f"{name}_participants.tsv", sep="\t", na_values=["n/a", "-"])
-    slices = pd.read_csv(folder / f"{name}_morph.tsv.gz", sep="\t")
-    if "session_id" in people:
-        people = people.sort_values(["participant_id", "session_id"])
-        people = people.drop_duplicates("participant_id")
-        slices = slices.merge(people[["participant_id", "session_id"]])
-    people = people.assign(person_id=people["participant_id"]).reset_index(drop=True)
-    slices = slices.rename(columns={"participant_id": "person_id", "pam50_slice": "template_slice"})
+    slices, people = read_people(folder, name)
+    slices = slices.rename(columns={"participant_id": "person_id"})
     numbers = slices["vertebral_level"].astype(int)
-    return slices.assign(vertebral_level=numbers.map(level_name)), people
+    slices = slices.assign(vertebral_level=numbers.map(level_name))
+    return slices, people.assign(person_id=people["participant_id"])
 
 
 def say(profiles: Profiles, comparison: Comparison, found: Result, measure: str) -> str:
