@@ -54,9 +54,10 @@ def cord_extent(probability: Image) -> tuple[int, int]:
     Notes
     -----
     A slice gains up to 1 where its outline is sharp, compared with the sharpest quarter of the
-    image (but no sharper than its voxels can show), and loses up to 2 where it is blurred. The cord reaches from the first to the last of
-    the maximal scoring subsequences [1]_ that are worth 10 mm of sharp slices. Where there is none
-    (a whole image of poor contrast), all slices with cord are kept.
+    image (but no sharper than its voxels can show), and loses up to 2 where it is blurred. The
+    cord reaches from the first to the last of the maximal scoring subsequences [1]_ that are worth
+    10 mm of sharp slices. Where there is none (a whole image of poor contrast), all slices with
+    cord are kept.
 
     References
     ----------
