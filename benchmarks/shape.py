@@ -52,7 +52,7 @@ def networks_areas(image: Image, weights: Path | str = "cord") -> tuple[pd.DataF
     trace = trace_centerline(find_heat(image, load_model("centerline")))
     line = fit_centerline(trace.points, weights=trace.confidence)
     found = segment(image, line, load_model(weights))
-    first, last = cord_extent(image.with_data(found.cord))
+    first, last = cord_extent(image.with_data(found.plain))
     cord = found.cord.copy()
     cord[:, :, :first] = cord[:, :, last + 1 :] = 0
     mask = binarise(image.with_data(cord), line).astype(np.float32)

@@ -53,22 +53,22 @@ def CenterlineFromCord(cord: NiftiGz) -> File:
     return write_centerline(centerline_from_mask(load(cord.fspath)))
 
 
-@python.define(outputs=["cord", "gm", "lesion", "uncertainty"])
+@python.define(outputs=["cord", "gm", "lesion", "uncertainty", "plain"])
 def SegmentCord(
     image: NiftiGz, centerline: File, weights: File, card: File
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
-    """Map the probability of cord, grey matter and lesion along the centerline."""
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
+    """Map the probability of cord, grey matter and lesion; ``plain`` is before its temperature."""
     from spinalprep.networks.predict import segment
     from spinalprep.networks.weights import load_model
 
     source = load(image.fspath)
     model = load_model(Path(weights.fspath))
     found = segment(source, read_centerline(Path(centerline.fspath)), model)
-    maps = (("cord", found.cord), ("gm", found.gm), ("lesion", found.lesion), ("sd", found.sd))
-    cord, gm, lesion, sd = (
-        save(source.with_data(data), Path(f"{name}.nii.gz")) for name, data in maps
+    cord, gm, lesion, sd, plain = (
+        save(source.with_data(getattr(found, name)), Path(f"{name}.nii.gz"))
+        for name in ("cord", "gm", "lesion", "sd", "plain")
     )
-    return cord, gm, lesion, sd
+    return cord, gm, lesion, sd, plain
 
 
 @python.define(outputs=["gm"])
@@ -88,10 +88,10 @@ def SegmentGreyMatter(
 
 @python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings"])
 def TrimEnds(
-    cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, centerline: File
+    cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, plain: NiftiGz, centerline: File
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str]]:
-    """Leave out what lies beyond the ends of the cord, and say how much that is."""
-    probability = load(cord.fspath)
+    """Leave out what lies beyond the ends of the ``plain`` cord, and say how much that is."""
+    probability = load(plain.fspath)
     first, last = cord_extent(probability)
     outside = np.ones(probability.shape[2], bool)
     outside[first : last + 1] = False

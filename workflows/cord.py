@@ -63,7 +63,9 @@ def AutomaticCord(
             image=image, centerline=centerline, cord=maps.cord, weights=grey, card=grey_card
         )
         gm = workflow.add(step).gm
-    whole = TrimEnds(cord=maps.cord, gm=gm, lesion=maps.lesion, centerline=centerline)
+    whole = TrimEnds(
+        cord=maps.cord, gm=gm, lesion=maps.lesion, plain=maps.plain, centerline=centerline
+    )
     kept = workflow.add(whole)
     mask = workflow.add(BinariseCord(cord=kept.cord, centerline=kept.centerline))
     final = kept.centerline

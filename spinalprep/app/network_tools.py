@@ -16,7 +16,7 @@ def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) 
     _add_train(command("train", _train, "train the network of a recipe"))
     _add_finetune(command("finetune", _finetune, "adapt a network to labels of your own"))
     _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
-    _add_models(command("models", _models, "show the cards of networks, or export one to ONNX"))
+    _add_models(command("models", _models, "show cards, export to ONNX, calibrate"))
 
 
 def _add_segment(sub: ArgumentParser) -> None:
@@ -96,7 +96,13 @@ def _add_evaluate(sub: ArgumentParser) -> None:
 
 
 def _add_models(sub: ArgumentParser) -> None:
-    sub.add_argument("action", nargs="?", choices=("show", "export"), default="show")
+    sub.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "export", "calibrate"),
+        default="show",
+        help="calibrate: measure how soft probabilities are, and write it into the card",
+    )
     sub.add_argument("name", nargs="?", help="packaged network or weight file (show: all packaged)")
     sub.add_argument("-o", "--out-file", type=Path, metavar="FILE.onnx", help="with export")
 
@@ -209,12 +215,21 @@ def _evaluate(given: Namespace) -> None:
 def _models(given: Namespace) -> None:
     from spinalprep.networks.cards import find_weights, packaged_names, read_card
 
-    if given.action == "export":
-        _export(given)
+    if given.action != "show":
+        {"export": _export, "calibrate": _calibrate}[given.action](given)
         return
     for name in [given.name] if given.name else packaged_names():
         for key, value in read_card(find_weights(name)).items():
             LOG.info("%s %s: %s", name, key, value)
+
+
+def _calibrate(given: Namespace) -> None:
+    """Write the temperature of a network into the card of its file."""
+    from spinalprep.training.temperature import calibrate
+
+    if given.name is None or Path(given.name).suffix not in (".safetensors", ".onnx"):
+        raise UsageError("models calibrate: expected a .safetensors or .onnx file")
+    LOG.info("%s: temperature %.2f", given.name, calibrate(Path(given.name)))
 
 
 def _export(given: Namespace) -> None:

@@ -60,9 +60,9 @@ def find_cord(image: Image, finder: Model, segmenter: Model, grey: Model | None 
     maps = segment(image, line, segmenter)
     if grey is not None:
         maps = replace(maps, gm=grey_matter(image, line, maps.cord, grey))
-    probability = image.with_data(maps.cord)
-    first, last = cord_extent(probability)
-    told = describe_ends(probability, first, last)
+    plain = image.with_data(maps.plain)
+    first, last = cord_extent(plain)
+    told = describe_ends(plain, first, last)
     inside = np.zeros(image.shape[2], bool)
     inside[first : last + 1] = True
     maps = replace(maps, cord=maps.cord * inside, gm=maps.gm * inside, lesion=maps.lesion * inside)

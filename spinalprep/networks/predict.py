@@ -11,6 +11,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Image, grid_points, sample, to_voxel, to_world
 from spinalprep.networks.parallel import map_parts
+from spinalprep.networks.temperature import sharpen, sharpen_spread
 from spinalprep.networks.weights import Model
 from spinalprep.networks.window import (
     CORD_SIZE,
@@ -33,15 +34,19 @@ class Prediction:
     Attributes
     ----------
     cord, gm, lesion : ndarray
-        Mean over the views of a window (as it is, mirrored, darker, brighter).
+        Mean over the views of a window (as it is, mirrored, darker, brighter); of cord and grey
+        matter at the temperature on the model's card.
     sd : ndarray
         Standard deviation of the cord over these views.
+    plain : ndarray
+        The cord at temperature 1, by which its ends are judged.
     """
 
     cord: Volume
     gm: Volume
     lesion: Volume
     sd: Volume
+    plain: Volume
 
 
 def find_heat(image: Image, model: Model) -> Image:
@@ -90,7 +95,8 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
     -----
     Windows of the size and spacing on the model's card, around the centerline: axial slices as
     they were acquired, or, for a cord tilted by more than 15 degrees in nearly isotropic voxels,
-    sections across the centerline.
+    sections across the centerline. The temperature sharpens what is on the voxels already, so
+    that no mask depends on it.
     """
     cosines = np.clip(np.abs(centerline.tangent @ _normal(image)), 0.0, 1.0)
     tilt = float(np.degrees(np.arccos(cosines.min())))
@@ -99,7 +105,15 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
         maps = _across(image, centerline, model)
     else:
         maps = _axial(image, centerline, model)
-    return Prediction(*maps)
+    cord, gm, lesion, sd = maps
+    temperature = float(model.card.get("temperature", 1.0))
+    return Prediction(
+        sharpen(cord, temperature),
+        sharpen(gm, temperature),
+        lesion,
+        sharpen_spread(sd, cord, temperature),
+        cord,
+    )
 
 
 def grey_matter(image: Image, centerline: Centerline, cord: Volume, model: Model) -> Volume:

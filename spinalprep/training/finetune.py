@@ -24,6 +24,7 @@ from spinalprep.training.recipe import RECIPES, Recipe
 from spinalprep.training.schedules import Schedule
 from spinalprep.training.slices import Labelled, Slices, gather_slices
 from spinalprep.training.split import people_of_fold
+from spinalprep.training.temperature import measured_temperature
 from spinalprep.training.train import as_heat, choose_slices
 from spinalprep.training.trainer import Validation, fit, read_progress
 
@@ -127,6 +128,7 @@ def finetune(weights: str, bids_dir: Path, out_dir: Path, tuning: Tuning | None 
     if not kept:
         LOG.warning("no step lowered the validation loss: these are the weights it started from")
     card = _card(model, (people, sorted(watching)), tuning, kept, len(taught.person))
+    card |= measured_temperature(Model(trained, card))
     return save_model(trained, out_dir / f"{recipe.name}.safetensors", card)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.presets import PRESETS
-from spinalprep.networks.weights import save_model
+from spinalprep.networks.weights import Model, save_model
 from spinalprep.training.curves import draw_range_test
 from spinalprep.training.generator import Batch, make_batch
 from spinalprep.training.losses import find_loss
@@ -19,6 +19,7 @@ from spinalprep.training.samples import SHOWN, draw_samples
 from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
 from spinalprep.training.slices import Slices, read_slices
 from spinalprep.training.split import people_of_fold
+from spinalprep.training.temperature import measured_temperature
 from spinalprep.training.trainer import Validation, fit, range_test, read_progress
 
 LOG = logging.getLogger("spinalprep")
@@ -101,6 +102,7 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     done = read_progress(out_dir)
     card = _card(recipe, material, (choice.seed, done.kept), done.seconds)
     card["data"] |= {"left_out": sorted(left_out), "stopped_by": sorted(choice.validate)}
+    card |= measured_temperature(Model(trained, card))
     return save_model(trained, out_dir / f"{recipe.name}.safetensors", card)
 
 

@@ -59,6 +59,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "_digital", digital)
     monkeypatch.setattr(module, "LOOKED_AT", 2)
+    monkeypatch.setattr(module, "measured_temperature", lambda _: {"temperature": 0.6})
     monkeypatch.setitem(RECIPES, "cord", replace(RECIPES["cord"], batch=4, bfloat16=False))
 
 

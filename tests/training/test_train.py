@@ -46,6 +46,7 @@ def light(material: Slices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "cord", small)
     monkeypatch.setattr(module, "read_slices", lambda *_: material)
     monkeypatch.setattr(module, "LOOKED_AT", 1)
+    monkeypatch.setattr(module, "measured_temperature", lambda _: {"temperature": 0.6})
 
 
 def card_of(path: Path) -> dict[str, dict[str, object]]:
@@ -60,7 +61,7 @@ def test_people_left_out_are_named_and_not_trained_on(tmp_path: Path) -> None:
     assert card["data"]["people"] == ["PAM50", "c", "gm"]
     assert (card["data"]["left_out"], card["data"]["stopped_by"]) == (["a"], ["b"])
     assert card["seed"] == 7
-    assert load_model(path).card["window"] == 32
+    assert (load_model(path).card["window"], load_model(path).card["temperature"]) == (32, 0.6)
     assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
     curve = pd.read_csv(tmp_path / "loss.csv")
     assert curve["validation_loss"].notna().all()
