@@ -11,7 +11,7 @@ from fileformats.medimage import NiftiGz
 from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.labels import Labels, find_labels
 from spinalprep.bids.maps import MT_RATIO, glob_maps, mt_pair, pick_map
-from spinalprep.bids.names import frame_name, output_prefix
+from spinalprep.bids.names import SHOWS_GM, frame_name, output_prefix
 from spinalprep.bids.session import Scan, Session, Unit, units
 from spinalprep.errors import InputError, ModelError
 from spinalprep.image.grids import same_voxels
@@ -28,7 +28,6 @@ from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
 TASKS = {"centerline": "finder", "cord": "segmenter", "discs": "discs", "gm": "grey"}
-SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Helpers around the networks: use, train and judge them."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +25,19 @@ def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument("--model", nargs="+", type=named_path, default=[], metavar="NAME=PATH")
     sub.add_argument("--lesion-threshold", type=float, default=0.6, metavar="P")
     sub.add_argument("--min-lesion-mm3", type=float, default=3.0, metavar="MM3")
+    sub.add_argument(
+        "--gm",
+        action=BooleanOptionalAction,
+        help="look for grey matter (default: where the name ends in T2starw or MTS)",
+    )
+    sub.add_argument(
+        "--views",
+        type=int,
+        choices=(1, 2, 3, 4),
+        default=4,
+        help="of every window: as it is, mirrored, darker, brighter; 1 is fastest and tells no "
+        "spread (default: 4)",
+    )
     sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
 
 
@@ -111,12 +124,11 @@ def _segment(given: Namespace) -> None:
     """Segment one file and say what was found."""
     import torch
 
-    from spinalprep.app.segment import describe_result, segment_file
+    from spinalprep.app.segment import Wishes, describe_result, segment_file
 
     torch.set_num_threads(given.threads)
-    result = segment_file(
-        given.image, given.out_dir, dict(given.model), given.lesion_threshold, given.min_lesion_mm3
-    )
+    wishes = Wishes(given.lesion_threshold, given.min_lesion_mm3, given.gm, given.views)
+    result = segment_file(given.image, given.out_dir, dict(given.model), wishes)
     LOG.info("%s: %s", given.image.name, describe_result(result))
 
 

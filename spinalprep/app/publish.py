@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from spinalprep.app.jobs import SHOWS_GM, Job, Shared
+from spinalprep.app.jobs import Job, Shared
 from spinalprep.bids.catalogue import LEVEL_OUTPUTS, OUTPUTS, output_path, transform_path
 from spinalprep.bids.dataset import write_atlas_description
 from spinalprep.bids.derivatives import (
@@ -29,7 +29,7 @@ from spinalprep.bids.labelmaps import (
     tract_labels,
     vertebra_labels,
 )
-from spinalprep.bids.names import derivative_path, frame_name
+from spinalprep.bids.names import SHOWS_GM, derivative_path, frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import level_name

@@ -12,7 +12,7 @@ import pandas as pd
 
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import end_temporary, put_made, put_text
-from spinalprep.bids.names import image_stem
+from spinalprep.bids.names import SHOWS_GM, image_stem
 from spinalprep.cord.centerline import rasterise
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.whole import Estimate, measure_whole
@@ -20,8 +20,8 @@ from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import lesion_instances
-from spinalprep.networks.cards import find_weights
 from spinalprep.networks.cascade import Found, find_cord
+from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
 
 REQUIRED, OPTIONAL = ("centerline", "cord"), ("gm",)
@@ -37,6 +37,8 @@ class Result:
         Masks and maps on the image's grid.
     lesions : Image of int32, shape (I, J, K)
         Lesions 1 to N, the largest first.
+    shows_gm : bool
+        Whether grey matter was looked for; its map says nothing otherwise.
     slices : DataFrame
         See `measure_slices`.
     volume, area : Estimate
@@ -45,13 +47,36 @@ class Result:
 
     found: Found
     lesions: Image
+    shows_gm: bool
     slices: pd.DataFrame
     volume: Estimate
     area: Estimate
 
 
-def load_models(given: Mapping[str, Path]) -> dict[str, Model]:
+@dataclass(frozen=True)
+class Wishes:
+    """What the user may choose.
+
+    Attributes
+    ----------
+    lesion_threshold, min_lesion_mm3 : float
+        See `lesion_instances`.
+    shows_gm : bool or None
+        Look for grey matter; None goes by the contrast in the file's name, as the App does.
+    views : int
+        Of every window, see `networks.predict.segment`; with one there is no spread.
+    """
+
+    lesion_threshold: float = 0.6
+    min_lesion_mm3: float = 3.0
+    shows_gm: bool | None = None
+    views: int = VIEWS
+
+
+def load_models(given: Mapping[str, Path], shows_gm: bool = True) -> dict[str, Model]:
     """Load the packaged networks, or those that are given in their place.
+
+    Without ``shows_gm`` the network of grey matter is left out.
 
     Raises
     ------
@@ -64,13 +89,11 @@ def load_models(given: Mapping[str, Path]) -> dict[str, Model]:
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UsageError(f"--model {unknown[0]}=...: expected one of {', '.join(known)}")
-    names = [n for n in known if n in REQUIRED or n in given or find_weights(n).is_file()]
+    names = (*REQUIRED, *(OPTIONAL if shows_gm else ()))
     return {name: load_model(given.get(name, name)) for name in names}
 
 
-def segment_image(
-    image: Image, models: Mapping[str, Model], threshold: float, min_mm3: float
-) -> Result:
+def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> Result:
     """Find cord, grey matter and lesions, and measure the cord.
 
     Parameters
@@ -78,29 +101,30 @@ def segment_image(
     image : Image, shape (I, J, K)
         Voxel order LAS.
     models : mapping of Model
-        ``centerline``, ``cord``, and ``gm`` where there is one.
-    threshold, min_mm3 : float
-        See `lesion_instances`.
+        ``centerline``, ``cord``, and ``gm`` where grey matter can be seen.
+    wishes : Wishes
 
     Raises
     ------
     NoCordError
         If the networks see none.
     """
-    found = find_cord(image, *models.values())
-    probability, lesion = (image.with_data(part) for part in (found.maps.cord, found.maps.lesion))
-    lesions = image.with_data(lesion_instances(lesion, found.cord, threshold, min_mm3))
-    spread, grey = image.with_data(found.maps.sd), image.with_data(found.maps.gm)
-    slices = measure_slices(probability, found.centerline, grey, spread)
-    return Result(found, lesions, slices, *measure_whole(slices))
+    found = find_cord(image, *models.values(), views=wishes.views)
+    maps, shows_gm = found.maps, "gm" in models
+    numbers = lesion_instances(
+        image.with_data(maps.lesion), found.cord, wishes.lesion_threshold, wishes.min_lesion_mm3
+    )
+    grey = image.with_data(maps.gm) if shows_gm else None
+    spread = image.with_data(maps.sd) if wishes.views > 1 else None
+    slices = measure_slices(image.with_data(maps.cord), found.centerline, grey, spread)
+    return Result(found, image.with_data(numbers), shows_gm, slices, *measure_whole(slices))
 
 
 def segment_file(
     path: Path,
     out_dir: Path,
     given: Mapping[str, Path],
-    threshold: float = 0.6,
-    min_mm3: float = 3.0,
+    wishes: Wishes | None = None,
 ) -> Result:
     """Segment one file and write masks, maps, a table of slices and a summary.
 
@@ -112,19 +136,22 @@ def segment_file(
         Gets ``<stem>_label-SC_mask.nii.gz`` and the others; see docs/usage.md.
     given : mapping of Path
         Weights in place of the packaged ones, by the name of the network.
-    threshold, min_mm3 : float
-        See `lesion_instances`.
+    wishes : Wishes, optional
     """
     image = conform(path)
-    models = load_models(given)
-    result = segment_image(image, models, threshold, min_mm3)
+    wishes = wishes or Wishes()
+    stem = image_stem(path)
+    shows_gm = wishes.shows_gm
+    if shows_gm is None:
+        shows_gm = "gm" in given or stem.rpartition("_")[2] in SHOWS_GM
+    models = load_models(given, shows_gm)
+    result = segment_image(image, models, wishes)
     for text in result.found.warnings:
         LOG.warning("%s", text)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out_dir} can't be written: {error.strerror}") from error
-    stem = image_stem(path)
     for ending, write in _images(result).items():
         put_made(out_dir, out_dir / f"{stem}_{ending}.nii.gz", write)
     table = result.slices.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
@@ -140,6 +167,7 @@ def summarise_result(result: Result, path: Path, models: Mapping[str, Model]) ->
     voxel = result.lesions.voxel_volume
     sizes = np.bincount(result.lesions.data.astype(int).ravel())[1:] * voxel
     gm = float((result.found.maps.gm * result.found.cord.data).sum()) * voxel
+    gm_mm3 = round(gm, 1) if result.shows_gm else None
     return {
         "image": path.name,
         "volume_mm3": result.volume.rounded(),
@@ -148,7 +176,7 @@ def summarise_result(result: Result, path: Path, models: Mapping[str, Model]) ->
         "complete_slices": int(result.slices["complete"].sum()),
         "centerline_length_mm": round(result.found.centerline.length, 1),
         "confidence": round(result.found.confidence, 3),
-        "gm_mm3": round(gm, 1),
+        "gm_mm3": gm_mm3,
         "lesions_mm3": [round(float(size), 1) for size in sizes],
         "interval": "95 %, from how sure the networks are of themselves",
         "warnings": list(result.found.warnings),
@@ -181,10 +209,12 @@ def _images(result: Result) -> dict[str, Callable[[Path], object]]:
     }
     maps = {
         "label-SC_probseg": found.maps.cord,
-        "label-SC_desc-uncertainty_probseg": found.maps.sd,
-        "label-GM_probseg": found.maps.gm,
         "label-lesion_probseg": found.maps.lesion,
     }
+    if found.maps.sd.any():  # not with one view
+        maps["label-SC_desc-uncertainty_probseg"] = found.maps.sd
+    if result.shows_gm:
+        maps["label-GM_probseg"] = found.maps.gm
     return {
         **{end: partial(save, grid.with_data(data), dtype=np.uint8) for end, data in masks.items()},
         **{end: partial(save, grid.with_data(data)) for end, data in maps.items()},

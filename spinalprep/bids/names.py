@@ -8,6 +8,7 @@ from typing import Protocol, TypedDict, Unpack
 from spinalprep.errors import DefectError
 
 CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
+SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 # The order of BIDS 1.11 (rules.entities of its schema); `from`, `to`, `mode` of the transforms
 # and `stat` of the maps are not in it yet and stand where niworkflows puts them.

@@ -9,7 +9,7 @@ from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import Image
-from spinalprep.networks.predict import Prediction, find_heat, grey_matter, segment
+from spinalprep.networks.predict import VIEWS, Prediction, find_heat, grey_matter, segment
 from spinalprep.networks.weights import Model
 
 
@@ -38,7 +38,14 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def find_cord(image: Image, finder: Model, segmenter: Model, grey: Model | None = None) -> Found:
+def find_cord(
+    image: Image,
+    finder: Model,
+    segmenter: Model,
+    grey: Model | None = None,
+    *,
+    views: int = VIEWS,
+) -> Found:
     """Find centerline, cord, grey matter and lesions.
 
     Parameters
@@ -50,6 +57,9 @@ def find_cord(image: Image, finder: Model, segmenter: Model, grey: Model | None 
     grey : Model, optional
         Of task ``gm``; without it the grey matter is the segmenter's.
 
+    views : int
+        See `segment`.
+
     Raises
     ------
     NoCordError
@@ -57,9 +67,9 @@ def find_cord(image: Image, finder: Model, segmenter: Model, grey: Model | None 
     """
     trace = trace_centerline(find_heat(image, finder))
     line = fit_centerline(trace.points, trace.confidence)
-    maps = segment(image, line, segmenter)
+    maps = segment(image, line, segmenter, views)
     if grey is not None:
-        maps = replace(maps, gm=grey_matter(image, line, maps.cord, grey))
+        maps = replace(maps, gm=grey_matter(image, line, maps.cord, grey, views))
     plain = image.with_data(maps.plain)
     first, last = cord_extent(plain)
     told = describe_ends(plain, first, last)

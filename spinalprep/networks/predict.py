@@ -1,5 +1,6 @@
 """From an image to probabilities."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from spinalprep.networks.window import (
 )
 
 BATCH = 4
+VIEWS = 4  # of a window: as it is, mirrored, darker, brighter
 TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
 THICK = 2.5  # slices thicker than so many pixels are never cut across
 Volume = NDArray[np.float32]
@@ -37,7 +39,7 @@ class Prediction:
         Mean over the views of a window (as it is, mirrored, darker, brighter); of cord and grey
         matter at the temperature on the model's card.
     sd : ndarray
-        Standard deviation of the cord over these views.
+        Standard deviation of the cord over these views; 0 with one view.
     plain : ndarray
         The cord at temperature 1, by which its ends are judged.
     """
@@ -79,7 +81,7 @@ def find_heat(image: Image, model: Model) -> Image:
     return coarse.with_data(np.ascontiguousarray(np.moveaxis(inner, 0, -1)))
 
 
-def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
+def segment(image: Image, centerline: Centerline, model: Model, views: int = VIEWS) -> Prediction:
     """Map cord, grey matter and lesion along the centerline.
 
     Parameters
@@ -90,6 +92,8 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
         RAS+ mm.
     model : Model
         Of task ``cord``.
+    views : int
+        How many, 1 to 4, in the order of `Prediction`.
 
     Notes
     -----
@@ -102,9 +106,9 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
     tilt = float(np.degrees(np.arccos(cosines.min())))
     sizes = image.voxel_sizes
     if tilt > TILT_DEG and sizes[2] / sizes[:2].min() <= THICK:
-        maps = _across(image, centerline, model)
+        maps = _across(image, centerline, model, views)
     else:
-        maps = _axial(image, centerline, model)
+        maps = _axial(image, centerline, model, views)
     cord, gm, lesion, sd = maps
     temperature = float(model.card.get("temperature", 1.0))
     return Prediction(
@@ -116,19 +120,21 @@ def segment(image: Image, centerline: Centerline, model: Model) -> Prediction:
     )
 
 
-def grey_matter(image: Image, centerline: Centerline, cord: Volume, model: Model) -> Volume:
+def grey_matter(
+    image: Image, centerline: Centerline, cord: Volume, model: Model, views: int = VIEWS
+) -> Volume:
     """Map the grey matter with a network of its own, shape (I, J, K).
 
     Parameters
     ----------
-    image, centerline
+    image, centerline, views
         As in `segment`.
     cord : ndarray of float32, shape (I, J, K)
         Probability of the cord, which that of its grey matter never exceeds.
     model : Model
         Of task ``gm``: finer windows.
     """
-    inside: Volume = np.minimum(segment(image, centerline, model).gm, cord)
+    inside: Volume = np.minimum(segment(image, centerline, model, views).gm, cord)
     return inside
 
 
@@ -138,7 +144,7 @@ def window_of(model: Model) -> tuple[int, float]:
     return int(model.card.get("window", CORD_SIZE)), float(spacing_mm)
 
 
-def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
+def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> list[Volume]:
     """Predict in the axial slices that the centerline crosses."""
     size, spacing_mm = window_of(model)
     line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
@@ -153,7 +159,7 @@ def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
     ijk[..., 0] = centres[:, None, None, 0] + (offsets * pitch[0])[None, :, None]
     ijk[..., 1] = centres[:, None, None, 1] + (offsets * pitch[1])[None, None, :]
     ijk[..., 2] = slices[:, None, None]
-    maps = _windows_to_maps(image, to_world(ijk, image.affine), model)
+    maps = _windows_to_maps(image, to_world(ijk, image.affine), model, views)
     volumes = [np.zeros(image.shape, np.float32) for _ in maps]
     grid = np.indices(image.shape[:2]).astype(float)
     for n, k in enumerate(slices):
@@ -163,14 +169,14 @@ def _axial(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
     return volumes
 
 
-def _across(image: Image, centerline: Centerline, model: Model) -> list[Volume]:
+def _across(image: Image, centerline: Centerline, model: Model, views: int) -> list[Volume]:
     """Predict in sections orthogonal to the centerline, and bring them back to the voxels."""
     size, spacing_mm = window_of(model)
     half_mm = size * spacing_mm / 2
     space = StraightSpace(centerline)
     step = float(image.voxel_sizes.min())
     s = np.arange(-2.0, centerline.length + 2.0, step)
-    maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), model)
+    maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), model, views)
     box = _box(image, centerline)
     points = grid_points(image.shape, image.affine)[box]
     sxy = space.from_world(points)
@@ -194,7 +200,9 @@ def _box(image: Image, centerline: Centerline, margin_mm: float = 20.0) -> tuple
     return tuple(slice(a, b) for a, b in zip(low, high, strict=True))
 
 
-def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) -> list[Volume]:
+def _windows_to_maps(
+    image: Image, points: NDArray[np.float64], model: Model, views: int
+) -> list[Volume]:
     """Sample windows (n, W, W, 3), scale them, and return mean maps and the cord's spread."""
     edge = np.asarray(image.shape) - 0.5
     ijk = to_voxel(points, image.affine)
@@ -202,14 +210,15 @@ def _windows_to_maps(image: Image, points: NDArray[np.float64], model: Model) ->
     last = np.asarray(image.shape) - 1.0
     windows = sample(image, to_world(np.clip(ijk, 0.0, last), image.affine))
     shown = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
-    views = [
-        _probabilities(model, shown),
-        _probabilities(model, shown[:, ::-1])[:, :, ::-1],
-        _probabilities(model, shown**1.3),
-        _probabilities(model, shown**0.75),
+    looks: list[Callable[[], Volume]] = [
+        lambda: _probabilities(model, shown),
+        lambda: _probabilities(model, shown[:, ::-1])[:, :, ::-1],
+        lambda: _probabilities(model, shown**1.3),
+        lambda: _probabilities(model, shown**0.75),
     ]
-    mean = np.mean(views, axis=0) * valid[:, None]
-    spread = np.std([view[:, 0] for view in views], axis=0) * valid
+    found = [look() for look in looks[:views]]
+    mean = np.mean(found, axis=0) * valid[:, None]
+    spread = np.std([view[:, 0] for view in found], axis=0) * valid
     return [mean[:, 0], mean[:, 1], mean[:, 2], spread]
 
 

@@ -1,6 +1,7 @@
 """One file without BIDS: what is written, and one line for what is no image."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -37,7 +38,7 @@ def out(home: Path, ending: str) -> Path:
 def test_everything_is_written_and_nothing_else(home: Path) -> None:
     endings = [
         *(f"label-{name}_mask.nii.gz" for name in ("SC", "centerline", "lesion")),
-        *(f"label-{name}_probseg.nii.gz" for name in ("SC", "GM", "lesion")),
+        *(f"label-{name}_probseg.nii.gz" for name in ("SC", "lesion")),
         "label-SC_desc-uncertainty_probseg.nii.gz",
         "label-SC_desc-perslice_morph.tsv",
         "segment.json",
@@ -68,6 +69,24 @@ def test_numbers_have_an_interval_and_add_up(home: Path) -> None:
     assert told["slices"] == len(table)
     assert set(told["models"]) >= {"centerline", "cord"}
     assert len(told["models"]["cord"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(("name", "more"), [("x_T2starw", []), ("x", ["--gm"])])
+def test_grey_matter_is_looked_for_where_it_shows_or_is_wanted(
+    home: Path, tmp_path: Path, name: str, more: list[str]
+) -> None:
+    image = tmp_path / f"{name}.nii.gz"
+    shutil.copy(home / "Neck of Mr X.nii.gz", image)
+    words = ["segment", str(image), "-o", str(tmp_path), "--threads", "1", "--views", "1"]
+    assert main([*words, *more]) == 0
+    told = json.loads((tmp_path / f"{name}_segment.json").read_text())
+    grey = load(tmp_path / f"{name}_label-GM_probseg.nii.gz")
+    assert told["gm_mm3"] == pytest.approx(grey.data.sum() * grey.voxel_volume, rel=0.2)
+    assert "gm" in told["models"]
+    assert not list(tmp_path.glob("*uncertainty*"))  # one view has no spread
+    plain = json.loads(out(home, "segment.json").read_text())
+    assert told["volume_mm3"]["value"] == pytest.approx(plain["volume_mm3"]["value"], rel=0.05)
+    assert (plain["gm_mm3"], "gm" in plain["models"]) == (None, False)
 
 
 def test_uncertainty_is_where_the_outline_is(home: Path) -> None:
