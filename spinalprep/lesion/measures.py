@@ -230,8 +230,7 @@ def _across(
     affine[:3, 3] = to_world(low.astype(float), affine)
     mask = np.zeros(high - low, bool)
     mask[tuple((ijk - low).T)] = True
-    step = float(np.clip(labels.voxel_sizes[2] / 2, FINEST_MM, COARSEST_MM))
-    at = np.arange(s.min(), s.max() + step / 2, step)
+    at, step = _places(s, float(abs(frame.axes_at(s.mean())[3] @ affine[:3, 2])), labels)
     (whole, lesion), u, v = cut_sections((cord.data[box] > 0, mask), affine, frame, at)
     lesion = np.minimum(lesion, whole)
     pixel = float((u[1] - u[0]) * (v[1] - v[0]))
@@ -243,6 +242,14 @@ def _across(
         "max_axial_damage_ratio": float(ratio.max(initial=0.0)),
         **measure_bridges(whole, lesion, (u, v), step),
     }
+
+
+def _places(s: Array, slice_mm: float, labels: Image) -> tuple[Array, float]:
+    """Return where a lesion is cut, from face to face of its outermost slices, and the step."""
+    first, length = s.min() - slice_mm / 2, np.ptp(s) + slice_mm
+    step = np.clip(labels.voxel_sizes[2] / 2, FINEST_MM, COARSEST_MM)
+    count = max(round(length / step), 1)
+    return first + (np.arange(count) + 0.5) * length / count, float(length / count)
 
 
 def _level(ijk: NDArray[np.intp], levels: Image | None) -> dict[str, Any]:

@@ -145,6 +145,21 @@ def test_bridges_and_place_in_the_cord_s_own_frame(
     assert row["distance_c1_mm"] == pytest.approx(row["s_mm"] + 40.0)
 
 
+@pytest.mark.parametrize("thick", [1.0, 2.5, 5.0])
+def test_thick_slices_count_whole_in_the_midsagittal_plane(thick: float) -> None:
+    line = fit_centerline(np.array([[0.0, 0, 40], [0, 0, -40]]))
+    shape = (40, 40, round(40 / thick))
+    affine = np.diag([-0.5, 0.5, thick, 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    x, y, z = np.moveaxis(grid_points(shape, affine), -1, 0)
+    cord = Image((np.hypot(x, y) <= 5).astype(np.uint8), affine)
+    for high in (20.0, 2 * thick):
+        lesion = (np.hypot(x, y) <= 2) & (np.abs(z) < high / 2)  # whole slices
+        row = measure_lesions(cord.with_data(lesion.astype(np.int32)), cord, line).iloc[0]
+        assert row["length_mm"] == pytest.approx(high, abs=1e-6)
+        assert row["midsagittal_length_mm"] == pytest.approx(high, abs=1e-6)
+
+
 def test_what_lies_outside_the_cord_damages_none_of_it() -> None:
     cord = np.zeros((30, 30, 12), np.uint8)
     cord[10:20, 10:20] = 1
