@@ -1,6 +1,6 @@
 """The far side of the pool: one task in a process of its own.
 
-Only the standard library is imported here at first, so that the limits on
+Only the standard library, and what needs no more, is imported here at first, so that the limits on
 threads are set before any library starts its own.
 """
 
@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from spinalprep.memory import peak_mib, reset_peak
 
 _TAIL = 4000
 
@@ -94,7 +96,7 @@ def run(payload: bytes) -> Report:
 def execute(job: Any, stamps: dict[str, tuple[int, int]], output: Path) -> Report:
     """Run one job here; errors come back as part of the report."""
     began = time.monotonic()
-    _reset_peak()
+    reset_peak()
     try:
         _check_sources(stamps)
         result = job.run()
@@ -139,24 +141,6 @@ def _check_sources(stamps: dict[str, tuple[int, int]]) -> None:
     if not sources.unchanged(stamps):
         message = "the program's own files changed during the run; start it again"
         raise UsageError(message)
-
-
-def peak_mib() -> float:
-    """Return the peak resident memory of this process in MiB, since the last reset if possible."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    import resource
-
-    scale = 1024**2 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-
-
-def _reset_peak() -> None:
-    """Start the peak of memory anew (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import lesion_instances
+from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import Model
 
@@ -35,6 +36,8 @@ class Answer:
         First two voxel coordinates of the centerline in every slice of the image, LAS.
     seconds : float
         Time of the networks on this machine; NaN for a folder.
+    peak_mib : float
+        Peak memory of the process in that time, MiB; NaN for a folder.
     sha256 : frozenset of str
         Of the weights that made it, as far as that is known.
     soft : dict of Image
@@ -44,6 +47,7 @@ class Answer:
     masks: dict[str, Image]
     line: NDArray[np.float64] | None
     seconds: float = np.nan
+    peak_mib: float = np.nan
     sha256: frozenset[str] = frozenset()
     soft: dict[str, Image] = field(default_factory=dict)
 
@@ -104,6 +108,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     An image in which they see no cord is answered by empty masks.
     """
     started = time.monotonic()
+    reset_peak()
     weights = frozenset(model.card["sha256"] for model in models)
     grid = conform(image)
     empty = grid.with_data(np.zeros(grid.shape, bool))
@@ -112,7 +117,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(MASKS, empty)
-        return Answer(nothing, nowhere, time.monotonic() - started, weights)
+        return Answer(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
     probability = grid.with_data(found.maps.lesion)
     masks = {
         "cord": found.cord,
@@ -121,7 +126,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     }
     line = _crossings(found.centerline, grid)
     soft = {role: grid.with_data(getattr(found.maps, role)) for role in SOFT}
-    return Answer(masks, line, time.monotonic() - started, weights, soft)
+    return Answer(masks, line, time.monotonic() - started, peak_mib(), weights, soft)
 
 
 def _automatic(out_dir: Path, image: Path, label: str, suffix: str) -> Path | None:

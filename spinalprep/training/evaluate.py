@@ -184,6 +184,7 @@ def judge(case: Case, answer: Answer) -> Iterator[dict[str, object]]:
             "structure": role,
             "answered": "yes" if role in answer.masks else "no",
             "seconds": answer.seconds,
+            "peak_mib": answer.peak_mib,
         }
         if role in answer.masks:
             found = np.asarray(answer.masks[role].data, bool)

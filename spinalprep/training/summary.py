@@ -35,6 +35,7 @@ COLUMNS = {
     "slice_specificity": "share of slices without a drawn lesion in which none was found",
     "false_lesion_mm3": "volume found in an image in which a person drew no lesion",
     "seconds": "time of the networks",
+    "peak_mib": "peak memory of the process while they ran, MiB (Linux; elsewhere so far)",
 }
 SUMMARY = {
     "structure": COLUMNS["structure"],
@@ -59,6 +60,7 @@ LOWER_IS_BETTER = (
     "centerline_mm",
     "false_lesion_mm3",
     "seconds",
+    "peak_mib",
 )
 MEASURES = tuple(COLUMNS)[tuple(COLUMNS).index("dice") :]
 
