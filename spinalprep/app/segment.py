@@ -115,7 +115,7 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
         image.with_data(maps.lesion), found.cord, wishes.lesion_threshold, wishes.min_lesion_mm3
     )
     grey = image.with_data(maps.gm) if shows_gm else None
-    spread = image.with_data(maps.sd) if wishes.views > 1 else None
+    spread = image.with_data(maps.sd)  # 0 with one view: the interval keeps a network's edge
     slices = measure_slices(image.with_data(maps.cord), found.centerline, grey, spread)
     return Result(found, image.with_data(numbers), shows_gm, slices, *measure_whole(slices))
 
