@@ -4,10 +4,14 @@ import os
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spinalprep.app.log import LOG
 from spinalprep.app.parser import named_path
 from spinalprep.errors import UsageError
+
+if TYPE_CHECKING:
+    from spinalprep.training.own import Dataset
 
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
@@ -43,7 +47,11 @@ def _add_segment(sub: ArgumentParser) -> None:
 
 def _add_train(sub: ArgumentParser) -> None:
     sub.add_argument("name", help="centerline, cord, gm, discs, or a recipe of your own (.toml)")
-    sub.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
+    where.add_argument("--bids", type=Path, metavar="DIR", help="labelled dataset of your own")
+    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    _add_persons(sub)
     sub.add_argument("-o", "--out-dir", type=Path, required=True)
     sub.add_argument("--steps", type=int, help="in place of the recipe's")
     sub.add_argument("--seed", type=int, default=0)
@@ -68,13 +76,17 @@ def _add_people(sub: ArgumentParser, flag: str, text: str) -> None:
     sub.add_argument(flag, nargs="+", default=[], metavar="PERSON[,PERSON]", help=text)
 
 
+def _add_persons(sub: ArgumentParser) -> None:
+    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
+    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+
+
 def _add_finetune(sub: ArgumentParser) -> None:
     sub.add_argument("name", help="packaged network, or a .safetensors file to start from")
     sub.add_argument("bids_dir", type=Path, help="dataset with labels of cord or grey matter")
     sub.add_argument("-o", "--out-dir", type=Path, required=True)
     sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
-    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
-    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+    _add_persons(sub)
     _add_people(sub, "--leave-out", "don't touch these people, to judge on them")
     _add_people(sub, "--validate", "stop by these people (default: a quarter of all)")
     sub.add_argument("--steps", type=int, default=400)
@@ -101,8 +113,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     sub.add_argument("-o", "--out-dir", type=Path, required=True)
     sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
     sub.add_argument("--participant-label", nargs="+", metavar="LABEL", help="these alone")
-    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
-    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+    _add_persons(sub)
     sub.add_argument("--lesion-threshold", type=float, default=0.6, help="with --weights")
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -148,12 +159,32 @@ def _train(given: Namespace) -> None:
         parse_people(given.validate),
         given.patience,
         given.device,
+        _own(given),
     )
     if given.range_test:
         bounds = find_rates(given.name, given.out_dir, given.shared, choice)
         LOG.info("learning rates from %.2g to %.2g; %s/range_test.png", *bounds, given.out_dir)
         return
     LOG.info("%s", train(given.name, given.out_dir, given.shared, choice))
+
+
+def _own(given: Namespace) -> "Dataset | None":
+    """Return the user's own dataset to train on, if there is one."""
+    if given.bids is None:
+        return None
+    from spinalprep.training.evaluate import read_persons
+    from spinalprep.training.own import Dataset
+
+    _check_folders(given.bids, given.labels)
+    persons = read_persons(given.bids, given.person_column, given.same_person)
+    return Dataset(given.bids, given.labels, persons)
+
+
+def _check_folders(*folders: Path | None) -> None:
+    """Refuse what is no folder."""
+    for folder in folders:
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
 
 
 def _finetune(given: Namespace) -> None:
@@ -164,9 +195,7 @@ def _finetune(given: Namespace) -> None:
     from spinalprep.training.split import parse_people
 
     _check_device(given.device)
-    for folder in (given.bids_dir, given.labels):
-        if folder is not None and not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder")
+    _check_folders(given.bids_dir, given.labels)
     torch.set_num_threads(given.threads)
     tuning = Tuning(
         steps=given.steps,
@@ -204,9 +233,7 @@ def _evaluate(given: Namespace) -> None:
     from spinalprep.training.evaluate import evaluate, find_cases, read_persons
     from spinalprep.training.summary import format_summary
 
-    for folder in (given.bids_dir, given.labels, given.derivatives):
-        if folder is not None and not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder")
+    _check_folders(given.bids_dir, given.labels, given.derivatives)
     torch.set_num_threads(given.threads)
     persons = read_persons(given.bids_dir, given.person_column, given.same_person)
     cases = find_cases(given.bids_dir, given.labels, persons, given.participant_label)

@@ -1,36 +1,29 @@
 """Networks adapted to a group's own scanner, by the masks that its people drew."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
-from spinalprep.errors import InputError, UsageError
-from spinalprep.image import load, reorient
+from spinalprep.errors import UsageError
 from spinalprep.networks.onnx import OnnxNetwork
 from spinalprep.networks.weights import Model, load_model, save_model
 from spinalprep.networks.window import CORD_SIZE
 from spinalprep.training.evaluate import Case, find_cases
-from spinalprep.training.extra import digital_volumes
-from spinalprep.training.generator import Batch, make_batch
+from spinalprep.training.generator import Batch
 from spinalprep.training.losses import find_loss
+from spinalprep.training.own import draw_own, read_own, with_digital
 from spinalprep.training.recipe import RECIPES, Recipe
 from spinalprep.training.schedules import Schedule
-from spinalprep.training.slices import Labelled, Slices, gather_slices
+from spinalprep.training.slices import Slices
 from spinalprep.training.split import people_of_fold
 from spinalprep.training.temperature import measured_temperature
-from spinalprep.training.train import as_heat, choose_slices
 from spinalprep.training.trainer import Validation, fit, read_progress
 
 LOG = logging.getLogger("spinalprep")
-DIGITAL = "phantom"  # digital persons keep alive what nobody labelled
-DIGITAL_PEOPLE = 4
 NEVER_TRAINED, LOOKED_AT = 10**9, 6
 
 
@@ -97,7 +90,7 @@ def finetune(weights: str, bids_dir: Path, out_dir: Path, tuning: Tuning | None 
     tuning = tuning or Tuning()
     model = load_model(weights)
     recipe = _recipe_of(model)
-    own = _read_own(_without(find_cases(bids_dir, tuning.labels, tuning.persons), tuning), recipe)
+    own = read_own(_without(find_cases(bids_dir, tuning.labels, tuning.persons), tuning), recipe)
     watching = tuning.validate or _some(own)
     taught = own.without(watching)
     others = tuple(set(own.person.tolist()) - set(watching))
@@ -111,13 +104,12 @@ def finetune(weights: str, bids_dir: Path, out_dir: Path, tuning: Tuning | None 
         ", ".join(people),
         ", ".join(sorted(watching)),
     )
-    digital = gather_slices(_digital(), recipe.spacing_mm, recipe.material_size, recipe.centred)
-    material = _join(taught, digital)
+    material = with_digital(taught, recipe)
     _freeze(model.network, tuning.freeze)
     key = repr((model.card["sha256"], recipe, replace(tuning, device=""), people))
     trained = fit(
         model.network,
-        lambda step: _draw(recipe, material, tuning.seed, step),
+        lambda step: draw_own(recipe, material, tuning.seed, step),
         Schedule(tuning.steps, tuning.rate, tuning.look_every, key, bfloat16=recipe.bfloat16),
         out_dir,
         find_loss(recipe.loss),
@@ -157,31 +149,6 @@ def _without(cases: list[Case], tuning: Tuning) -> list[Case]:
     return [case for case in cases if case.person not in tuning.leave_out]
 
 
-def _read_own(cases: list[Case], recipe: Recipe) -> Slices:
-    """Cut the labelled images of a dataset into slices."""
-    try:
-        return gather_slices(
-            _volumes(cases), recipe.spacing_mm, recipe.material_size, recipe.centred
-        )
-    except InputError as error:
-        raise InputError(f"the dataset teaches nothing: {error}") from error
-
-
-def _volumes(cases: list[Case]) -> Iterator[Labelled]:
-    for case in cases:
-        drawn = {role: reorient(load(path)) for role, path in case.truth.items()}
-        if "lesion" in drawn:
-            LOG.warning("%s: labels of lesions are not learned from", case.image.name)
-        cord, gm = drawn.get("cord"), drawn.get("gm")
-        if cord is not None or gm is not None:
-            yield case.person, reorient(load(case.image)), cord, gm, None
-
-
-def _digital() -> Iterator[Labelled]:
-    for image, cord, gm in islice(digital_volumes(), DIGITAL_PEOPLE):
-        yield DIGITAL, image, cord, gm, None
-
-
 def _some(own: Slices) -> tuple[str, ...]:
     """Return about a quarter of the people, by their names."""
     people = set(own.person.tolist())
@@ -193,15 +160,6 @@ def _some(own: Slices) -> tuple[str, ...]:
     return people_of_fold(people, 1, min(len(people), 4))
 
 
-def _join(first: Slices, second: Slices) -> Slices:
-    return Slices(
-        *(
-            np.concatenate([getattr(first, name), getattr(second, name)])
-            for name in first.__dataclass_fields__
-        )
-    )
-
-
 def _freeze(network: nn.Module, blocks: int) -> None:
     """Keep the first blocks of the contracting path as they are."""
     down = list(network.get_submodule("down").children())
@@ -211,22 +169,9 @@ def _freeze(network: nn.Module, blocks: int) -> None:
         block.requires_grad_(False)
 
 
-def _draw(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
-    """Return the batch of a step; what nobody drew in own images is not taught from them."""
-    chance = np.random.default_rng([seed, step])
-    index = choose_slices(recipe, material, chance, apart=DIGITAL)
-    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
-    batch = make_batch(material, index, recipe.ranges, draw)
-    if recipe.heat_sd_px is not None:
-        return as_heat(batch, recipe.heat_sd_px)
-    weight = batch.weight.clone()
-    weight[torch.from_numpy(material.person[index] != DIGITAL), 2] = 0  # patients have lesions
-    return Batch(batch.image, batch.truth, weight)
-
-
 def _samples(recipe: Recipe, watched: Slices, seed: int) -> list[Batch]:
     steps = range(NEVER_TRAINED, NEVER_TRAINED + LOOKED_AT)
-    return [_draw(recipe, watched, seed, step) for step in steps]
+    return [draw_own(recipe, watched, seed, step) for step in steps]
 
 
 def _card(

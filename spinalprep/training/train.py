@@ -1,6 +1,7 @@
 """From shared data and a recipe to a weight file."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from spinalprep.errors import UsageError
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import Model, save_model
 from spinalprep.training.curves import draw_range_test
-from spinalprep.training.generator import Batch, make_batch
+from spinalprep.training.generator import Batch
 from spinalprep.training.losses import find_loss
+from spinalprep.training.own import Dataset, draw_own, read_own, with_digital
 from spinalprep.training.recipe import Recipe, find_recipe
 from spinalprep.training.samples import SHOWN, draw_samples
+from spinalprep.training.sampling import draw_batch
 from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
 from spinalprep.training.slices import Slices, read_slices
 from spinalprep.training.split import people_of_fold
@@ -48,6 +51,8 @@ class Choice:
         See `Validation`.
     device : str
         ``cpu`` or ``cuda``.
+    own : Dataset, optional
+        Train on these people and digital persons in place of the shared data.
     """
 
     seed: int = 0
@@ -57,6 +62,7 @@ class Choice:
     validate: tuple[str, ...] = ()
     patience: int = 5
     device: str = "cpu"
+    own: Dataset | None = None
 
 
 def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) -> Path:
@@ -84,7 +90,8 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     LOG.info("%s: %d slices of %s", recipe.name, len(material.person), ", ".join(people))
     out_dir.mkdir(parents=True, exist_ok=True)
     enough = range(-(-SHOWN // recipe.batch))  # batches for the picture
-    first = [draw_batch(recipe, material, choice.seed, step) for step in enough]
+    draw = _draw(choice)
+    first = [draw(recipe, material, choice.seed, step) for step in enough]
     draw_samples(material, first, out_dir / "samples.png")
     torch.manual_seed(choice.seed)
     network = PRESETS[recipe.preset]()
@@ -92,7 +99,7 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     key = repr((recipe, choice.seed, steps, people, len(material.person)))
     trained = fit(
         network,
-        lambda step: draw_batch(recipe, material, choice.seed, step),
+        lambda step: draw(recipe, material, choice.seed, step),
         replace(schedule, run=f"{key} {choice.validate}" if choice.validate else key),
         out_dir,
         find_loss(recipe.loss),
@@ -101,6 +108,8 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     )
     done = read_progress(out_dir)
     card = _card(recipe, material, (choice.seed, done.kept), done.seconds)
+    if choice.own is not None:
+        card |= _own_facts(card["data"])
     card["data"] |= {"left_out": sorted(left_out), "stopped_by": sorted(choice.validate)}
     card |= measured_temperature(Model(trained, card))
     return save_model(trained, out_dir / f"{recipe.name}.safetensors", card)
@@ -130,7 +139,7 @@ def find_rates(
     rates = rising_rates(*RANGE, choice.steps or 200)
     losses = range_test(
         PRESETS[recipe.preset]().to(choice.device),
-        lambda step: draw_batch(recipe, material, choice.seed, step),
+        lambda step: _draw(choice)(recipe, material, choice.seed, step),
         rates,
         find_loss(recipe.loss),
         recipe.bfloat16,
@@ -171,7 +180,7 @@ def _split(
     recipe: Recipe, shared: Path, choice: Choice
 ) -> tuple[Slices, Slices | None, tuple[str, ...]]:
     """Return what is trained on, what tells when to stop, and who is left out."""
-    material = read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
+    material = _read(recipe, shared, choice)
     if recipe.needs_gm:
         material = material.with_gm()
     left_out = choice.leave_out
@@ -187,59 +196,34 @@ def _split(
     return material, watched, left_out
 
 
+def _read(recipe: Recipe, shared: Path, choice: Choice) -> Slices:
+    """Read the shared data, or one's own dataset and digital persons."""
+    if choice.own is None:
+        return read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
+    return with_digital(read_own(choice.own.cases(), recipe), recipe)
+
+
+def _draw(choice: Choice) -> Callable[[Recipe, Slices, int, int], Batch]:
+    """Return how batches are drawn from the material of a choice."""
+    return draw_batch if choice.own is None else draw_own
+
+
 def _validation(recipe: Recipe, watched: Slices | None, choice: Choice) -> Validation | None:
     """Draw the samples of the people who tell when to stop, once."""
     if watched is None:
         return None
     steps = range(NEVER_TRAINED, NEVER_TRAINED + LOOKED_AT)
-    batches = [draw_batch(recipe, watched, choice.seed, step) for step in steps]
+    batches = [_draw(choice)(recipe, watched, choice.seed, step) for step in steps]
     return Validation(batches, choice.patience)
 
 
-def draw_batch(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
-    """Return the batch of a step; the same for the same recipe, material, seed and step."""
-    chance = np.random.default_rng([seed, step])
-    index = choose_slices(recipe, material, chance)
-    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
-    batch = make_batch(material, index, recipe.ranges, draw)
-    return batch if recipe.heat_sd_px is None else as_heat(batch, recipe.heat_sd_px)
-
-
-def choose_slices(
-    recipe: Recipe, material: Slices, chance: np.random.Generator, apart: str = "PAM50"
-) -> np.ndarray:
-    """Draw the slices of a batch: ``template_share`` of them from ``apart``, people alike."""
-    template = material.person == apart
-    pools = np.flatnonzero(template), np.flatnonzero(~template)
-    from_template = (chance.random(recipe.batch) < recipe.template_share) & bool(len(pools[0]))
-    return np.where(
-        from_template,
-        chance.choice(pools[0], recipe.batch) if len(pools[0]) else 0,
-        _by_person(material, pools[1], recipe.batch, chance),
-    )
-
-
-def _by_person(
-    material: Slices, pool: np.ndarray, count: int, chance: np.random.Generator
-) -> np.ndarray:
-    """Draw people alike, whatever their number of slices."""
-    names = np.unique(material.person[pool])
-    drawn = chance.choice(names, count)
-    return np.array([chance.choice(pool[material.person[pool] == name]) for name in drawn])
-
-
-def as_heat(batch: Batch, sd_px: float) -> Batch:
-    """Replace the masks by a Gaussian around the centre of the cord, or of lone grey matter."""
-    size = batch.truth.shape[-1]
-    axis = torch.arange(size, dtype=torch.float32)
-    known = batch.weight[:, :1] > 0
-    guide = torch.where(known, batch.truth[:, :1], batch.truth[:, 1:2])
-    mass = guide.sum(dim=(2, 3), keepdim=True)
-    i = (guide * axis[:, None]).sum(dim=(2, 3), keepdim=True) / mass.clamp(min=1e-3)
-    j = (guide * axis[None, :]).sum(dim=(2, 3), keepdim=True) / mass.clamp(min=1e-3)
-    apart = (axis[:, None] - i) ** 2 + (axis[None, :] - j) ** 2
-    heat = torch.exp(-apart / (2 * sd_px**2)) * (mass > 4)
-    return Batch(batch.image, heat, torch.ones(len(heat), 1, 1, 1))
+def _own_facts(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a card says of a network that knows one's own dataset alone."""
+    return {
+        "data": data | {"sources": "labels of the user's own, and digital persons"},
+        "licence": "that of the user's own data",
+        "limits": "people and scanners of one dataset; judge it on people left out",
+    }
 
 
 def _card(recipe: Recipe, material: Slices, run: tuple[int, int], seconds: float) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from spinalprep.networks.weights import load_model, save_model
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
 from spinalprep.training import finetune as module
+from spinalprep.training import own, train
 from spinalprep.training.finetune import Tuning, finetune
 from spinalprep.training.recipe import RECIPES
-from spinalprep.training.slices import Labelled
+from spinalprep.training.slices import Labelled, Slices, gather_slices
 
 SEEDS = {"a": 100_020, "b": 100_021, "c": 100_022, "d": 100_023}
 AFFINE = np.array([[-0.8, 0, 0, 24], [0, 0.8, 0, -20], [0, 0, 8, -8], [0, 0, 0, 1.0]])
@@ -55,12 +56,19 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
         person = make_person(1)
         image = render(person, "T1w", ((60, 60, 2), AFFINE), 1, noise=0.01)
         cord = image.with_data(truth_cord(person, image))
-        yield module.DIGITAL, image, cord, image.with_data(cord.data * 0), None
+        yield own.DIGITAL, image, cord, image.with_data(cord.data * 0), None
 
-    monkeypatch.setattr(module, "_digital", digital)
+    monkeypatch.setattr(own, "_digital", digital)
     monkeypatch.setattr(module, "LOOKED_AT", 2)
-    monkeypatch.setattr(module, "measured_temperature", lambda _: {"temperature": 0.6})
+    for user in (module, train):
+        monkeypatch.setattr(user, "measured_temperature", lambda _: {"temperature": 0.6})
     monkeypatch.setitem(RECIPES, "cord", replace(RECIPES["cord"], batch=4, bfloat16=False))
+
+
+def drawn(spacing_mm: float, size: int, centred: bool) -> Slices:
+    """Slices of a person who is not digital, as far as the package can know."""
+    slices = gather_slices(own._digital(), spacing_mm, size, centred)
+    return replace(slices, person=np.full_like(slices.person, "own"))
 
 
 def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(home: Path) -> None:
@@ -93,11 +101,11 @@ def test_weights_that_nothing_makes_better_stay_as_they_are(home: Path) -> None:
 
 def test_lesions_that_nobody_drew_are_not_taught_as_none() -> None:
     recipe = RECIPES["cord"]
-    digital = module.gather_slices(module._digital(), 0.5, 176, True)
-    own = replace(digital, person=np.full_like(digital.person, "own"))
-    batch = module._draw(replace(recipe, template_share=0.0), own, 0, 0)
+    people = drawn(0.5, 176, True)
+    batch = own.draw_own(replace(recipe, template_share=0.0), people, 0, 0)
     assert batch.weight[:, :, 0, 0].tolist() == [[1, 1, 0]] * 4
-    batch = module._draw(replace(recipe, template_share=1.0), module._join(own, digital), 0, 0)
+    everybody = own.with_digital(people, recipe)
+    batch = own.draw_own(replace(recipe, template_share=1.0), everybody, 0, 0)
     assert batch.weight[:, 2].min() == 1
 
 
@@ -127,13 +135,28 @@ def test_the_command(home: Path, tmp_path: Path) -> None:
     assert main(["finetune", "cord", str(home / "none"), "-o", str(tmp_path)]) == 2
 
 
+def test_a_network_can_be_trained_on_one_s_own_people_alone(home: Path, tmp_path: Path) -> None:
+    words = ["train", "cord", "--bids", str(home / "bids"), "-o", str(tmp_path), "--threads", "1"]
+    more = ["--steps", "2", "--fold", "2/4", "--same-person", "c=a"]
+    before = torch.get_num_threads()
+    try:
+        assert main([*words, *more]) == 2  # three people, four folds
+        assert main([*words, "--steps", "2", "--fold", "2/3", "--same-person", "c=a"]) == 0
+    finally:
+        torch.set_num_threads(before)
+    card = json.loads((tmp_path / "cord.json").read_text())
+    assert card["data"]["people"] == ["a", "d", "phantom"]
+    assert card["data"]["left_out"] == ["b"]
+    assert "user's own" in card["data"]["sources"]
+    assert main(["train", "cord", "--bids", str(home / "none"), "-o", str(tmp_path)]) == 2
+
+
 @pytest.mark.parametrize(("name", "channels"), [("centerline", 1), ("cord", 3), ("gm", 3)])
 def test_every_packaged_network_can_be_adapted(name: str, channels: int) -> None:
     recipe = module._recipe_of(load_model(name))
-    grid = recipe.spacing_mm, recipe.material_size, recipe.centred
-    digital = module.gather_slices(module._digital(), *grid)
-    own = replace(digital, person=np.full_like(digital.person, "own"))
-    batch = module._draw(replace(recipe, batch=2), module._join(own, digital), 0, 0)
+    people = drawn(recipe.spacing_mm, recipe.material_size, recipe.centred)
+    everybody = own.with_digital(people, recipe)
+    batch = own.draw_own(replace(recipe, batch=2), everybody, 0, 0)
     size = recipe.ranges.size
     assert batch.image.shape == (2, 1, size, size)
     assert batch.truth.shape == (2, channels, size, size)

@@ -1,0 +1,101 @@
+"""Training material of one's own: a BIDS dataset with labels, and digital persons beside it."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spinalprep.errors import InputError
+from spinalprep.image import load, reorient
+from spinalprep.training.evaluate import Case, find_cases
+from spinalprep.training.extra import digital_volumes
+from spinalprep.training.generator import Batch, make_batch
+from spinalprep.training.recipe import Recipe
+from spinalprep.training.sampling import as_heat, choose_slices
+from spinalprep.training.slices import Labelled, Slices, gather_slices
+
+LOG = logging.getLogger("spinalprep")
+DIGITAL = "phantom"  # digital persons teach, or keep alive, what nobody labelled
+DIGITAL_PEOPLE = 4
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A labelled BIDS dataset.
+
+    Attributes
+    ----------
+    bids_dir : Path
+        The raw dataset.
+    labels : Path, optional
+        Folder of labels; ``derivatives/labels`` of the dataset.
+    persons : mapping
+        Person of a participant's label, where the label is not the person.
+    """
+
+    bids_dir: Path
+    labels: Path | None = None
+    persons: Mapping[str, str] = field(default_factory=dict)
+
+    def cases(self) -> list[Case]:
+        """Return its images that have labels; see `find_cases`."""
+        return find_cases(self.bids_dir, self.labels, self.persons)
+
+
+def read_own(cases: list[Case], recipe: Recipe) -> Slices:
+    """Cut labelled images into slices; labels of lesions are not learned from.
+
+    Raises
+    ------
+    InputError
+        If nobody drew cord or grey matter.
+    """
+    try:
+        return gather_slices(
+            _volumes(cases), recipe.spacing_mm, recipe.material_size, recipe.centred
+        )
+    except InputError as error:
+        raise InputError(f"the dataset teaches nothing: {error}") from error
+
+
+def with_digital(own: Slices, recipe: Recipe) -> Slices:
+    """Return the slices of people followed by those of digital persons."""
+    digital = gather_slices(_digital(), recipe.spacing_mm, recipe.material_size, recipe.centred)
+    return Slices(
+        *(
+            np.concatenate([getattr(own, name), getattr(digital, name)])
+            for name in own.__dataclass_fields__
+        )
+    )
+
+
+def draw_own(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
+    """Return the batch of a step; what nobody drew in own images is not taught from them."""
+    chance = np.random.default_rng([seed, step])
+    index = choose_slices(recipe, material, chance, apart=DIGITAL)
+    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
+    batch = make_batch(material, index, recipe.ranges, draw)
+    if recipe.heat_sd_px is not None:
+        return as_heat(batch, recipe.heat_sd_px)
+    weight = batch.weight.clone()
+    weight[torch.from_numpy(material.person[index] != DIGITAL), 2] = 0  # patients have lesions
+    return Batch(batch.image, batch.truth, weight)
+
+
+def _volumes(cases: list[Case]) -> Iterator[Labelled]:
+    for case in cases:
+        drawn = {role: reorient(load(path)) for role, path in case.truth.items()}
+        if "lesion" in drawn:
+            LOG.warning("%s: labels of lesions are not learned from", case.image.name)
+        cord, gm = drawn.get("cord"), drawn.get("gm")
+        if cord is not None or gm is not None:
+            yield case.person, reorient(load(case.image)), cord, gm, None
+
+
+def _digital() -> Iterator[Labelled]:
+    for image, cord, gm in islice(digital_volumes(), DIGITAL_PEOPLE):
+        yield DIGITAL, image, cord, gm, None
