@@ -8,6 +8,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.shape import measure_slices, summarise
+from spinalprep.cord.whole import total_table
 from spinalprep.image import load
 from spinalprep.interfaces.cord import read_centerline
 from spinalprep.interfaces.levels import read_levels
@@ -52,6 +53,12 @@ def MeasureLevels(
         healthy = load_norms(Path(norms.fspath))
         summary = score_levels(summary, table[table["complete"]], healthy, Subject(age, sex))
     return write_table(summary, "perlevel.tsv")
+
+
+@python.define(outputs=["table"])
+def MeasureTotal(perslice: File) -> File:
+    """Average all slices, and add up their volume; needs no level."""
+    return write_table(total_table(read_table(Path(perslice.fspath))), "total.tsv")
 
 
 @python.define(outputs=["table"])

@@ -64,6 +64,8 @@ space-T2w_label-SC_desc-perslice_morph.json
 space-T2w_label-SC_desc-perslice_morph.tsv
 space-T2w_label-SC_desc-template_mask.json
 space-T2w_label-SC_desc-template_mask.nii.gz
+space-T2w_label-SC_desc-total_morph.json
+space-T2w_label-SC_desc-total_morph.tsv
 space-T2w_label-SC_desc-uncertainty_probseg.json
 space-T2w_label-SC_desc-uncertainty_probseg.nii.gz
 space-T2w_label-SC_mask.json

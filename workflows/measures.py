@@ -11,6 +11,7 @@ from spinalprep.interfaces.preprocess import ConformLabel
 from spinalprep.interfaces.shape import (
     MeasureLevels,
     MeasureSlices,
+    MeasureTotal,
     ScoreSlices,
     ShapeOnTemplate,
 )
@@ -25,7 +26,7 @@ class Healthy:
     sex: str | None = None
 
 
-@workflow.define(outputs=["perslice", "perlevel"])
+@workflow.define(outputs=["perslice", "perlevel", "total"])
 def Shape(
     cord: NiftiGz,
     centerline: File,
@@ -34,8 +35,8 @@ def Shape(
     spread: NiftiGz | None = None,
     levels: File | None = None,
     healthy: Healthy | None = None,
-) -> tuple[File, File]:
-    """Measure the cord per slice and per vertebral level; z-scores where levels are known."""
+) -> tuple[File, File, File]:
+    """Measure the cord per slice, level and as a whole; z-scores where levels are known."""
     perslice = workflow.add(
         MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae, gm=gm, spread=spread)
     ).table
@@ -47,7 +48,8 @@ def Shape(
         sex=healthy.sex if healthy is not None else None,
     )
     perlevel = workflow.add(node).table
-    return perslice, perlevel
+    total = workflow.add(MeasureTotal(perslice=perslice)).table
+    return perslice, perlevel, total
 
 
 @workflow.define(outputs=["table"])

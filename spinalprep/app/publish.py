@@ -134,6 +134,7 @@ class Publisher:
 
     def _shape(self, outputs: Any) -> bool:
         changed = self._table("perslice", _named_levels(read_table(_path(outputs.perslice))))
+        changed |= self._table("shape_total", read_table(_path(outputs.total)))
         perlevel = _named_levels(read_table(_path(outputs.perlevel)))
         return changed | (len(perlevel) > 0 and self._table("perlevel", perlevel))
 

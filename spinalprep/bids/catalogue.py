@@ -116,6 +116,11 @@ OUTPUTS: Mapping[str, Output] = {
         "perlevel",
         extension=TABLE,
     ),
+    "shape_total": Output(
+        "shape of the whole cord that the image shows",
+        *("morph", REFERENCE, "SC", "total"),
+        extension=TABLE,
+    ),
     "centerline_table": Output(
         "centerline of the spinal cord with its frame", "morph", label="centerline", extension=TABLE
     ),

@@ -115,6 +115,16 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
     ),
     "volume_mm3": ("volume", "mm3", None),
+    "volume_mm3_lower": (
+        "volume of the cord by the lower ends of the areas' intervals",
+        "mm3",
+        None,
+    ),
+    "volume_mm3_upper": (
+        "volume of the cord by the upper ends of the areas' intervals",
+        "mm3",
+        None,
+    ),
     "outside_mm3": ("of which beyond the cord", "mm3", None),
     "width_ap_mm": ("extent across the cord, front to back", "mm", None),
     "width_rl_mm": ("extent across the cord, right to left", "mm", None),

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from spinalprep.cord.shape import INTERVAL, summarise
+
+ALL = "all"  # vertebral levels
+VOLUME = ("volume_mm3", "volume_mm3_lower", "volume_mm3_upper")
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -65,3 +70,26 @@ def measure_whole(slices: pd.DataFrame) -> tuple[Estimate, Estimate]:
     total = float(length[whole].sum())
     mean = length[whole] @ areas[whole] / total if total else np.full(3, np.nan)
     return Estimate(*map(float, volume)), Estimate(*map(float, mean))
+
+
+def total_table(slices: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for all slices together.
+
+    Parameters
+    ----------
+    slices : DataFrame
+        From `shape.measure_slices`.
+
+    Returns
+    -------
+    total : DataFrame
+        As `shape.summarise` returns it, with ``vertebral_level`` ``all`` and the volume; volume,
+        area and their intervals are those of `measure_whole`. Where no slice is complete there
+        is the volume alone.
+    """
+    total = summarise(slices.assign(vertebral_level=ALL), "vertebral_level").reindex([0])
+    total = total.assign(vertebral_level=ALL, slices=int(slices["complete"].sum()))
+    volume, area = measure_whole(slices)
+    for columns, found in ((VOLUME, volume), (("area_mm2", *INTERVAL), area)):
+        total[list(columns)] = found.value, found.lower, found.upper
+    return total

@@ -151,7 +151,7 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "legend": {name: pictures.COLOURS[name] for name in outlines},
         "sagittal": pictures.sagittal_view(reference, track, {"cord": cord}, _discs(outputs)),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
-        "perlevel": _rows(_short(outputs.table(outputs.here("label-SC_desc-perlevel_morph.tsv")))),
+        "perlevel": _rows(_levels_and_total(outputs)),
         "healthy": None,
         "lesions": lesion_rows(outputs.table(outputs.here("label-lesion_morph.tsv"))),
         "lesion_shares": lesion_shares(
@@ -180,11 +180,14 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject)}
 
 
-def _short(perlevel: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Return the columns of the table per level that a page has room for."""
-    if perlevel is None:
+def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
+    """Return the cord per level, and as a whole, with the columns that a page has room for."""
+    names = (outputs.here(f"label-SC_desc-{what}_morph.tsv") for what in ("perlevel", "total"))
+    found = [table for table in map(outputs.table, names) if table is not None and len(table)]
+    if not found:
         return None
-    return perlevel[[name for name in SHOWN if name in perlevel]]
+    table = pd.concat(found, ignore_index=True)
+    return table[[name for name in SHOWN if name in table]]
 
 
 def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:

@@ -86,3 +86,13 @@ def test_nobody_is_held_against_anybody_without_age_sex_or_levels(
     perslice, perlevel = measure(nowhere, tmp_path, age=30.0, sex="F")
     assert perslice["vertebral_level"].isna().all()
     assert perlevel.empty
+
+
+def test_the_whole_cord_needs_no_level(inputs: dict[str, Any], tmp_path: Path) -> None:
+    nowhere = {key: value for key, value in inputs.items() if key not in ("levels", "vertebrae")}
+    found = Shape(**nowhere)(cache_root=tmp_path, worker="debug")
+    perslice, total = (read_table(Path(path)) for path in (found.perslice, found.total))
+    assert total["vertebral_level"].tolist() == ["all"]
+    volume = (perslice["area_mm2"] * perslice["length_mm"]).sum()
+    assert total.loc[0, "volume_mm3"] == pytest.approx(volume, rel=1e-4)
+    assert total.loc[0, "area_mm2"] == pytest.approx(perslice["area_mm2"].mean(), rel=0.01)

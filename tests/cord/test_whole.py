@@ -1,0 +1,44 @@
+"""The cord as a whole adds up its slices."""
+
+import numpy as np
+import pytest
+
+from spinalprep.cord.centerline import fit_centerline
+from spinalprep.cord.shape import measure_slices
+from spinalprep.cord.whole import total_table
+from spinalprep.image import Image, grid_points
+
+
+def cylinder(shape: tuple[int, int, int]) -> tuple[Image, object]:
+    """A cord of radius 5 mm along z through the middle of 20 slices of 2 mm."""
+    affine = np.diag([-0.5, 0.5, 2.0, 1.0])
+    affine[:3, 3] = np.array([14.75, -14.75, -19.0])
+    x, y, _ = np.moveaxis(grid_points(shape, affine), -1, 0)
+    line = fit_centerline(np.array([[0.0, 0, 20], [0, 0, -20]]))
+    return Image((np.hypot(x, y) <= 5).astype(np.float32), affine), line
+
+
+def test_a_cylinder_has_its_volume_and_area() -> None:
+    table = measure_slices(*cylinder((60, 60, 20)))
+    total = total_table(table)
+    assert len(total) == 1
+    row = total.iloc[0]
+    assert row["vertebral_level"] == "all"
+    assert row["slices"] == 20
+    assert row["length_mm"] == pytest.approx(40.0)
+    assert row["area_mm2"] == pytest.approx(25 * np.pi, rel=0.02)
+    assert row["volume_mm3"] == pytest.approx(row["area_mm2"] * 40.0)
+    for name in ("area_mm2", "volume_mm3"):
+        assert row[f"{name}_lower"] < row[name] < row[f"{name}_upper"]
+    assert row["diameter_ap_mm"] == pytest.approx(10.0, rel=0.02)
+    assert row["area_mm2_sd"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_cord_that_is_cut_everywhere_has_a_volume_only() -> None:
+    table = measure_slices(*cylinder((32, 60, 20)))
+    assert not table["complete"].any()
+    row = total_table(table).iloc[0]
+    assert row["slices"] == 0
+    assert row["volume_mm3"] > 500
+    assert np.isnan(row["area_mm2"])
+    assert np.isnan(row["diameter_ap_mm"])
