@@ -18,6 +18,7 @@ from spinalprep.training.slices import CLUSTERS, Slices
 # Their masks lie 0.3 mm inside the edge that the images show (half of the step between cord and
 # fluid, measured), so the network sees them recoloured only: there the mask is the edge.
 LOOSE = ("PAM50", "unf01")
+COARSE = 3.1  # pixels; larger voxels are read as inference does, linearly
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Randomness:
         Share of samples seen through a small window.
     smallest_window : float
         Smallest edge of that window.
+    thick, thickest : float
+        Share of samples cut by thick sagittal (one in five: coronal) slices, and the thickest.
+    noise : float
+        Largest standard deviation of the noise, as a share of the window's range.
+    flat : float
+        Share of samples squeezed from front to back by up to 45 %, as a compressed cord is.
     """
 
     size: int
@@ -52,6 +59,10 @@ class Randomness:
     black: float = 0.35
     smallest_window: float = 30.0
     exact: bool = True
+    thick: float = 0.0
+    thickest: float = 10.0
+    noise: float = 0.09
+    flat: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ def make_batch(
     image = torch.where(pick, painted, _vary(real, draw))
     image = _add_lesions(image, lesion, draw)
     inside = clusters.sum(dim=1, keepdim=True) > 0.5
-    image = _acquire(image, draw)
+    image = _acquire(image, ranges, draw)
     image, inside = _black_out(image, inside, ranges, draw)
     truth = torch.cat([cord, gm, lesion], dim=1) * inside
     weight = torch.ones(len(index), 3, 1, 1)
@@ -129,6 +140,7 @@ def _warp(
     zoom = torch.exp(
         _uniform(-0.37, 0.33, (count, 1), draw) + _uniform(-0.12, 0.12, (count, 2), draw)
     )
+    zoom = zoom * _squeeze(count, ranges.flat, draw)
     cos, sin = torch.cos(angle), torch.sin(angle)
     turn = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], dim=1)
     axis = torch.arange(size, dtype=torch.float32) - size / 2 + 0.5
@@ -149,6 +161,15 @@ def _warp(
     nearest = functional.grid_sample(labels, flow, mode="nearest", align_corners=False)
     one_hot = functional.one_hot(nearest[:, 0].long(), CLUSTERS + 1)[..., 1:].permute(0, 3, 1, 2)
     return warped[:, :1], one_hot.float(), warped[:, 1:2], warped[:, 2:3]
+
+
+def _squeeze(count: int, share: float, draw: torch.Generator) -> Tensor:
+    """Return by how much coarser some samples are read from front to back, shape (N, 2)."""
+    factor = torch.ones(count, 2)
+    if share > 0:
+        flat = _chance(share, count, draw)[:, 0, 0, 0]
+        factor[:, 1] = torch.where(flat, _uniform(1.0, 1.8, (count,), draw), factor[:, 1])
+    return factor
 
 
 def _offsets(count: int, ranges: Randomness, draw: torch.Generator) -> Tensor:
@@ -257,15 +278,16 @@ def _add_lesions(image: Tensor, lesion: Tensor, draw: torch.Generator) -> Tensor
     return image + lesion * change * sign
 
 
-def _acquire(image: Tensor, draw: torch.Generator) -> Tensor:
+def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor:
     """Blur, lower the resolution, add bias and noise."""
     size = image.shape[-1]
     samples = []
     for n in range(len(image)):
-        coarser = torch.exp(_uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
+        coarser = _voxel(ranges, draw)
         shape = [max(round(size / float(c)), 8) for c in coarser]
         low = functional.interpolate(image[n : n + 1], shape, mode="area")
         mode = "bicubic" if bool(torch.rand((1,), generator=draw) < 0.5) else "bilinear"
+        mode = "bilinear" if float(coarser.max()) > COARSE else mode
         samples.append(functional.interpolate(low, (size, size), mode=mode, align_corners=False))
     blurred = torch.cat(samples)
     strength = _uniform(0.0, 0.35, (len(image), 1, 1, 1), draw)
@@ -273,7 +295,17 @@ def _acquire(image: Tensor, draw: torch.Generator) -> Tensor:
     noise = torch.randn(image.shape, generator=draw)
     grain = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
     noise = torch.where(_chance(0.5, len(image), draw), grain, noise)
-    return blurred * bias + noise * _uniform(0.0, 0.09, (len(image), 1, 1, 1), draw)
+    return blurred * bias + noise * _uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+
+
+def _voxel(ranges: Randomness, draw: torch.Generator) -> Tensor:
+    """Draw the edges of the acquired voxels in pixels, at least 1, shape (2,)."""
+    edges = torch.exp(_uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
+    if ranges.thick > 0:
+        thick, coronal = torch.rand((2,), generator=draw).tolist()
+        if thick < ranges.thick:
+            edges[int(coronal < 0.2)] = _uniform(COARSE, ranges.thickest, (1,), draw)[0]
+    return edges
 
 
 def _black_out(
