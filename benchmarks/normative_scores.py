@@ -46,8 +46,8 @@ def score_people(
     by_level, by_slice = [], []
     for _, person in people.iterrows():
         subject = Subject(person["age"], person["sex"])
-        table = own[person["participant_id"]].rename(columns={"template_slice": "slice"})
-        table = table.assign(level_at=level_at.reindex(table["slice"]).to_numpy())
+        table = own[person["participant_id"]]
+        table = table.assign(level_at=level_at.reindex(table["template_slice"]).to_numpy())
         levels = pd.DataFrame({"vertebral_level": list(SHOWN)})
         facts = {"participant_id": person["participant_id"], "site": person["site"]}
         by_level.append(score_levels(levels, table, norms, subject).assign(**facts))
@@ -134,8 +134,7 @@ def say_compression(slices: pd.DataFrame) -> None:
     largest = []
     for _, rows in slices.groupby("participant_id"):
         table = rows.sort_values("template_slice", ascending=False)
-        table = table.rename(columns={"template_slice": "slice"})
-        table["s_mm"] = -SLICE_MM * table["slice"]
+        table["s_mm"] = -SLICE_MM * table["template_slice"]
         found = normalise_compression(table, norms)
         neck = found[found["vertebral_level"].between(3, 7)]
         largest.append(neck["mscc_norm_percent"].max())

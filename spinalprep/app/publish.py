@@ -191,8 +191,7 @@ class Publisher:
     def _template_slices(self, outputs: Any) -> bool:
         if outputs.table is None:
             return False
-        table = _named_levels(read_table(_path(outputs.table)))
-        return self._table("template_slices", table.rename(columns={"slice": "template_slice"}))
+        return self._table("template_slices", _named_levels(read_table(_path(outputs.table))))
 
     def _mtr(self, outputs: Any) -> bool:
         assert self.job.mt_pair is not None

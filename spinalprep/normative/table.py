@@ -111,8 +111,8 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
     Parameters
     ----------
     table : DataFrame
-        A row per slice of PAM50: ``slice``, ``vertebral_level`` (NaN where it is not known) and
-        the measures.
+        A row per slice of PAM50: ``template_slice``, ``vertebral_level`` (NaN where it is not
+        known) and the measures.
     norms : Norms
     subject : Subject
 
@@ -136,7 +136,7 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
         if subject.sex is None or measure not in table:
             continue
         rows = norms.along(measure, subject.sex)
-        rows = rows[fits(rows, subject)].reindex(table["slice"].astype(int))
+        rows = rows[fits(rows, subject)].reindex(table["template_slice"].astype(int))
         apart = to_scale(measure, table[measure]) - to_scale(measure, rows["mean"])
         z = apart / rows["sd"].to_numpy()
         scored[column] = np.where(known, z, np.nan)
@@ -156,7 +156,11 @@ def normalise_compression(table: pd.DataFrame, norms: Norms) -> pd.DataFrame:
         As for `score_slices`, superior first, with ``s_mm`` on the person's centerline.
     norms : Norms
     """
-    mean = norms.along("diameter_ap_mm")["mean"].reindex(table["slice"].astype(int)).to_numpy()
+    mean = (
+        norms.along("diameter_ap_mm")["mean"]
+        .reindex(table["template_slice"].astype(int))
+        .to_numpy()
+    )
     s = table["s_mm"].to_numpy(float)
     length = np.gradient(s) if len(s) > 1 else np.zeros(len(s))
     relative = table["diameter_ap_mm"].to_numpy(float) / mean

@@ -69,7 +69,7 @@ def shape_on_template(
     -------
     table : DataFrame
         A row per template slice between the outermost whole slices of the subject, superior
-        first: ``slice`` of the template (index k), ``vertebral_level`` as a number, ``s_mm`` on
+        first: ``template_slice`` (index k), ``vertebral_level`` as a number, ``s_mm`` on
         the subject's centerline, and the metrics, linear in arc length between its slices.
     """
     depth = np.flatnonzero(template_cord.data.any(axis=(0, 1)))
@@ -82,10 +82,10 @@ def shape_on_template(
     whole = perslice[perslice["complete"].astype(str).str.lower() == "true"].sort_values("s_mm")
     columns = [name for name in INTERPOLATED if name in whole]
     if len(whole) < 2:
-        return pd.DataFrame(columns=["slice", "vertebral_level", "s_mm", *columns])
+        return pd.DataFrame(columns=["template_slice", "vertebral_level", "s_mm", *columns])
     own = whole["s_mm"].to_numpy(float)
     inside = np.flatnonzero((s >= own[0]) & (s <= own[-1]))[::-1]
-    table = pd.DataFrame({"slice": depth[inside]})
+    table = pd.DataFrame({"template_slice": depth[inside]})
     table["vertebral_level"] = _levels(template_levels, depth[inside])
     table["s_mm"] = s[inside]
     for name in columns:

@@ -111,7 +111,9 @@ def test_table_says_how_many_people_of_how_many_sites_and_what_age() -> None:
 def test_z_counts_standard_deviations_and_only_where_sex_age_and_level_are_known() -> None:
     norms = Norms(build_table(*cohort()))
     women = norms.along("area_mm2", "F")
-    table = pd.DataFrame({"slice": [902, 901, 900, 500], "vertebral_level": [3.0, 3.0, np.nan, 9]})
+    table = pd.DataFrame({"template_slice": [902, 901, 900, 500]}).assign(
+        vertebral_level=[3.0, 3.0, np.nan, 9]
+    )
     table["area_mm2"] = [*(women["mean"] * np.exp(2 * women["sd"])), 70.0]
     scored = score_slices(table, norms, WOMAN)
     np.testing.assert_allclose(scored["area_z"], [2.0, 2.0, np.nan, np.nan])
@@ -172,7 +174,7 @@ def test_the_shipped_table_is_what_the_people_give() -> None:
 def test_normalised_compression_of_a_healthy_cord_is_none() -> None:
     norms = load_norms()
     mean = norms.along("diameter_ap_mm")["mean"].sort_index(ascending=False)
-    table = pd.DataFrame({"slice": mean.index, "vertebral_level": 3.0})
+    table = pd.DataFrame({"template_slice": mean.index, "vertebral_level": 3.0})
     table["s_mm"] = 0.6 * np.arange(len(mean))
     table["diameter_ap_mm"] = 1.1 * mean.to_numpy()
     even = normalise_compression(table, norms)["mscc_norm_percent"]

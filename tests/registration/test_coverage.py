@@ -68,7 +68,8 @@ def test_shape_is_interpolated_along_the_cord() -> None:
     template = cylinder(TEMPLATE, (0.5, 0.5, 1.0))
     levels = template.with_data(np.where(np.arange(80) >= 50, 3.0, 4.0) * template.data)
     found = shape_on_template(table, line, shift(0.0), template, levels)
-    assert found["slice"].tolist() == list(range(60, 39, -1))  # s 0 to 20, whole slices alone
+    whole = list(range(60, 39, -1))  # s 0 to 20
+    assert found["template_slice"].tolist() == whole
     np.testing.assert_allclose(found["area_mm2"], 80 - np.arange(21), atol=1e-6)
     np.testing.assert_allclose(found["gm_ratio"].iloc[15], 0.3)
     assert found["vertebral_level"].tolist() == [3.0] * 11 + [4.0] * 10
