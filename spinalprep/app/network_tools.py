@@ -46,7 +46,11 @@ def _add_segment(sub: ArgumentParser) -> None:
 
 
 def _add_train(sub: ArgumentParser) -> None:
-    sub.add_argument("name", help="centerline, cord, gm, discs, or a recipe of your own (.toml)")
+    sub.add_argument(
+        "name",
+        help="centerline, cord, gm, discs; in three dimensions cord3d, gros_cord, "
+        "gros_lesion; or a recipe of your own (.toml)",
+    )
     where = sub.add_mutually_exclusive_group()
     where.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
     where.add_argument("--bids", type=Path, metavar="DIR", help="labelled dataset of your own")
@@ -146,8 +150,9 @@ def _segment(given: Namespace) -> None:
 def _train(given: Namespace) -> None:
     import torch
 
+    from spinalprep.training.choice import Choice
     from spinalprep.training.split import parse_fold, parse_people
-    from spinalprep.training.train import Choice, find_rates, train
+    from spinalprep.training.train import find_rates, train
 
     _check_device(given.device)
     torch.set_num_threads(given.threads)

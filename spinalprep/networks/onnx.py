@@ -110,7 +110,7 @@ def save_onnx(network: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     """
     if path.suffix != ".onnx":
         raise ModelError(f"{path} does not end in .onnx")
-    content = to_onnx(network)
+    content = to_onnx(network, dimensions=3 if "depth" in card else 2)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     whole = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Image, grid_points, sample, to_voxel, to_world
 from spinalprep.networks.parallel import map_parts
+from spinalprep.networks.patches import predict_stacks
 from spinalprep.networks.temperature import sharpen, sharpen_spread
 from spinalprep.networks.weights import Model
 from spinalprep.networks.window import (
@@ -23,6 +25,7 @@ from spinalprep.networks.window import (
 )
 
 BATCH = 4
+CLASSES = ("cord", "gm", "lesion")
 VIEWS = 4  # of a window: as it is, mirrored, darker, brighter
 TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
 THICK = 2.5  # slices thicker than so many pixels are never cut across
@@ -99,13 +102,15 @@ def segment(image: Image, centerline: Centerline, model: Model, views: int = VIE
     -----
     Windows of the size and spacing on the model's card, around the centerline: axial slices as
     they were acquired, or, for a cord tilted by more than 15 degrees in nearly isotropic voxels,
-    sections across the centerline. The temperature sharpens what is on the voxels already, so
-    that no mask depends on it.
+    sections across the centerline, as for every network in three dimensions. What a network does
+    not tell (``classes`` on its card) is zero. The temperature sharpens what is on the voxels
+    already, so that no mask depends on it.
     """
     cosines = np.clip(np.abs(centerline.tangent @ _normal(image)), 0.0, 1.0)
     tilt = float(np.degrees(np.arccos(cosines.min())))
     sizes = image.voxel_sizes
-    if tilt > TILT_DEG and sizes[2] / sizes[:2].min() <= THICK:
+    deep = "depth" in model.card
+    if deep or (tilt > TILT_DEG and sizes[2] / sizes[:2].min() <= THICK):
         maps = _across(image, centerline, model, views)
     else:
         maps = _axial(image, centerline, model, views)
@@ -174,7 +179,7 @@ def _across(image: Image, centerline: Centerline, model: Model, views: int) -> l
     size, spacing_mm = window_of(model)
     half_mm = size * spacing_mm / 2
     space = StraightSpace(centerline)
-    step = float(image.voxel_sizes.min())
+    step = float(model.card["spacing"][0] if "depth" in model.card else image.voxel_sizes.min())
     s = np.arange(-2.0, centerline.length + 2.0, step)
     maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), model, views)
     box = _box(image, centerline)
@@ -219,11 +224,17 @@ def _windows_to_maps(
     found = [look() for look in looks[:views]]
     mean = np.mean(found, axis=0) * valid[:, None]
     spread = np.std([view[:, 0] for view in found], axis=0) * valid
-    return [mean[:, 0], mean[:, 1], mean[:, 2], spread]
+    told = list(model.card.get("classes", CLASSES))
+    nothing = np.zeros_like(mean[:, 0])
+    maps = [mean[:, told.index(name)] if name in told else nothing for name in CLASSES]
+    return [*maps, spread]
 
 
 def _probabilities(model: Model, windows: Volume) -> Volume:
     """Run a network over windows (n, H, W), a few at a time; probabilities (n, C, H, W)."""
+    if "depth" in model.card:
+        run = partial(map_parts, lambda part: torch.sigmoid(model.network(part)))
+        return predict_stacks(windows, int(model.card["depth"]), run)
     shown = torch.from_numpy(np.ascontiguousarray(windows, np.float32))[:, None]
     found = map_parts(lambda part: torch.sigmoid(model.network(part)), torch.split(shown, BATCH))
     values: Volume = torch.cat(found).numpy()

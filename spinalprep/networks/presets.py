@@ -6,6 +6,7 @@ from torch import nn
 
 from spinalprep.networks.published import PUBLISHED
 from spinalprep.networks.unet2d import UNet2d
+from spinalprep.networks.unet3d import UNet3d
 
 
 def centerline_unet() -> nn.Module:
@@ -36,9 +37,18 @@ def gm_unet() -> nn.Module:
     return UNet2d(out_channels=3, filters=16, levels=4)
 
 
+def cord_unet3d() -> nn.Module:
+    """Return the network of cord, grey matter and lesion in stacks of sections at 0.5 mm.
+
+    CNN2 of Gros et al. (see `published.gros_cord`), narrower, and with all three maps.
+    """
+    return UNet3d(out_channels=3, filters=12, depth=2, dropout=0.1)
+
+
 PRESETS: dict[str, Callable[[], nn.Module]] = {
     "centerline_unet": centerline_unet,
     "cord_unet": cord_unet,
+    "cord_unet3d": cord_unet3d,
     "disc_unet": disc_unet,
     "gm_unet": gm_unet,
     **PUBLISHED,

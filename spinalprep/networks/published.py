@@ -27,13 +27,19 @@ def gros_centerline() -> nn.Module:
 def gros_cord() -> nn.Module:
     """Return CNN2 of Gros et al. (see `gros_centerline`): patches of 64 x 64 x 48 at 0.5 mm.
 
-    3D U-Net of depth 2, dropout of 0.4; Dice loss, Adam at 5e-5, batches of 4. On patches of
-    48 x 48 x 48 it is their network of lesions. The number of filters is not published; 16 here.
+    3D U-Net of depth 2, dropout of 0.4; Dice loss, Adam at 5e-5, batches of 4. The number of
+    filters is not published; 16 here.
     """
     return UNet3d(out_channels=1, filters=16, depth=2, dropout=0.4)
+
+
+def gros_lesion() -> nn.Module:
+    """Return the network of lesions of Gros et al.: `gros_cord` on patches of 48 x 48 x 48."""
+    return gros_cord()
 
 
 PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     "gros_centerline": gros_centerline,
     "gros_cord": gros_cord,
+    "gros_lesion": gros_lesion,
 }

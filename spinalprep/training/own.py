@@ -56,7 +56,7 @@ def read_own(cases: list[Case], recipe: Recipe) -> Slices:
     """
     try:
         return gather_slices(
-            _volumes(cases), recipe.spacing_mm, recipe.material_size, recipe.centred
+            labelled_volumes(cases), recipe.spacing_mm, recipe.material_size, recipe.centred
         )
     except InputError as error:
         raise InputError(f"the dataset teaches nothing: {error}") from error
@@ -64,7 +64,9 @@ def read_own(cases: list[Case], recipe: Recipe) -> Slices:
 
 def with_digital(own: Slices, recipe: Recipe) -> Slices:
     """Return the slices of people followed by those of digital persons."""
-    digital = gather_slices(_digital(), recipe.spacing_mm, recipe.material_size, recipe.centred)
+    digital = gather_slices(
+        digital_people(), recipe.spacing_mm, recipe.material_size, recipe.centred
+    )
     return Slices(
         *(
             np.concatenate([getattr(own, name), getattr(digital, name)])
@@ -86,7 +88,8 @@ def draw_own(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
     return Batch(batch.image, batch.truth, weight)
 
 
-def _volumes(cases: list[Case]) -> Iterator[Labelled]:
+def labelled_volumes(cases: list[Case]) -> Iterator[Labelled]:
+    """Yield what people drew, see `gather_slices`; lesions are not learned from."""
     for case in cases:
         drawn = {role: reorient(load(path)) for role, path in case.truth.items()}
         if "lesion" in drawn:
@@ -96,6 +99,7 @@ def _volumes(cases: list[Case]) -> Iterator[Labelled]:
             yield case.person, reorient(load(case.image)), cord, gm, None
 
 
-def _digital() -> Iterator[Labelled]:
+def digital_people() -> Iterator[Labelled]:
+    """Yield the digital persons that teach beside a dataset."""
     for image, cord, gm in islice(digital_volumes(), DIGITAL_PEOPLE):
         yield DIGITAL, image, cord, gm, None

@@ -62,3 +62,20 @@ def people_of_fold(people: Iterable[str], fold: int, folds: int) -> tuple[str, .
     if len(names) < folds:
         raise UsageError(f"{folds} folds need as many people; there are {len(names)}")
     return tuple(names[fold - 1 :: folds])
+
+
+def check_people(named: Iterable[str], people: Iterable[str]) -> None:
+    """Refuse a name that nobody has.
+
+    Raises
+    ------
+    UsageError
+        That says who there is.
+    """
+    known = set(people)
+    unknown = sorted(set(named) - known)
+    if unknown:
+        raise UsageError(
+            f"nobody here is called {', '.join(unknown)}; "
+            f"expected some of {', '.join(sorted(known))}"
+        )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,57 +12,38 @@ import torch
 from spinalprep.errors import UsageError
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import Model, save_model
+from spinalprep.training.choice import NEVER_TRAINED, Choice
 from spinalprep.training.curves import draw_range_test
 from spinalprep.training.generator import Batch
 from spinalprep.training.losses import find_loss
-from spinalprep.training.own import Dataset, draw_own, read_own, with_digital
+from spinalprep.training.own import (
+    Dataset,
+    digital_people,
+    draw_own,
+    labelled_volumes,
+    read_own,
+    with_digital,
+)
 from spinalprep.training.recipe import Recipe, find_recipe
 from spinalprep.training.samples import SHOWN, draw_samples
 from spinalprep.training.sampling import draw_batch
 from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
-from spinalprep.training.slices import Slices, read_slices
-from spinalprep.training.split import people_of_fold
+from spinalprep.training.slices import PERSONS, Slices, read_slices
+from spinalprep.training.split import check_people, people_of_fold
+from spinalprep.training.stacks import straighten_volumes
 from spinalprep.training.temperature import measured_temperature
+from spinalprep.training.train_stacks import (
+    SPACING_MM,
+    STACK_RECIPES,
+    WIDTH_MM,
+    StackRecipe,
+    train_stacks,
+)
 from spinalprep.training.trainer import Validation, fit, range_test, read_progress
 
 LOG = logging.getLogger("spinalprep")
 RANGE = 1e-6, 1.0  # learning rates of a range test
-NEVER_TRAINED = 10**9  # the first step whose samples are for validation
 LOOKED_AT = 8  # batches at every validation
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What one training of a recipe is told beside the data.
-
-    Attributes
-    ----------
-    seed : int
-        Of weights and samples.
-    steps : int, optional
-        In place of the recipe's.
-    leave_out : tuple of str
-        People that are left out, for evaluation; the card names them.
-    fold : tuple of int, optional
-        Leave out the people of one fold of several, see `people_of_fold`.
-    validate : tuple of str
-        People that are not trained on and tell when to stop.
-    patience : int
-        See `Validation`.
-    device : str
-        ``cpu`` or ``cuda``.
-    own : Dataset, optional
-        Train on these people and digital persons in place of the shared data.
-    """
-
-    seed: int = 0
-    steps: int | None = None
-    leave_out: tuple[str, ...] = ()
-    fold: tuple[int, int] | None = None
-    validate: tuple[str, ...] = ()
-    patience: int = 5
-    device: str = "cpu"
-    own: Dataset | None = None
 
 
 def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) -> Path:
@@ -83,6 +64,8 @@ def train(name: str, out_dir: Path, shared: Path, choice: Choice | None = None) 
     choice = choice or Choice()
     if name == "discs":
         return _train_discs(out_dir, shared, choice)
+    if name in STACK_RECIPES:
+        return _train_stacks(STACK_RECIPES[name], out_dir, shared, choice)
     recipe = find_recipe(name)
     steps = choice.steps or recipe.steps
     material, watched, left_out = _split(recipe, shared, choice)
@@ -162,6 +145,23 @@ def _train_discs(out_dir: Path, shared: Path, choice: Choice) -> Path:
             "the disc detector is trained on all its material; give seed or steps only"
         )
     return train_discs(out_dir, shared, choice.seed, choice.steps)
+
+
+def _train_stacks(recipe: StackRecipe, out_dir: Path, shared: Path, choice: Choice) -> Path:
+    """Train a network in three dimensions on the people of a choice, and digital persons."""
+    own = choice.own or Dataset(shared / "data" / "bids-dev", persons=PERSONS)
+    grid = SPACING_MM, WIDTH_MM
+    healthy = choice.own is None  # of one's own people nobody says that
+    tubes = straighten_volumes(labelled_volumes(own.cases()), *grid, lesion_free=healthy)
+    tubes += straighten_volumes(digital_people(), *grid, lesion_free=True)
+    people = {tube.person for tube in tubes}
+    left_out = choice.leave_out
+    if choice.fold is not None:
+        left_out = (*left_out, *people_of_fold(people, *choice.fold))
+    check_people((*left_out, *choice.validate), people)
+    taught = [tube for tube in tubes if tube.person not in (*left_out, *choice.validate)]
+    watched = [tube for tube in tubes if tube.person in choice.validate]
+    return train_stacks(recipe, (taught, watched), out_dir, replace(choice, leave_out=left_out))
 
 
 def schedule_of(recipe: Recipe, steps: int) -> Schedule:

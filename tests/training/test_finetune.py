@@ -58,7 +58,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
         cord = image.with_data(truth_cord(person, image))
         yield own.DIGITAL, image, cord, image.with_data(cord.data * 0), None
 
-    monkeypatch.setattr(own, "_digital", digital)
+    monkeypatch.setattr(own, "digital_people", digital)
     monkeypatch.setattr(module, "LOOKED_AT", 2)
     for user in (module, train):
         monkeypatch.setattr(user, "measured_temperature", lambda _: {"temperature": 0.6})
@@ -67,7 +67,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn(spacing_mm: float, size: int, centred: bool) -> Slices:
     """Slices of a person who is not digital, as far as the package can know."""
-    slices = gather_slices(own._digital(), spacing_mm, size, centred)
+    slices = gather_slices(own.digital_people(), spacing_mm, size, centred)
     return replace(slices, person=np.full_like(slices.person, "own"))
 
 

@@ -1,0 +1,102 @@
+"""Training material in three dimensions: labelled cords, straightened, in stacks of sections."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.cord.straight import StraightSpace
+from spinalprep.errors import InputError
+from spinalprep.image import Image, sample
+from spinalprep.training.slices import Labelled
+
+Volume = NDArray[np.float32]
+LEAST_SECTIONS = 8  # of a cord that teaches something
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A straightened cord, float32, shape (H, W, S) each; the cord runs along the last axis.
+
+    Attributes
+    ----------
+    person : str
+    image : ndarray
+        Intensities, 0 to 1 between the percentiles 0.5 and 99.5; 0 where there is no image.
+    cord, gm : ndarray
+        Share of the voxel.
+    has_gm : bool
+        Whether anybody drew grey matter.
+    lesion_free : bool
+        Whether it is known that there is no lesion.
+    """
+
+    person: str
+    image: Volume
+    cord: Volume
+    gm: Volume
+    has_gm: bool
+    lesion_free: bool
+
+
+def straighten_volumes(
+    volumes: Iterable[Labelled], spacing_mm: float, width_mm: float, lesion_free: bool
+) -> list[Tube]:
+    """Straighten every volume whose cord was drawn along the middle of what was drawn.
+
+    Parameters
+    ----------
+    volumes : iterable of Labelled
+        See `slices.gather_slices`; those without a drawn cord are passed over.
+    spacing_mm : float
+        Of the voxels, along the cord too.
+    width_mm : float
+        Edge of the sections.
+    lesion_free : bool
+        See `Tube`.
+
+    Raises
+    ------
+    InputError
+        If no cord is left.
+    """
+    tubes = [
+        replace(tube, lesion_free=lesion_free) for tube in _tubes(volumes, spacing_mm, width_mm)
+    ]
+    if not tubes:
+        raise InputError("no volume has a drawn cord of several slices to learn from")
+    return tubes
+
+
+def _tubes(volumes: Iterable[Labelled], spacing_mm: float, width_mm: float) -> Iterator[Tube]:
+    for person, image, cord, gm, _ in volumes:
+        if cord is None or (cord.data >= 0.5).any(axis=(0, 1)).sum() < 3:
+            continue
+        line = centerline_from_mask(cord.with_data(cord.data >= 0.5))
+        s = np.arange(0.0, line.length, spacing_mm)
+        if len(s) < LEAST_SECTIONS:
+            continue
+        points = StraightSpace(line).sections(s, width_mm / 2, spacing_mm)
+        drawn = _along(cord, points)
+        yield Tube(
+            person,
+            _scaled(_along(image, points)),
+            drawn,
+            _along(gm, points) if gm is not None else np.zeros_like(drawn),
+            gm is not None,
+            lesion_free=False,
+        )
+
+
+def _along(image: Image, points: NDArray[np.float64]) -> Volume:
+    """Sample at points (S, H, W, 3); the cord runs along the last axis of the result."""
+    values: Volume = np.moveaxis(sample(image, points), 0, -1).astype(np.float32)
+    return np.ascontiguousarray(values)
+
+
+def _scaled(values: Volume) -> Volume:
+    low, high = np.percentile(values, [0.5, 99.5])
+    scaled: Volume = np.clip((values - low) / max(float(high - low), 1e-6), 0.0, 1.2)
+    return scaled.astype(np.float32)
