@@ -4,7 +4,8 @@
 what SCT says of it; areas against the truth of twice PEOPLE digital persons (default 4) that no
 network was taught with, the first half to choose `EDGE_PIXELS`, the second to judge it; and, by the
 WEIGHTS of ``spinalprep-tools train cord --leave-out ...``, each in the people that its card says it
-never saw, areas against raters and against a second scan, slice by slice.
+never saw, areas against raters and against a second scan, slice by slice. WEIGHTS may be two files
+with a comma between them, of the cord and of the grey matter, whose area is measured then too.
 """
 
 import sys
@@ -15,20 +16,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from spinalprep.cord.centerline import centerline_from_mask, fit_centerline
-from spinalprep.cord.ends import cord_extent
-from spinalprep.cord.mask import binarise
-from spinalprep.cord.shape import EDGE_PIXELS, FINEST_MM, NORMAL_95, measure_slices
-from spinalprep.cord.trace import trace_centerline
+from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.cord.shape import EDGE_PIXELS, FINEST_MM, GM_METRICS, NORMAL_95, measure_slices
 from spinalprep.image import Image, load, reorient, to_voxel
 from spinalprep.networks.cards import read_card
-from spinalprep.networks.predict import find_heat, segment
+from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
 from spinalprep.registration.coregister import coregister
 
 RESCANNED = ("10062Ses1", "10062Ses2", "9604", "9709Ses1", "9709Ses2")
+REPEATED = ("area_mm2", "diameter_ap_mm", "diameter_rl_mm")
 SEEDS = {"choose": 100_600, "judge": 100_500}
 EDGES = (0.0, 0.05, 0.1, 0.15)  # pixels
 GRIDS = (
@@ -47,21 +46,21 @@ SCT = {  # tests/cli of the Spinal Cord Toolbox, slice 10 of this mask
 }
 
 
-def networks_areas(image: Image, weights: Path | str = "cord") -> tuple[pd.DataFrame, Image]:
-    """Return table and mask of an image, as the participant level makes them without N4."""
-    trace = trace_centerline(find_heat(image, load_model("centerline")))
-    line = fit_centerline(trace.points, weights=trace.confidence)
-    found = segment(image, line, load_model(weights))
-    first, last = cord_extent(image.with_data(found.plain))
-    cord = found.cord.copy()
-    cord[:, :, :first] = cord[:, :, last + 1 :] = 0
-    mask = binarise(image.with_data(cord), line).astype(np.float32)
-    line = centerline_from_mask(image.with_data(mask))
-    table = measure_slices(image.with_data(cord), line, spread=image.with_data(found.sd))
-    points = line.at(table["s_mm"].to_numpy())
-    table[["x_mm", "y_mm", "w_mm"]] = points
+def networks_areas(image: Image, weights: str = "cord") -> tuple[pd.DataFrame, Image]:
+    """Return table and mask of an image, as the participant level makes them without N4.
+
+    ``weights`` are those of the cord, and after a comma those of the grey matter.
+    """
+    models = [load_model(Path(name) if "/" in name else name) for name in weights.split(",")]
+    found = find_cord(image, load_model("centerline"), *models)
+    cord, gm, spread = (
+        image.with_data(data) for data in (found.maps.cord, found.maps.gm, found.maps.sd)
+    )
+    grey = gm if len(models) > 1 else None
+    table = measure_slices(cord, found.centerline, grey, spread)
+    table[["x_mm", "y_mm", "w_mm"]] = found.centerline.at(table["s_mm"].to_numpy())
     table["sd"] = (table["area_mm2_upper"] - table["area_mm2"]) / NORMAL_95
-    return table.set_index("slice"), image.with_data(mask)
+    return table.set_index("slice"), image.with_data(found.cord.data.astype(np.float32))
 
 
 def against_sct(root: Path) -> None:
@@ -78,7 +77,7 @@ def against_sct(root: Path) -> None:
         say(f"  slice 10, {name}: {own:.4g}, SCT {value:.4g} ({100 * (own / value - 1):+.1f} %)")
 
 
-def against_a_second_scan(root: Path, weights: Path) -> None:
+def against_a_second_scan(root: Path, weights: str) -> None:
     """Hold areas of two scans of one session against each other, on slices of the same height."""
     for name in RESCANNED:
         if not is_unseen(name, weights):
@@ -98,22 +97,34 @@ def against_a_second_scan(root: Path, weights: Path) -> None:
         first = one.loc[[k for k, _ in pairs]].reset_index()
         second = two.loc[[k for _, k in pairs]].reset_index()
         apart = first["area_mm2"] - second["area_mm2"]
-        middle = (first["area_mm2"] + second["area_mm2"]) / 2
         held = apart.abs() <= NORMAL_95 * np.hypot(first["sd"], second["sd"])
+        moved = np.abs(there - own)[:, 2].max()
         say(
-            f"{name}, left out: {len(pairs)} slices of {middle.mean():.1f} mm2, moved "
-            f"{np.abs(there - own)[:, 2].max():.2f} mm up or down; difference {apart.mean():+.2f} "
-            f"(SD {apart.std():.2f}) mm2, coefficient of variation of a slice "
-            f"{np.sqrt((apart**2 / middle**2).mean() / 2):.1%}, held {held.mean():.2f}"
+            f"{name}, left out: {len(pairs)} slices, moved {moved:.2f} mm up or down, "
+            f"held {held.mean():.2f}"
         )
+        for measure in (*REPEATED, *(column for column in GM_METRICS if column in first)):
+            say(f"  {measure}: {repeated(first[measure], second[measure])}")
 
 
-def is_unseen(name: str, weights: Path) -> bool:
-    """Tell whether weights never saw a person."""
-    return name.split("Ses", maxsplit=1)[0] in read_card(weights)["data"]["left_out"]
+def repeated(first: pd.Series, second: pd.Series) -> str:
+    """Say how two measurements of the same slices differ."""
+    apart, middle = first - second, (first + second) / 2
+    spread = np.sqrt((apart**2 / middle**2).mean() / 2)
+    return (
+        f"{middle.mean():.3g}, difference {apart.mean():+.2g} (SD {apart.std():.2g}), coefficient "
+        f"of variation of a slice {spread:.1%}"
+    )
 
 
-def against_raters(root: Path, weights: Path) -> None:
+def is_unseen(name: str, weights: str) -> bool:
+    """Tell whether no network of several (see `networks_areas`) ever saw a person."""
+    person = name.split("Ses", maxsplit=1)[0]
+    cards = (read_card(Path(path)) for path in weights.split(","))
+    return all(person in card["data"]["left_out"] for card in cards)
+
+
+def against_raters(root: Path, weights: str) -> None:
     """Hold areas against masks that people drew, of people whom the weights never saw."""
     for path in sorted((root / "derivatives" / "labels").rglob("*_seg-manual.nii.gz")):
         stem = path.name.removesuffix("_seg-manual.nii.gz")
@@ -181,8 +192,8 @@ def main() -> None:
     root = Path(sys.argv[1])
     against_sct(root)
     for weights in sys.argv[3:]:
-        against_raters(root, Path(weights))
-        against_a_second_scan(root, Path(weights))
+        against_raters(root, weights)
+        against_a_second_scan(root, weights)
     against_phantoms(int(sys.argv[2]) if len(sys.argv) > 2 else 4)
 
 
