@@ -14,7 +14,10 @@ from spinalprep.image import load, save
 def Coregister(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
 ) -> tuple[NiftiGz, File, File, dict[str, Any]]:
-    """Register one contrast to the reference around the cord; refuse what gains nothing."""
+    """Register one contrast to the reference around the cord; refuse what gains nothing.
+
+    ANTs takes its ``seed`` from the environment; here it belongs to the key of the cache.
+    """
     from spinalprep.registration.coregister import coregister
     from spinalprep.registration.transform import resample_through, write_itk
 

@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,6 @@ class Reporter:
 
     def facts(self, own: list[str]) -> ReportFacts:
         """Gather what happened to one participant."""
-        from spinalprep.app.run import package_versions
-
         assert self.watcher is not None
         settings, template = self.shared.settings, self.shared.template
         progress = [self.watcher.progress[key] for key in own]
@@ -142,3 +141,9 @@ def write_citation(out_dir: Path, facts: ReportFacts) -> None:
 
 def _warnings(outputs: Mapping[str, object]) -> list[str]:
     return [w for found in outputs.values() for w in getattr(found, "warnings", None) or ()]
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    names = ("antspyx", "nibabel", "numpy", "scipy", "scikit-image", "torch", "pydra")
+    return {name: version(name) for name in names}

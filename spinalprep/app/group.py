@@ -87,7 +87,7 @@ def run_group(settings: Settings) -> int:
     from spinalprep.app.run import set_environment
 
     set_environment(settings)
-    if settings.participant_label and settings.person_column is None:
+    if settings.participant_label:
         LOG.debug("the group is limited to %d participants", len(settings.participant_label))
     from spinalprep.bids.dataset import check_folders
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from spinalprep import __version__
+from spinalprep.app.facts import package_versions
 from spinalprep.app.group import Group
 from spinalprep.group.design import Comparison
 from spinalprep.reports.group import GroupFacts, write_group_report
@@ -13,8 +14,6 @@ from spinalprep.reports.group import GroupFacts, write_group_report
 
 def write_report(group: Group, comparisons: Sequence[Comparison]) -> None:
     """Write ``group.html``."""
-    from spinalprep.app.run import package_versions
-
     s, template = group.settings, group.template
     cohorts = {name: len(rows) for name, rows in group.cohorts().items()}
     first = group.people[0].origin

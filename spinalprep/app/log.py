@@ -1,19 +1,21 @@
-"""What a run says: short lines on the screen, everything in a file."""
+"""What a run says: short lines on the screen, or JSON."""
 
 import json
 import logging
-from pathlib import Path
 
 LOG = logging.getLogger("spinalprep")
 MARK = {"DEBUG": " ", "INFO": " ", "WARNING": "!", "ERROR": "x", "CRITICAL": "x"}
 
 
 class _Plain(logging.Formatter):
-    """``! message``: one mark, one line; a traceback only in files."""
+    """``! message``: one mark, one line; the traceback of a defect with ``-v``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        return f"{MARK[record.levelname]} {record.getMessage()}"
+        line = f"{MARK[record.levelname]} {record.getMessage()}"
+        if record.exc_info and LOG.isEnabledFor(logging.DEBUG):
+            line += f"\n{self.formatException(record.exc_info)}"
+        return line
 
 
 class _Json(logging.Formatter):
@@ -38,12 +40,3 @@ def start_log(verbose: int = 0, as_json: bool = False) -> None:
     LOG.propagate = False
     for name in ("pydra", "nipype", "bids", "nibabel", "matplotlib"):
         logging.getLogger(name).setLevel(logging.INFO if verbose > 1 else logging.CRITICAL)
-
-
-def log_to_file(path: Path) -> logging.Handler:
-    """Also write every record to ``path``; remove the handler when the run ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.addHandler(handler)
-    return handler

@@ -252,7 +252,11 @@ def _add_other(parser: ArgumentParser) -> None:
     add("--qc-gates", type=_absolute, metavar="FILE", help="thresholds of the quality gates")
     add("--fail-on-qc", action="store_true", help="exit 3 when a gate says FAIL")
     add("--write-graph", action="store_true", help="save the graph as a dot file")
-    add("--resource-monitor", action="store_true", help="save time and memory of every task")
+    add(
+        "--resource-monitor",
+        action="store_true",
+        help="always on, see resources.tsv",
+    )
     add("-v", "--verbose", action="count", default=0, help="more on the screen")
     add("--log-json", action="store_true", help="one JSON object a line instead of text")
     add("--version", action="version", version=f"spinalprep {__version__}")

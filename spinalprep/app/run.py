@@ -6,7 +6,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -243,9 +242,3 @@ def _say_end(settings: Settings, jobs: Mapping[str, Any], seconds: float) -> Non
         if path.is_file():
             LOG.info("report: %s", path)
     LOG.info("status: %s", settings.out_dir / "status.tsv")
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of what computes."""
-    names = ("antspyx", "nibabel", "numpy", "scipy", "scikit-image", "torch", "pydra")
-    return {name: version(name) for name in names}

@@ -74,7 +74,7 @@ def coregister(
     A search finds the start; ANTs [1]_ and a search nearby refine it, rigid, then affine, by
     Mattes mutual information. Candidates compete by normalised mutual information [2]_ around
     the cord, and the best is refused where it gains less than 0.005 over the headers. ANTs
-    jitters the points that it samples, from a seed that is always the same.
+    jitters the points that it samples, from the seed in ``ANTS_RANDOM_SEED``.
 
     References
     ----------
