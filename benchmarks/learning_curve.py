@@ -60,7 +60,7 @@ def report(table: pd.DataFrame) -> Iterator[str]:
     for count, row in errors.iterrows():
         yield f"{count} people: Dice {1 - row.mean():.3f}, worst {1 - row.max():.3f}"
     curve = fit_learning_curve(counts, errors.mean(axis=1).to_numpy())
-    yield f"error {curve.scale:.4f} x people ^ -{curve.rate:.2f}"
+    yield f"error {curve.scale:.4f} x people ^ {-curve.rate:.2f}"
     for count in AHEAD:
         low, high = predict_interval(counts, errors.to_numpy(), count)
         error = float(curve.predict(np.array([count]))[0])
