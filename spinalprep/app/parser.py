@@ -177,7 +177,7 @@ def _add_workflow(parser: ArgumentParser) -> None:
         nargs="+",
         type=named_path,
         metavar="NAME=PATH",
-        help="centerline= or cord= weights",
+        help="weights of your own for centerline, cord, gm or discs",
     )
     add(
         "--metric",

@@ -20,6 +20,7 @@ from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.status import Status, write_status
 from spinalprep.engine.events import Failure, Observer, Tally, TaskEvent, UnitResult
 from spinalprep.reports.gates import Gate, judge
+from spinalprep.settings import Settings
 
 SEVERITY = ("finished", "skipped", "failed", "interrupted")
 
@@ -166,16 +167,15 @@ class Watcher(Observer):
             return
         out_dir = self.shared.settings.out_dir
         folder = log_folder(out_dir, label) / self.run_name
-        put_text(out_dir, folder / "spinalprep.toml", settings_toml(self.shared))
+        put_text(out_dir, folder / "spinalprep.toml", settings_toml(self.shared.settings))
         rows = ["unit\tstage\ttask\twall_s\tpeak_mib"]
         for key, mine in zip(units, ran, strict=True):
             rows += [f"{key}\t{s}\t{t}\t{w:.2f}\t{p:.0f}" for s, t, w, p in mine.tasks]
         put_text(out_dir, folder / "resources.tsv", "\n".join(rows) + "\n")
 
 
-def settings_toml(shared: Shared) -> str:
-    """Return the effective settings as TOML that ``--config-file`` can read back."""
-    s = shared.settings
+def settings_toml(s: Settings) -> str:
+    """Return the settings that change results as TOML that ``--config-file`` can read back."""
     values: dict[str, object] = {
         "reference-anat": s.reference_anat,
         "lesion-threshold": s.lesion_threshold,
@@ -193,6 +193,10 @@ def settings_toml(shared: Shared) -> str:
         "template": s.template,
         "level-hint": s.level_hint,
         "metric": [f"{name}={pattern}" for name, pattern in s.metrics.items()],
+        "model": [f"{name}={path}" for name, path in s.models.items()],
+        "derivatives": [f"{name}={path}" for name, path in s.derivatives.items()],
+        "output-spaces": list(s.output_spaces),
+        "qc-gates": str(s.qc_gates or ""),
     }
     values |= {key: value for key, value in optional.items() if value}
     lines = [f"# spinalprep {__version__}, {time.strftime('%Y-%m-%d %H:%M:%S')}"]

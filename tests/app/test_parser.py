@@ -1,11 +1,13 @@
 """Words become settings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spinalprep.app.main import main
 from spinalprep.app.parser import parse
+from spinalprep.app.watch import settings_toml
 from spinalprep.errors import UsageError
 
 
@@ -61,3 +63,17 @@ def test_metrics_have_a_name_and_a_pattern() -> None:
     for wrong in ("FA", "F-A=x", "=x", "FA="):
         with pytest.raises(SystemExit, match="2"):
             parse(["in", "out", "participant", "--metric", wrong])
+
+
+def test_the_settings_of_a_run_can_be_read_back(tmp_path: Path) -> None:
+    words = ["in", "out", "participant"]
+    more = "--lesion-threshold 0.7 --skip n4 --denoise --model cord=/w/c.safetensors --metric FA=*"
+    rest = "--output-spaces template T1w -d labels=/l --level-hint C3@z=5 --no-manual-labels"
+    config = tmp_path / "spinalprep.toml"
+    for given in (
+        parse(words),
+        parse([*words, *more.split(), *rest.split(), "--qc-gates", "/g.json", "--nprocs", "2"]),
+    ):
+        config.write_text(settings_toml(given))
+        read = parse([*words, "--config-file", str(config)])
+        assert replace(read, mem_gb=given.mem_gb) == given
