@@ -12,12 +12,13 @@ RAYS = 64
 RAY_MM = 12.0  # farther than any cord's edge from its centre
 RAY_STEP_MM = 0.25
 WAVES = 12  # of the outline, around the cord
-STEEPEST = 4  # power of the radius by which the finest waves fade
-ALONG_MM = 1.0  # standard deviation of the smoothing along the cord
+STEEPEST = 4  # power of the radius by which the finest waves fade; those above move along rays
+ALONG_MM = 1.0  # standard deviation of the smoothing along the cord, at least
 PASSES = 4
 BORDER_MM = 3.5  # of the slices that stays where it is
 LEAST_MM = 1.0  # a shorter ray is no cord
-BLUR_MM = 0.6  # in plane: what is kinked at the outline would not survive a coarser grid
+OUTWARDS = 2  # and outwards
+BLUR_MM = 0.8  # in plane: what is kinked at the outline would not survive a coarser grid
 
 
 def lay_outlines(
@@ -26,6 +27,7 @@ def lay_outlines(
     spacing: tuple[float, float],
     start: Array | None = None,
     passes: int = PASSES,
+    smooth_mm: float = ALONG_MM,
 ) -> Array:
     """Return the displacements that bring the outline of one cord to another's.
 
@@ -39,6 +41,8 @@ def lay_outlines(
         Displacements to begin with.
     passes : int
         How often what is left is laid on again.
+    smooth_mm : float
+        Standard deviation of the smoothing along the cord.
 
     Returns
     -------
@@ -49,9 +53,10 @@ def lay_outlines(
     -----
     Along each ray from the centre of ``fixed`` the mask's second moment gives the radius of an
     outline of the same area, ``sqrt(2 int m r dr)``. The difference of the two radii is
-    written as waves around the cord, and wave n fades towards the centre by the power n of the
-    radius, as a harmonic function does, and outwards likewise: the smoothest inside that an
-    outline allows.
+    written as waves around the cord. Inside, wave n up to 4 moves points by the conjugate of
+    ``z^(n-1)``, the smoothest motion that an outline allows: wave 1 shifts, wave 2 stretches.
+    Finer waves move points along the rays and fade by the power 4 of the radius; outside, all
+    fade by the power ``min(n, 2)``.
     """
     along, pixel = spacing
     there = np.zeros((*fixed.shape, 2), np.float32) if start is None else start
@@ -62,7 +67,7 @@ def lay_outlines(
         other = _radii(moved, centre, pixel)
         known = (own > LEAST_MM) & (other > LEAST_MM)
         apart = np.where(known, other - own, 0.0)
-        apart = ndimage.gaussian_filter1d(apart, ALONG_MM / along, axis=0, mode="nearest")
+        apart = ndimage.gaussian_filter1d(apart, smooth_mm / along, axis=0, mode="nearest")
         step = _spread(apart, own, centre, fixed.shape, pixel)
         there = step + gather(there, step)
     return there
@@ -99,20 +104,26 @@ def _spread(apart: Array, own: Array, centre: Array, shape: tuple[int, ...], pix
     r = np.maximum(np.hypot(x, y), 1e-3)
     turn = (x + 1j * y) / r
     share = r * pixel / _around(own, turn)
-    inner = np.minimum(share, 1 / share)
-    total = np.zeros(r.shape)
-    wave = np.ones(r.shape, complex)
-    fade = inner.copy()
+    total = np.zeros(r.shape, complex)
     for n in range(waves.shape[1]):
-        total += (waves[:, n, None, None] * wave).real * fade
-        wave = wave * turn
-        if 1 <= n < STEEPEST:
-            fade = fade * inner
+        wave = waves[:, n, None, None]
+        if 1 <= n <= STEEPEST:
+            total += wave.conj() * turn.conj() ** (n - 1) * _fade(share, n - 1, n)
+        else:
+            total += (wave * turn**n).real * turn * _fade(share, max(n, 1), max(n, 1))
     edge = min(shape[1:]) / 2
     total *= np.clip((edge - BORDER_MM / pixel - r) / (edge / 3), 0, 1) / pixel
-    spread = np.stack([total * turn.real, total * turn.imag], axis=-1).astype(np.float32)
+    spread = np.stack([total.real, total.imag], axis=-1).astype(np.float32)
     soft: Array = ndimage.gaussian_filter(spread, (0, BLUR_MM / pixel, BLUR_MM / pixel, 0))
     return soft
+
+
+def _fade(share: Array, inwards: int, outwards: int) -> Array:
+    """Return powers of the radius, 1 at the outline, that fade to the centre and outwards."""
+    most: Array = np.where(
+        share < 1, share ** min(inwards, STEEPEST), share ** -float(min(outwards, OUTWARDS))
+    )
+    return most
 
 
 def _around(radii: Array, turn: NDArray[np.complexfloating]) -> Array:

@@ -12,13 +12,14 @@ from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Float, Image, to_world
 from spinalprep.registration.along import AlongCord, covered_span, fit_along
 from spinalprep.registration.deform import deform_slices
-from spinalprep.registration.outline import lay_outlines
+from spinalprep.registration.outline import ALONG_MM, lay_outlines
 from spinalprep.registration.slices import invert_slices
 from spinalprep.registration.transform import (
     Chain,
     Field,
     Transform,
     as_field,
+    balanced,
     jacobian_determinant,
     resample_through,
 )
@@ -27,11 +28,14 @@ from spinalprep.registration.turn import LEAST_GM
 HALF_BOX_MM = 16.0  # half the edge of the deformable step's box
 BOX_SPACING_MM = (0.5, 0.5, 1.0)
 SOFT_MM = 0.5
+OF_A_SLICE = 0.5  # of the slices' distance outlines are smoothed along the cord
 GM_WEIGHT = 1.0
 BEYOND_MM = 6.0  # by which a cord that leaves the field of view is continued
-FIELD_SPACING_MM = (1.0, 1.0, 1.0)
-MOST_FIELD_POINTS = 3_000_000
-INVERSE_STEPS = 2
+FIELD_MM = 0.7  # in plane, between the points of a stored field
+FIELD_STRETCH = 1.5  # along the cord, where all is smoother, over in plane
+MOST_FIELD_POINTS = 10_000_000
+INVERSE_STEPS = 8
+NEAR_ENOUGH_MM = 5e-4
 AROUND = 6  # voxels around the template's cord
 
 
@@ -75,16 +79,23 @@ class _ToSubject:
 
 @dataclass(frozen=True)
 class _Inverse:
-    """The inverse of a field, from a map that nearly is: one step of its own error each time."""
+    """The inverse of a field, from a map that nearly is: steps of its own error."""
 
     field: Field
     nearly: Transform
 
     def apply(self, points: Float) -> NDArray[np.float64]:
-        found = start = self.nearly.apply(np.asarray(points, float))
+        target = np.reshape(points, (-1, 3)).astype(float)
+        start = self.nearly.apply(target)
+        found, off = start.copy(), np.arange(len(start))
         for _ in range(INVERSE_STEPS):
-            found = found + start - self.nearly.apply(self.field.apply(found))
-        return found
+            reached = self.field.apply(found[off])
+            far = np.abs(reached - target[off]).max(axis=1) > NEAR_ENOUGH_MM
+            off, reached = off[far], reached[far]
+            if not len(off):
+                break
+            found[off] += start[off] - self.nearly.apply(reached)
+        return found.reshape(np.shape(points))
 
 
 @dataclass(frozen=True)
@@ -160,14 +171,13 @@ def register_to_template(
 
 def _forward_field(there: Transform, template_cord: Image, along: AlongCord) -> Field:
     """Store the map of template points over the whole template, exact near its cord."""
-    grid = _coarse(template_cord, FIELD_SPACING_MM)
-    return as_field(there, *grid, _path(along, template_cord))
+    return as_field(there, *_field_grid(template_cord), _path(along, template_cord))
 
 
 def _inverse_field(back: Transform, cord: Image, centerline: Centerline) -> Field:
     """Store the map of subject points over the whole reference, exact near the cord."""
-    grid = _coarse(cord, (_affordable(cord),) * 3)
-    return as_field(back, *grid, centerline.points)
+    exact = as_field(back, *_field_grid(cord), centerline.points)
+    return balanced(exact, back, centerline.points)
 
 
 def _deform(
@@ -178,11 +188,12 @@ def _deform(
     moving = np.stack([_slices(resample_through(own, to_subject, grid)) for own, _ in channels])
     fixed = np.stack([_slices(resample_through(to, Chain(()), grid)) for _, to in channels])
     spacing = float(grid[1][2, 2]), BOX_SPACING_MM[0]
-    there = lay_outlines(fixed[0], moving[0], spacing)
+    smooth = max(ALONG_MM, OF_A_SLICE * float(channels[0][0].voxel_sizes[2]))
+    there = lay_outlines(fixed[0], moving[0], spacing, smooth_mm=smooth)
     if len(channels) > 1:
         fixed[1] *= _seen(moving)
         there = deform_slices(fixed, moving, (1.0, GM_WEIGHT), spacing, there)
-        there = lay_outlines(fixed[0], moving[0], spacing, there, passes=2)
+        there = lay_outlines(fixed[0], moving[0], spacing, there, 2, smooth)
     fields = [_as_field(pixels, grid[1]) for pixels in (there, invert_slices(there))]
     return fields[0], fields[1]
 
@@ -235,21 +246,18 @@ def _box(
     return (edge + 1, edge + 1, count), affine
 
 
-def _coarse(
-    image: Image, spacing: tuple[float, ...]
-) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
-    """Return a grid of about ``spacing`` from face to face of an image."""
-    extent = np.array(image.shape) * image.voxel_sizes
-    count = np.maximum(np.ceil(extent / np.array(spacing)).astype(int), 1) + 1
+def _field_grid(image: Image) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Return the grid of a stored field, from face to face of an image: 0.7 x 0.7 x 1.05 mm.
+
+    It is coarser where that would be too many points.
+    """
+    extent: NDArray[np.float64] = np.array(image.shape) * image.voxel_sizes
+    affordable = float((extent.prod() / FIELD_STRETCH / MOST_FIELD_POINTS) ** (1 / 3))
+    spacing = max(FIELD_MM, affordable) * np.array([1.0, 1.0, FIELD_STRETCH])
+    count = np.maximum(np.ceil(extent / spacing).astype(int), 1) + 1
     step = np.diag([*(np.array(image.shape) / (count - 1)), 1.0])
     step[:3, 3] = -0.5
     return (int(count[0]), int(count[1]), int(count[2])), image.affine @ step
-
-
-def _affordable(image: Image) -> float:
-    """Return a spacing in mm of at most so many points over the image, at least 1 mm."""
-    volume = float(np.prod(np.array(image.shape) * image.voxel_sizes))
-    return float(max(1.0, (volume / MOST_FIELD_POINTS) ** (1 / 3)))
 
 
 def _judge(

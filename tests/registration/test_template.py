@@ -57,10 +57,6 @@ def fit(subject: tuple[Image, Centerline, dict[int, float]]) -> TemplateFit:
     return register_to_template(cord, centerline, discs, _template(), DISC_Z)
 
 
-def _cord_points(cord: Image) -> np.ndarray:
-    return grid_points(cord.shape, cord.affine)[cord.data > 0.5]
-
-
 def test_cords_overlap_both_ways(fit: TemplateFit) -> None:
     assert fit.dice_subject > 0.95
     assert fit.dice_template > 0.95
@@ -91,8 +87,8 @@ def test_any_point_of_the_cord_there_and_back(
     jitter = np.random.default_rng(0).uniform(-0.5, 0.5, (3, *ijk.shape))
     points = to_world((ijk + jitter).reshape(-1, 3), cord.affine)
     off = np.linalg.norm(fit.forward.apply(fit.inverse.apply(points)) - points, axis=1)
-    assert off.mean() < 0.02
-    assert off.max() < 0.1
+    assert off.mean() < 0.01
+    assert off.max() < 0.06
 
 
 def test_labels_keep_their_volume_there_and_back(
@@ -199,6 +195,8 @@ def test_real_masks_on_pam50(stem: str) -> None:
     assert fit.dice_subject > 0.95
     assert fit.dice_template > 0.95
     assert fit.jacobian_min > 0
-    points = _cord_points(cord)
+    ijk = np.argwhere(cord.data > 0.5)
+    jitter = np.random.default_rng(0).uniform(-0.5, 0.5, ijk.shape)
+    points = to_world(ijk + jitter, cord.affine)
     off = np.linalg.norm(fit.forward.apply(fit.inverse.apply(points)) - points, axis=1)
-    assert np.percentile(off, 99) < 0.2
+    assert off.max() < 0.1
