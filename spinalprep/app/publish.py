@@ -314,7 +314,8 @@ class Publisher:
 
     def _model(self, name: str) -> dict[str, object]:
         card = self.shared.cards[name]
-        return {key: card[key] for key in ("name", "version", "sha256") if key in card}
+        told = ("name", "version", "sha256", "temperature")
+        return {key: card[key] for key in told if key in card}
 
 
 def _path(file: Any) -> Path:

@@ -181,7 +181,7 @@ def summarise_result(result: Result, path: Path, models: Mapping[str, Model]) ->
         "interval": "95 %, from how sure the networks are of themselves",
         "warnings": list(result.found.warnings),
         "models": {
-            name: {key: model.card.get(key) for key in ("name", "version", "sha256")}
+            name: {key: model.card.get(key) for key in ("name", "version", "sha256", "temperature")}
             for name, model in models.items()
         },
     }

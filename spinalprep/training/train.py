@@ -226,13 +226,20 @@ def _own_facts(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _task_of(recipe: Recipe) -> str:
+    """Return which of the App's networks a recipe makes, whatever its name."""
+    if recipe.heat_sd_px is not None:
+        return "centerline"
+    return "gm" if recipe.needs_gm else "cord"
+
+
 def _card(recipe: Recipe, material: Slices, run: tuple[int, int], seconds: float) -> dict[str, Any]:
     """Return the model card of decisions on names, data, recipe and limits."""
     people = sorted(set(material.person.tolist()))
     return {
         "name": recipe.name,
         "version": "1",
-        "task": recipe.name,
+        "task": _task_of(recipe),
         "preset": recipe.preset,
         "inputs": "one axial slice, scaled to [0, 1] between its percentiles 1 and 99",
         "spacing": [recipe.spacing_mm, recipe.spacing_mm],

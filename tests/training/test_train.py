@@ -69,6 +69,15 @@ def test_people_left_out_are_named_and_not_trained_on(tmp_path: Path) -> None:
         train("cord", tmp_path, Path("nowhere"), replace(choice, seed=8))
 
 
+def test_a_recipe_of_one_s_own_makes_a_network_that_can_be_used(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('based_on = "cord"\nsteps = 2\nloss = "generalised_dice"\n')
+    path = train(str(mine), tmp_path / "out", Path("nowhere"), Choice(leave_out=("a",)))
+    assert path.name == "mine.safetensors"
+    card = load_model(path).card
+    assert (card["name"], card["task"], card["temperature"]) == ("mine", "cord", 0.6)
+
+
 def test_folds_hold_those_whose_cord_was_drawn(tmp_path: Path) -> None:
     left = []
     for k in (1, 2, 3):
