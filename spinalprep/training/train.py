@@ -113,9 +113,11 @@ def find_rates(
     Raises
     ------
     UsageError
-        If the loss does not fall at any rate.
+        If the loss does not fall at any rate, or the recipe is not one of slices.
     """
     choice = choice or Choice()
+    if name == "discs" or name in STACK_RECIPES:
+        raise UsageError(f"--range-test is for recipes of axial slices; {name} is none")
     recipe = find_recipe(name)
     material = _split(recipe, shared, choice)[0]
     torch.manual_seed(choice.seed)

@@ -23,7 +23,7 @@ from spinalprep.training.own import Dataset
 from spinalprep.training.slices import Labelled
 from spinalprep.training.stacks import Tube, straighten_volumes
 from spinalprep.training.stacks_generator import StackRanges, make_stacks
-from spinalprep.training.train import train
+from spinalprep.training.train import find_rates, train
 from spinalprep.training.train_stacks import STACK_RECIPES, draw_stacks
 
 RADIUS_MM = 5.0
@@ -148,3 +148,5 @@ def test_it_is_trained_and_finds_the_cord(dataset: Dataset, tmp_path: Path) -> N
 def test_a_name_that_nobody_has_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nobody here is called x"):
         train("cord3d", tmp_path, Path("nowhere"), Choice(leave_out=("x",), own=dataset))
+    with pytest.raises(UsageError, match="recipes of axial slices"):
+        find_rates("cord3d", tmp_path, Path("nowhere"))
