@@ -1,11 +1,12 @@
 """How true areas are, and what their intervals hold.
 
 ``python benchmarks/shape.py BIDS_DEV [PEOPLE [WEIGHTS ...]]``: SCT's mask measured by us against
-what SCT says of it; areas against the truth of twice PEOPLE digital persons (default 4) that no
-network was taught with, the first half to choose `EDGE_PIXELS`, the second to judge it; and, by the
-WEIGHTS of ``spinalprep-tools train cord --leave-out ...``, each in the people that its card says it
-never saw, areas against raters and against a second scan, slice by slice. WEIGHTS may be two files
-with a comma between them, of the cord and of the grey matter, whose area is measured then too.
+what SCT says of it; areas and diameters against the truth of twice PEOPLE digital persons (default
+4) that no network was taught with, the first half to choose `EDGE_PIXELS`, the
+second to judge it; and, by the WEIGHTS of ``spinalprep-tools train cord --leave-out ...``, each
+in the people that its card says it never saw, areas against raters and sizes against a second scan,
+slice by slice. WEIGHTS may be two files with a comma between them, of the cord and of the grey
+matter, whose area is measured then too.
 """
 
 import sys
@@ -17,7 +18,13 @@ import pandas as pd
 import torch
 
 from spinalprep.cord.centerline import centerline_from_mask
-from spinalprep.cord.shape import EDGE_PIXELS, FINEST_MM, GM_METRICS, NORMAL_95, measure_slices
+from spinalprep.cord.shape import (
+    EDGE_PIXELS,
+    FINEST_MM,
+    GM_METRICS,
+    NORMAL_95,
+    measure_slices,
+)
 from spinalprep.image import Image, load, reorient, to_voxel
 from spinalprep.networks.cards import read_card
 from spinalprep.networks.cascade import find_cord
@@ -29,7 +36,7 @@ from spinalprep.registration.coregister import coregister
 RESCANNED = ("10062Ses1", "10062Ses2", "9604", "9709Ses1", "9709Ses2")
 REPEATED = ("area_mm2", "diameter_ap_mm", "diameter_rl_mm")
 SEEDS = {"choose": 100_600, "judge": 100_500}
-EDGES = (0.0, 0.05, 0.1, 0.15)  # pixels
+EDGES = (0.0, 0.05, 0.1, 0.15, 0.2)  # pixels
 GRIDS = (
     ("T2w", (56, 80, 112), (1.0, 1.0, 1.0)),
     ("T1w", (56, 80, 112), (1.0, 1.0, 1.0)),
@@ -146,8 +153,11 @@ def against_raters(root: Path, weights: str) -> None:
         )
 
 
-def phantom_areas(seed: int) -> pd.DataFrame:
-    """Return areas, truth and all but the chosen part of the deviation for one digital person."""
+def phantom_sizes(seed: int) -> pd.DataFrame:
+    """Return for every slice of one digital person what sizes are off by, and what is known of it.
+
+    ``alone`` is the deviation without the part that is chosen, ``edge`` that part for one pixel.
+    """
     person, parts = make_person(seed), []
     for contrast, shape, spacing in GRIDS:
         affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
@@ -155,28 +165,35 @@ def phantom_areas(seed: int) -> pd.DataFrame:
         table, _ = networks_areas(render(person, contrast, (shape, affine), seed))
         inner = table.iloc[2:-2]
         s = person.centerline.project(inner[["x_mm", "y_mm", "w_mm"]].to_numpy())[:, 0]
+        rl, ap = person.radii_at(s)
+        pixel = max(spacing[0], FINEST_MM)
         upright = inner["area_mm2"] * np.cos(np.deg2rad(inner["tilt_deg"]))
-        edge = max(spacing[0], FINEST_MM) * 2 * np.sqrt(np.pi * upright)  # a pixel wide
-        alone = np.sqrt(inner["sd"] ** 2 - (EDGE_PIXELS * edge) ** 2)
-        name = f"{contrast} {' x '.join(f'{size:g}' for size in spacing)} mm"
-        columns = {"truth": person.area_at(s), "edge": edge, "alone": alone, "contrast": name}
-        parts.append(inner.assign(**columns))
+        around = 2 * np.sqrt(np.pi * upright)
+        for name, truth, edge in (
+            ("area_mm2", person.area_at(s), pixel * around),
+            ("diameter_ap_mm", 2 * ap, 2 * pixel),
+            ("diameter_rl_mm", 2 * rl, 2 * pixel),
+        ):
+            sd = (inner[f"{name}_upper"] - inner[name]) / NORMAL_95
+            grid = f"{contrast} {' x '.join(f'{size:g}' for size in spacing)} mm"
+            columns = {"off": inner[name] - truth, "truth": truth, "sd": sd, "edge": edge}
+            alone = np.sqrt(sd**2 - (EDGE_PIXELS * edge) ** 2)
+            parts.append(pd.DataFrame(columns).assign(alone=alone, measure=name, grid=grid))
     return pd.concat(parts)
 
 
 def against_phantoms(people: int) -> None:
-    """Hold areas against the truth of digital persons, for several `EDGE_PIXELS`."""
+    """Hold sizes against the truth of digital persons, for several widths of the edge."""
     for purpose, first in SEEDS.items():
-        every = pd.concat([phantom_areas(seed) for seed in range(first, first + people)])
-        for contrast, rows in every.groupby("contrast"):
-            off = rows["area_mm2"] - rows["truth"]
-            share = off / rows["truth"]
+        every = pd.concat([phantom_sizes(seed) for seed in range(first, first + people)])
+        for (measure, grid), rows in every.groupby(["measure", "grid"]):
+            share = rows["off"] / rows["truth"]
             reach = [NORMAL_95 * np.hypot(rows["alone"], px * rows["edge"]) for px in EDGES]
-            held = ", ".join(f"{(off.abs() <= most).mean():.2f}" for most in reach)
+            held = ", ".join(f"{(rows['off'].abs() <= most).mean():.2f}" for most in reach)
             say(
-                f"{purpose}: {contrast}, {len(rows)} slices of {people} digital persons, area "
-                f"{share.mean():+.1%} (SD {share.std():.1%}), own SD {rows['sd'].mean():.2f} mm2; "
-                f"held with an edge of {EDGES} pixels: {held}"
+                f"{purpose}: {measure}, {grid}, {len(rows)} slices of {people} digital persons: "
+                f"{share.mean():+.1%} (SD {share.std():.1%}), own SD {rows['sd'].mean():.2f}; held "
+                f"with an edge of {EDGES} pixels: {held}"
             )
 
 

@@ -58,8 +58,15 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "gm_ratio": ("share of the cord's area that is grey matter", None, None),
     "slices": ("number of complete slices that were averaged", None, None),
     "area_mm2": (f"cross-sectional area, {_METRIC_NOTE}", "mm2", None),
-    "area_mm2_lower": (f"lower end of the interval of the area; {_INTERVAL_NOTE}", "mm2", None),
-    "area_mm2_upper": (f"upper end of the interval of the area; {_INTERVAL_NOTE}", "mm2", None),
+    **{
+        f"{name}_{end}": (f"{end} end of the interval of the {text}; {_INTERVAL_NOTE}", unit, None)
+        for name, text, unit in (
+            ("area_mm2", "area", "mm2"),
+            ("diameter_ap_mm", "front-to-back diameter", "mm"),
+            ("diameter_rl_mm", "right-to-left diameter", "mm"),
+        )
+        for end in ("lower", "upper")
+    },
     "diameter_ap_mm": ("front-to-back diameter of the ellipse of equal moments", "mm", None),
     "diameter_rl_mm": ("right-to-left diameter of the ellipse of equal moments", "mm", None),
     "compression_ratio": (

@@ -17,11 +17,17 @@ from spinalprep.image import Image, to_world
 
 METRICS = ("area_mm2", *SHAPE)
 GM_METRICS = ("gm_area_mm2", "gm_ratio")
+DIAMETERS = ("diameter_ap_mm", "diameter_rl_mm")
 INTERVAL = ("area_mm2_lower", "area_mm2_upper")
+INTERVALS = {name: (f"{name}_lower", f"{name}_upper") for name in ("area_mm2", *DIAMETERS)}
 NORMAL_95 = 1.96  # standard deviations on either side
 # how far off a network's whole edge is (SD): the least multiple of 0.05 pixels whose intervals held
-# 95 % of the true areas in every contrast of four digital persons (benchmarks/shape.py)
+# 95 % of the true areas and diameters in every contrast of four digital persons
+# (benchmarks/shape.py)
 EDGE_PIXELS = 0.1
+# chance along a circle's edge moves a diameter of moments by (1 + 2 cos 2t) at angle t: the mean of
+# its square
+CHANCE_ACROSS = 3.0
 FINEST_MM = 0.5  # smaller pixels do not make the edge of a network surer
 
 
@@ -45,11 +51,12 @@ def measure_slices(
     -------
     table : DataFrame
         A row per slice with cord, superior first: ``slice`` (index k), ``z_mm`` and ``s_mm`` of
-        its centre of mass, ``area_mm2`` with its interval (``_lower``, ``_upper``), the shape
-        (see `outline.measure_outline`), ``mscc_percent`` (see `compression.compression_along`),
-        ``length_mm`` along the centerline, ``tilt_deg``, and ``complete``, false where the cord
-        reaches the border of the image. With ``gm`` also ``gm_area_mm2``, corrected like the
-        area, and ``gm_ratio``, its share of the cord; NaN in slices without.
+        its centre of mass, ``area_mm2``, the shape (see `outline.measure_outline`), area and
+        diameters with their intervals (``_lower``, ``_upper``), ``mscc_percent`` (see
+        `compression.compression_along`), ``length_mm`` along the centerline, ``tilt_deg``, and
+        ``complete``, false where the cord reaches the border of the image. With ``gm`` also
+        ``gm_area_mm2``, corrected like the area, and ``gm_ratio``, its share of the cord; NaN in
+        slices without.
 
     Raises
     ------
@@ -63,9 +70,9 @@ def measure_slices(
     the two in-plane axes, where SCT [1]_ takes cos a cos b. The shape is that of the outline
     projected along the tangent.
 
-    The interval of the area is +-1.96 sd (see `_sd_voxels`). That of a network's cord is made
-    to hold the true areas of digital persons; that of a mask without ``spread`` knows where its
-    pixels happen to lie, and nothing of where a rater saw the edge.
+    Intervals are +-1.96 sd (see `_doubt`). Those of a network's cord are made to hold the true
+    sizes of digital persons; those of a mask without ``spread`` know where its pixels happen to
+    lie, and nothing of where a rater saw the edge.
 
     References
     ----------
@@ -78,10 +85,7 @@ def measure_slices(
     frames = _Frames(cord.affine, centerline)
     table = frames.measure_all(weights)
     table["complete"] = ~_touches_border(weights)[table["slice"]]
-    pixel_mm = float(np.sqrt(frames.pixel_mm2))
-    lower, upper = _interval(table, frames.pixel_mm2 * _sd_voxels(weights, spread, pixel_mm))
-    table.insert(4, INTERVAL[0], lower)
-    table.insert(5, INTERVAL[1], upper)
+    table = _with_intervals(table, *_doubt(weights, spread, float(np.sqrt(frames.pixel_mm2))))
     table["mscc_percent"] = _compression(table)
     if gm is None:
         return table
@@ -104,8 +108,8 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
     summary : DataFrame
         A row per group: number of complete slices, length, mean and standard deviation
         (``_sd``; between slices, divisor n - 1) of every metric, and the largest
-        ``mscc_percent``. The ends of the area's interval are means, too: what makes one slice
-        too large makes its neighbours so.
+        ``mscc_percent``. The ends of intervals are means, too: what makes one slice too large
+        makes its neighbours so.
     """
     whole = table[table["complete"]]
     groups = whole.groupby(by, sort=True)
@@ -113,8 +117,9 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
     for metric in (*METRICS, *(name for name in GM_METRICS if name in whole)):
         summary[metric] = groups[metric].mean()
         summary[f"{metric}_sd"] = groups[metric].std()
-        if metric == "area_mm2":
-            summary[list(INTERVAL)] = groups[list(INTERVAL)].mean()
+        if metric in INTERVALS:
+            ends = list(INTERVALS[metric])
+            summary[ends] = groups[ends].mean()
     summary["mscc_percent"] = groups["mscc_percent"].max()
     return summary.reset_index()
 
@@ -173,26 +178,34 @@ def _crop(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights[i[0] : i[-1] + 1, j[0] : j[-1] + 1]
 
 
-def _sd_voxels(
+def _doubt(
     weights: NDArray[np.float64], spread: Image | None, pixel_mm: float
-) -> NDArray[np.float64]:
-    """Return the standard deviation of the sum over each slice, in voxels.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the variance of the area of each axial slice, mm4, and that for its diameters.
 
-    Its square has up to three parts: every voxel of share p is in or out by itself, p (1 - p), and
-    at least 1/12 per voxel at the edge, as a mask without soft voxels is uncertain by where the
+    The second is what the variance were if chance moved the whole edge as it moves a diameter's.
+
+    They have up to three parts: every voxel of share p is in or out by itself, p (1 - p), and at
+    least 1/12 per voxel at the edge, as a mask without soft voxels is uncertain by where the
     pixels happen to lie. In a network's cord the voxels' ``spread`` moves the whole outline, (sum
-    of spread)^2, and so does what all its views get wrong, (`EDGE_PIXELS` x circumference)^2.
+    of spread)^2, and so does what all its views get wrong, (pixels off x circumference)^2.
     """
     alone = (weights * (1.0 - weights)).sum(axis=(0, 1))
     mask = weights > 0
     inner = ndimage.binary_erosion(mask, np.ones((3, 3, 1)), border_value=1)
     chance = np.maximum(alone, (mask & ~inner).sum(axis=(0, 1)) / 12.0)
-    if spread is None:
-        return np.asarray(np.sqrt(chance))
-    together = np.where(mask, spread.data, 0.0).sum(axis=(0, 1), dtype=float)
-    around = 2.0 * np.sqrt(np.pi * weights.sum(axis=(0, 1)))
-    edge = EDGE_PIXELS * max(FINEST_MM / pixel_mm, 1.0) * around
-    return np.asarray(np.sqrt(chance + together**2 + edge**2))
+    together = np.zeros(len(chance))
+    if spread is not None:
+        moved = np.where(mask, spread.data, 0.0).sum(axis=(0, 1), dtype=float)
+        pixels = EDGE_PIXELS * max(FINEST_MM / pixel_mm, 1.0)
+        together = moved**2 + (pixels * _around(weights.sum(axis=(0, 1)))) ** 2
+    area, across = (pixel_mm**4 * (part * chance + together) for part in (1.0, CHANCE_ACROSS))
+    return area, across
+
+
+def _around(area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the circumference of discs of given areas."""
+    return np.asarray(2.0 * np.sqrt(np.pi * area))
 
 
 def _compression(table: pd.DataFrame) -> NDArray[np.float64]:
@@ -202,13 +215,21 @@ def _compression(table: pd.DataFrame) -> NDArray[np.float64]:
     return compression_along(s, whole, length)
 
 
-def _interval(
-    table: pd.DataFrame, sd_mm2: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the area's interval, mm2, from the deviation of each axial slice."""
-    area, tilt_deg = (table[name].to_numpy(float) for name in ("area_mm2", "tilt_deg"))
-    half = NORMAL_95 * sd_mm2[table["slice"]] * np.cos(np.deg2rad(tilt_deg))
-    return np.maximum(area - half, 0.0), area + half
+def _with_intervals(
+    table: pd.DataFrame, variance: NDArray[np.float64], variance_across: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Return the table with ``_lower`` and ``_upper`` beside each size, from `_doubt`."""
+    slices = table["slice"].to_numpy(int)
+    cosine = np.cos(np.deg2rad(table["tilt_deg"].to_numpy(float)))
+    area = table["area_mm2"].to_numpy(float)
+    # an edge that is d off changes the area by d x circumference, a diameter by 2 d
+    across = 2.0 * np.sqrt(variance_across[slices]) / _around(area / cosine)
+    sd = {"area_mm2": np.sqrt(variance[slices]) * cosine} | dict.fromkeys(DIAMETERS, across)
+    for name, (lower, upper) in INTERVALS.items():
+        value, at = table[name].to_numpy(float), table.columns.get_loc(name)
+        table.insert(at + 1, lower, np.maximum(value - NORMAL_95 * sd[name], 0.0))
+        table.insert(at + 2, upper, value + NORMAL_95 * sd[name])
+    return table
 
 
 def _gm_share(weights: NDArray[np.float64], gm: Image) -> NDArray[np.float64]:

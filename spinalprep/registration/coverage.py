@@ -1,16 +1,19 @@
 """What of the template an image shows, and the shape of the cord on the template's slices."""
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.outline import SHAPE
-from spinalprep.cord.shape import GM_METRICS, INTERVAL
+from spinalprep.cord.shape import GM_METRICS, INTERVALS
 from spinalprep.image import Image, to_world
 from spinalprep.registration.transform import Transform, resample_through
 
-INTERPOLATED = ("area_mm2", *INTERVAL, *SHAPE, "mscc_percent", *GM_METRICS)
+ENDS = {name: (name, *INTERVALS.get(name, ())) for name in ("area_mm2", *SHAPE)}
+INTERPOLATED = (*chain.from_iterable(ENDS.values()), "mscc_percent", *GM_METRICS)
 
 
 def map_coverage(image: Image, forward: Transform, cord: Image) -> NDArray[np.bool_]:

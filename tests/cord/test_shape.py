@@ -110,7 +110,7 @@ def test_grey_matter_has_its_area_and_share_at_any_tilt() -> None:
 def test_interval_of_a_mask_holds_the_truth_wherever_the_pixels_lie() -> None:
     chance = np.random.default_rng(0)
     line = fit_centerline(np.array([[0, 0, 5.0], [0, 0, -5]]))
-    held, widths = [], []
+    held, widths, across = [], [], []
     for pixel in (0.5, 1.0):
         for shift in chance.uniform(-0.5, 0.5, (200, 2)) * pixel:
             affine = np.diag([-pixel, pixel, 1.0, 1.0])
@@ -121,7 +121,10 @@ def test_interval_of_a_mask_holds_the_truth_wherever_the_pixels_lie() -> None:
             truth = np.pi * RL * AP / 4
             held.append(row["area_mm2_lower"] <= truth <= row["area_mm2_upper"])
             widths.append(row["area_mm2_upper"] - row["area_mm2_lower"])
+            for name, size in (("diameter_ap_mm", AP), ("diameter_rl_mm", RL)):
+                across.append(row[f"{name}_lower"] <= size <= row[f"{name}_upper"])
     assert np.mean(held) >= 0.95
+    assert np.mean(across) >= 0.95
     assert np.max(widths) < 0.1 * truth
 
 
@@ -170,5 +173,6 @@ def test_a_network_s_edge_is_a_tenth_of_a_pixel_off_at_least(pixel: float, edge_
     cord = Image((np.hypot(points[..., 0], points[..., 1]) <= 5).astype(np.float32), affine)
     drawn = measure_slices(cord, line).iloc[0]
     found = measure_slices(cord, line, spread=cord.with_data(np.zeros_like(cord.data))).iloc[0]
-    chance, whole = ((row["area_mm2_upper"] - row["area_mm2"]) / 1.96 for row in (drawn, found))
-    assert whole**2 - chance**2 == pytest.approx((edge_mm * 2 * np.pi * 5) ** 2, rel=0.02)
+    for name, more in (("area_mm2", edge_mm * 2 * np.pi * 5), ("diameter_ap_mm", 2 * edge_mm)):
+        chance, whole = ((row[f"{name}_upper"] - row[name]) / 1.96 for row in (drawn, found))
+        assert whole**2 - chance**2 == pytest.approx(more**2, rel=0.02)
