@@ -25,7 +25,7 @@ from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.image import Image, grid_points, load, reorient, sample, to_world
 from spinalprep.levels.detect import find_discs, weigh_signs
 from spinalprep.levels.discs import level_name
-from spinalprep.levels.number import is_sure, near_landmarks
+from spinalprep.levels.number import is_sure, near_landmarks, trusted_discs
 from spinalprep.levels.sequence import Evidence, Sequence, join_discs
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, make_person
@@ -84,16 +84,20 @@ def evidence_of(image: Image, line: Centerline, model: Model) -> Evidence:
 
 
 def judge(
-    found: Sequence, line: Centerline, truth: dict[int, NDArray[np.float64]]
+    found: Sequence,
+    line: Centerline,
+    truth: dict[int, NDArray[np.float64]],
+    landmarks: tuple[float, ...] = (3.0,),
 ) -> dict[str, float | bool]:
-    """Compare the discs that were seen with where they are."""
+    """Compare the discs whose numbers are trusted with where they are."""
+    trusted = trusted_discs(found, landmarks)
     apart = {
         n: abs(found.disc_s[n] - float(line.project(truth[n][None])[0, 0]))
-        for n in found.seen
+        for n in trusted
         if n in truth
     }
-    unknown = [n for n in found.seen if n not in truth]
-    sure = is_sure(found)
+    unknown = [n for n in trusted if n not in truth]
+    sure = bool(trusted)
     wrong = bool(unknown) or any(d > RIGHT_MM for d in apart.values())
     errors = list(apart.values()) if sure and not wrong else []
     return {
@@ -101,6 +105,7 @@ def judge(
         "wrong": sure and wrong,
         "probability": found.confidence,
         "seen": len(found.seen),
+        "trusted": len(trusted),
         "error_mm": float(np.median(errors)) if errors else np.nan,
         "worst_mm": max(errors, default=np.nan),
     }
@@ -125,7 +130,8 @@ def judge_image(
         level = int(chance.choice(pairs)) + 0.5
         s = (places[int(level)] + places[int(level) + 1]) / 2 + chance.normal(0, 2.5)
         plain = {n: s + (n - level) * 17.0 for n in range(2, 12)}
-        hinted = judge(join_discs(evidence, near_landmarks({level: s}, plain)), line, truth)
+        found = join_discs(evidence, near_landmarks({level: s}, plain))
+        hinted = judge(found, line, truth, (level,))
         row["hint_sure"], row["hint_wrong"] = hinted["sure"], hinted["wrong"]
     return row
 

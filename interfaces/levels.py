@@ -8,10 +8,12 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
+from spinalprep.cord.centerline import Centerline
 from spinalprep.image import load, save
 from spinalprep.interfaces.cord import read_centerline
-from spinalprep.levels.discs import Levels, discs_from_labels, extend, parse_hint
+from spinalprep.levels.discs import Levels, discs_from_labels, parse_hint
 from spinalprep.levels.label import label_discs, label_vertebrae
+from spinalprep.levels.sequence import Evidence
 
 
 def write_levels(levels: Levels) -> Path:
@@ -22,6 +24,7 @@ def write_levels(levels: Levels) -> Path:
         "source": levels.source,
         "placed": list(levels.placed),
         "probability": levels.probability,
+        "residual_mm": levels.residual_mm,
     }
     path.write_text(json.dumps(content))
     return path.absolute()
@@ -32,7 +35,7 @@ def read_levels(path: Path) -> Levels:
     content = json.loads(path.read_text())
     disc_s = {int(n): float(s) for n, s in content["disc_s_mm"].items()}
     placed, probability = tuple(content["placed"]), float(content.get("probability", 0.0))
-    return Levels(disc_s, content["source"], placed, probability)
+    return Levels(disc_s, content["source"], placed, probability, content.get("residual_mm"))
 
 
 def levels_known(levels: File | None) -> bool:
@@ -41,11 +44,21 @@ def levels_known(levels: File | None) -> bool:
 
 
 @python.define(outputs=["levels"])
-def LevelsFromDiscs(discs: NiftiGz, centerline: File, template_z: dict[int, float]) -> File:
-    """Project disc labels on the centerline and add the others by the template's spacings."""
+def LevelsFromDiscs(
+    discs: NiftiGz,
+    image: NiftiGz,
+    centerline: File,
+    weights: File,
+    card: File,
+    template_z: dict[int, float],
+) -> File:
+    """Project disc labels, hold them against the image, add the others by spacings."""
+    from spinalprep.levels.number import levels_from_labels_and_signs
+
     line = read_centerline(Path(centerline.fspath))
-    seen = discs_from_labels(load(discs.fspath), line)
-    return write_levels(extend(seen, template_z, line.length))
+    labelled = discs_from_labels(load(discs.fspath), line)
+    evidence = _see_discs(image, line, weights)
+    return write_levels(levels_from_labels_and_signs(labelled, template_z, line.length, evidence))
 
 
 @python.define(outputs=["levels", "warnings"])
@@ -58,19 +71,24 @@ def DetectLevels(
     hint: str | None,
 ) -> tuple[File | None, list[str]]:
     """Detect discs and number them, by a hint where there is one; nothing where none is sure."""
-    from spinalprep.levels.detect import find_discs, weigh_signs
     from spinalprep.levels.number import levels_from_hint_and_signs, levels_from_signs
-    from spinalprep.networks.weights import load_model
 
     line = read_centerline(Path(centerline.fspath))
-    model = load_model(Path(weights.fspath))
-    plane, signs = find_discs(load(image.fspath), line, model)
-    evidence = weigh_signs(plane, signs, model.card["scale"])
+    evidence = _see_discs(image, line, weights)
     if hint is not None:
         found, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)
         return write_levels(found), warnings
     found = levels_from_signs(evidence, template_z, line.length)
     return (write_levels(found) if found.disc_s else None), []
+
+
+def _see_discs(image: NiftiGz, line: Centerline, weights: File) -> Evidence:
+    """Return the signs of discs along the cord."""
+    from spinalprep.levels.detect import find_discs, weigh_signs
+    from spinalprep.networks.weights import load_model
+
+    model = load_model(Path(weights.fspath))
+    return weigh_signs(*find_discs(load(image.fspath), line, model), model.card["scale"])
 
 
 @python.define(outputs=["vertebrae", "discs"])

@@ -27,7 +27,14 @@ def VertebralLevels(
     if label is not None:
         drawn = workflow.add(ConformLabel(label=label, image=cord)).label
         levels = workflow.add(
-            LevelsFromDiscs(discs=drawn, centerline=centerline, template_z=template_z)
+            LevelsFromDiscs(
+                discs=drawn,
+                image=image,
+                centerline=centerline,
+                weights=weights,
+                card=card,
+                template_z=template_z,
+            )
         ).levels
     else:
         found = workflow.add(

@@ -19,7 +19,9 @@ def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
     cord = outputs.get("manual", outputs.get("automatic"))
     if cord is not None:
         measured["components"] = count_components(load(Path(cord.cord.fspath)).data > 0)
-        measured["level_confidence"] = known_levels(outputs).confidence
+        levels = known_levels(outputs)
+        measured["level_confidence"] = levels.confidence
+        measured["disc_residual_mm"] = levels.residual_mm
     if "shape" in outputs:
         measured |= _shape(Path(outputs["shape"].perslice.fspath))
     if "template" in outputs:

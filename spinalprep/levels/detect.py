@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
@@ -23,6 +24,7 @@ STRIDE = 48
 THICKEST_MM = 3.0  # voxels longer along the cord: discs and bodies look alike in some contrast
 C2_MM, C2_DEPTH_MM = (18, 4), (8, 18)  # above C2/C3 and before the cord: there is the body of C2
 C2_SHARE = 0.8
+AROUND_MM, LEAST_CONTRAST = (14.0, 7.0), 0.08  # of the parts that are brought to one contrast
 VIEWS = ((0.0, 1.0), (0.0, 1.4), (0.0, 0.7), (-2.0, 1.0), (2.0, 1.0))  # mm to the right, gamma
 
 
@@ -109,8 +111,32 @@ def find_discs(
         there = np.isin(plane.s, middle.s)
         if not np.array_equal(plane.s[there], middle.s):
             continue
-        maps.append(_logits(plane.values[there] ** gamma, model))
+        values, valid = plane.values[there] ** gamma, plane.valid[there]
+        maps.append(_logits(even_out(values, valid), model))
     return middle, row_signs(np.mean(maps, axis=0))
+
+
+def even_out(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Bring every part of a plane to the same brightness and contrast.
+
+    Bright fluid and fat leave bodies and discs a small part of the grey values.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (N, W)
+        Scaled to [0, 1].
+    valid : ndarray of bool, shape (N, W)
+        Where there are values; elsewhere the result is zero.
+    """
+
+    def around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(ndimage.gaussian_filter(values * there, AROUND_MM) / mass)
+
+    there = valid.astype(np.float64)
+    mass = np.maximum(ndimage.gaussian_filter(there, AROUND_MM), 1e-6)
+    apart = values - around(values.astype(np.float64))
+    even = 0.5 + apart / (4 * np.sqrt(around(apart**2)) + LEAST_CONTRAST)
+    return np.where(valid, np.clip(even, 0, 1), 0).astype(np.float32)
 
 
 def voxel_along(image: Image, centerline: Centerline) -> float:

@@ -6,7 +6,7 @@ L1 to L5 20 to 24.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -40,12 +40,16 @@ class Levels:
         Discs that were placed by the template's spacings, not seen.
     probability : float
         That the numbers of detected discs are right, by the detector.
+    residual_mm : float or None
+        Distance along the cord between what a person said and the discs in the image; None where
+        either is missing.
     """
 
     disc_s: Mapping[int, float]
     source: str = "unknown"
     placed: tuple[int, ...] = ()
     probability: float = 0.0
+    residual_mm: float | None = None
 
     @property
     def confidence(self) -> float:
@@ -252,7 +256,7 @@ def extend(levels: Levels, template_z: Mapping[int, float], length: float) -> Le
     }
     disc_s = dict(sorted((dict(levels.disc_s) | added).items()))
     placed_now = tuple(sorted({*levels.placed, *added}))
-    return Levels(disc_s, levels.source, placed_now, levels.probability)
+    return replace(levels, disc_s=disc_s, placed=placed_now)
 
 
 def _carry(

@@ -57,6 +57,7 @@ MISSED = 0.05  # chance that a disc in view leaves no sign
 HIDDEN = 0.1  # chance that all discs beyond one end of the sequence are in view and leave none
 AT_DISC_MM = 4.0  # a disc this near is the same disc
 SEEN = np.log(3.0)  # evidence from which on a disc counts as seen
+EDGE_MM = 6.0  # a sign nearer to the end of the field of view may be half of something else
 FEWEST = 2  # discs that must be seen
 HINT_MM, HINT_SPREAD = 4.0, 0.10  # how far off a hint is, and its spacings per mm away from it
 
@@ -91,11 +92,16 @@ class Sequence:
     seen : tuple of int
         Those with a sign of their own; the others lie where the spacings say.
     confidence : float
-        Smallest probability, over the discs that were seen, that a disc there has this number.
+        Smallest ``probability``.
     first : dict of int to float
         Probability of every number of the uppermost disc that was seen.
     landmark : bool
         Whether anything but spacings speaks for the numbers: a sign of C2/C3, or a hint.
+    probability : dict of int to float
+        For every disc that was seen, the smaller of two: that a disc there has this number, and
+        that the disc of this number is there, within 4 mm.
+    cut : tuple of int
+        Those less than 6 mm from an end of the field of view: their places are not to be trusted.
     """
 
     disc_s: dict[int, float] = field(default_factory=dict)
@@ -103,6 +109,8 @@ class Sequence:
     confidence: float = 0.0
     first: dict[int, float] = field(default_factory=dict)
     landmark: bool = False
+    probability: dict[int, float] = field(default_factory=dict)
+    cut: tuple[int, ...] = ()
 
 
 def spacing_mm(disc: int) -> tuple[float, float]:
@@ -255,11 +263,15 @@ def _describe(
     there = {
         disc: share[:, _near(s, float(s[path[disc]]), AT_DISC_MM)].sum(axis=1) for disc in seen
     }
-    sure = min(float(mass[disc - FIRST] / mass.sum()) for disc, mass in there.items())
+    sure = {
+        disc: float(mass[disc - FIRST] / max(mass.sum(), share[disc - FIRST].sum()))
+        for disc, mass in there.items()
+    }
+    cut = tuple(disc for disc in seen if not s[0] + EDGE_MM <= disc_s[disc] <= s[-1] - EDGE_MM)
     top = there[seen[0]] / there[seen[0]].sum()
     first = {FIRST + n: float(p) for n, p in enumerate(top) if p > 1e-4}
     told = FIRST in seen and evidence.c2c3[_near(s, s[path[FIRST]], 2.0)].max() >= SEEN
-    return Sequence(disc_s, seen, sure, first, bool(told) or hinted)
+    return Sequence(disc_s, seen, min(sure.values()), first, bool(told) or hinted, sure, cut)
 
 
 def _near(s: Float, place: float, reach: float) -> NDArray[np.bool_]:

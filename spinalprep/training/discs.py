@@ -38,8 +38,8 @@ class DiscsRecipe:
     """
 
     preset: str = "disc_unet"
-    steps: int = 1000
-    zero_at: int = 1800
+    steps: int = 3000
+    zero_at: int = 3000
     batch: int = 12
     rate: float = 2e-3
     ranges: PlaneRanges = field(default_factory=PlaneRanges)
@@ -166,10 +166,10 @@ def _card(seed: int, steps: int, minutes: float) -> dict[str, Any]:
     """Return the model card."""
     return {
         "name": "discs",
-        "version": "1",
+        "version": "2",
         "task": "discs",
         "preset": RECIPE.preset,
-        "inputs": "the straightened mid-sagittal plane, mean of 8 mm, scaled to [0, 1]",
+        "inputs": "the straightened mid-sagittal plane, mean of 8 mm, brought to one contrast",
         "spacing": [1.0, 1.0],
         "orientation": "rows from superior to inferior, columns from posterior to anterior",
         "channels": 1,
@@ -177,7 +177,7 @@ def _card(seed: int, steps: int, minutes: float) -> dict[str, Any]:
         "data": {
             "people": sorted({PERSONS.get(name, name) for name in STACKS}),
             "sources": "PAM50 (its T2w at 1 x 1 x 2 mm and label maps), digital persons, "
-            "three axial stacks of gm-challenge-data as images without a sign of a level",
+            "two axial stacks of gm-challenge-data as images without a sign of a level",
         },
         "synthetic": "contrast, geometry and field of view randomised; no image of a person "
         "with visible discs served for training",

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.levels.detect import BACK_MM, HEIGHT, SLAB_MM, WIDTH
+from spinalprep.levels.detect import BACK_MM, HEIGHT, SLAB_MM, WIDTH, even_out
 from spinalprep.levels.sequence import FIRST
 from spinalprep.networks.window import scale_window
 from spinalprep.training.discs_material import (
@@ -60,6 +60,12 @@ class PlaneRanges:
         Share of samples of people's axial stacks.
     upper : float
         Share of the others that are centred near C2/C3.
+    mixed : float
+        Share of recoloured samples of PAM50 that keep a part of its own contrast.
+    edged : float
+        Share of recoloured samples with dark edges of bones and discs.
+    curved : float
+        Share of samples whose grey values are bent by a power.
     """
 
     size: float = 0.24
@@ -72,6 +78,9 @@ class PlaneRanges:
     template: float = 0.62
     stacks: float = 0.06
     upper: float = 0.5
+    mixed: float = 0.3
+    edged: float = 0.5
+    curved: float = 0.7
 
 
 def make_planes(
@@ -114,7 +123,10 @@ def draw_plane(
     truth = _heat(spine, rows, columns)
     image = _acquire(image, ranges, chance)
     valid &= _field_of_view(ranges, chance)
-    return scale_window(image, valid), (truth * valid).astype(np.float32)
+    values = scale_window(image, valid)
+    if chance.random() < ranges.curved:
+        values = values ** np.float32(np.exp(chance.uniform(-0.8, 0.6)))
+    return even_out(values, valid), (truth * valid).astype(np.float32)
 
 
 def _smooth(
@@ -170,11 +182,15 @@ def _slab(
     """Return the mean of some sagittal columns of a coloured spine, and where there is any."""
     labels = spine.labels[part]
     offset = float(np.clip(chance.normal(0, 1.5), -3.5, 3.5))
-    across = np.abs(np.arange(-X_MM, X_MM + 1) - offset) <= SLAB_MM
+    half = SLAB_MM + chance.uniform(-2.5, 1.0)  # thick sagittal slices average more, or less
+    across = np.abs(np.arange(-X_MM, X_MM + 1) - offset) <= half
     labels = labels[:, across]
     real = spine.image[part][:, across] if spine.image is not None else None
     if real is None or (spine.name == "PAM50" and chance.random() < ranges.recoloured):
-        values = _paint(labels, real, chance)
+        values = _paint(labels, real, ranges, chance)
+        if real is not None and chance.random() < ranges.mixed:
+            share = chance.uniform(0.2, 0.7)
+            values = share * values + (1 - share) * real
     else:
         values = np.maximum(real, 0.0) ** np.exp(chance.uniform(-0.7, 0.7))
         if chance.random() < 0.2:
@@ -184,7 +200,10 @@ def _slab(
 
 
 def _paint(
-    labels: NDArray[np.uint8], real: Array | None, chance: np.random.Generator
+    labels: NDArray[np.uint8],
+    real: Array | None,
+    ranges: PlaneRanges,
+    chance: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Colour every label anew: bone, fluid and cord apart from each other, discs alike."""
     means = chance.random(LABELS)
@@ -195,11 +214,13 @@ def _paint(
         means[BONE] = chance.uniform(0.1, 0.6)
     means[CORD] = _apart(means[CORD], means[CSF], 0.12, chance)
     disc = _apart(chance.random(), means[BONE], 0.07, chance)
-    jitter = chance.normal(0, chance.uniform(0.0, 0.1), LABELS - FIRST_DISC_LABEL)
+    jitter = chance.normal(0, chance.choice([0.03, 0.08, 0.2]), LABELS - FIRST_DISC_LABEL)
     means[FIRST_DISC_LABEL:] = disc + jitter
     hidden = chance.random(LABELS - FIRST_DISC_LABEL) < 0.03
     means[FIRST_DISC_LABEL:][hidden] = means[BONE]
     values: NDArray[np.float64] = means[labels]
+    if chance.random() < ranges.edged:
+        values *= _edges(labels, chance)
     if real is not None:
         count = np.bincount(labels.ravel(), minlength=LABELS)
         own = np.bincount(labels.ravel(), real.ravel(), LABELS) / np.maximum(count, 1)
@@ -208,6 +229,18 @@ def _paint(
     grain = ndimage.gaussian_filter(chance.standard_normal(labels.shape), chance.uniform(0.5, 2.0))
     values += grain * chance.uniform(0.0, 0.25)
     return values
+
+
+def _edges(labels: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np.float64]:
+    """Return factors that darken the outermost millimetre of bones, and of discs."""
+    factor = np.ones(labels.shape)
+    for part in (labels == BONE, labels >= FIRST_DISC_LABEL):
+        inner = part.copy()
+        for axis in (0, 2):
+            for shift in (1, -1):
+                inner &= np.roll(part, shift, axis)
+        factor[part & ~inner] = chance.uniform(0.1, 1.0)
+    return factor
 
 
 def _apart(value: float, other: float, least: float, chance: np.random.Generator) -> float:

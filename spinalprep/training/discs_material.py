@@ -22,7 +22,7 @@ BONE, CSF, CORD = CLUSTERS + 1, CLUSTERS + 2, CLUSTERS + 3
 FIRST_DISC_LABEL = 20  # label of disc n is 20 + n
 LABELS = FIRST_DISC_LABEL + LAST + 1
 PHANTOMS = range(1000, 1060)  # none of them serves the other networks
-STACKS = ("10062Ses1", "9604", "9709Ses1")  # axial stacks in which no level can be told
+STACKS = ("10062Ses1", "9709Ses1")  # axial stacks in which no level can be told
 
 
 @dataclass(frozen=True)

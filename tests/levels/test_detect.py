@@ -33,7 +33,7 @@ def scan(person: Person, top: float, contrast: str, seed: int) -> tuple[Image, C
 
 
 def look(person: Person, top: float, seed: int, model) -> tuple[Sequence, dict[int, float]]:
-    image, line = scan(person, top, sorted(INTENSITY)[seed % 4], seed)
+    image, line = scan(person, top, sorted(INTENSITY)[seed // 2 % 4], seed)
     plane, signs = find_discs(image, line, model)
     truth = {
         n: float(line.project(person.centerline.at(s)[None])[0, 0])

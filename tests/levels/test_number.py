@@ -1,11 +1,21 @@
 """Numbers for discs: only where something tells them, and a hint meets what is seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spinalprep.cord.centerline import fit_centerline
-from spinalprep.levels.number import SURE, levels_from_hint_and_signs, levels_from_signs
-from spinalprep.levels.sequence import Evidence, spacing_mm
+from spinalprep.levels.discs import Levels
+from spinalprep.levels.number import (
+    SURE,
+    disc_residual,
+    levels_from_hint_and_signs,
+    levels_from_labels_and_signs,
+    levels_from_signs,
+    trusted_discs,
+)
+from spinalprep.levels.sequence import Evidence, Sequence, join_discs, spacing_mm
 
 LENGTH = 150.0
 TEMPLATE_Z = {
@@ -90,3 +100,54 @@ def test_a_landmark_above_the_field_of_view_of_discs(line) -> None:
     found, _ = levels_from_hint_and_signs(hint, line, TEMPLATE_Z, signs(list(truth.values())))
     assert found.source == "hint+detected"
     assert found.disc_s[3] == pytest.approx(truth[3], abs=0.6)
+
+
+def chain(probability: dict[int, float]) -> Sequence:
+    places = {n: 17.0 * n for n in probability}
+    worst = min(probability.values())
+    return Sequence(places, tuple(places), worst, {}, True, probability)
+
+
+def test_far_from_a_landmark_the_chain_of_discs_must_have_no_gap() -> None:
+    seen = dict.fromkeys((4, 5, 7, 8, 9, 11, 12), 0.999)
+    assert trusted_discs(chain(seen), [5.5]) == (4, 5, 7, 8, 9)  # 6 is near, 10 is far
+    assert trusted_discs(chain(seen | {8: 0.9}), [5.5]) == (4, 5, 7)
+    assert trusted_discs(chain(dict.fromkeys((3, 4, 5, 6, 7, 9), 0.999))) == (3, 4, 5, 6, 7)
+    assert trusted_discs(chain(seen), [5.5, 11.0]) == (4, 5, 7, 8, 9, 11, 12)
+    cut = replace(chain({3: 0.999, 4: 0.999}), cut=(4,))
+    assert trusted_discs(cut) == (3,)  # two were seen
+    assert trusted_discs(chain({5: 0.999, 8: 0.999, 9: 0.999}), [5.0]) == ()  # one is not enough
+
+
+def test_false_signs_behind_a_gap_move_no_number(line) -> None:
+    truth = places(4, 7, 5.0)
+    false = [truth[8] + 8.0, truth[9] + 6.0, truth[10] + 6.0]  # below C6/C7 nothing is right
+    shown = [truth[n] for n in (4, 5, 6)] + false
+    hint = {4.5: -(truth[4] + truth[5]) / 2}
+    found, _ = levels_from_hint_and_signs(hint, line, TEMPLATE_Z, signs(shown))
+    assert found.source == "hint+detected"
+    assert {4, 5, 6}.isdisjoint(found.placed)
+    assert max(abs(found.disc_s[n] - s) for n, s in truth.items()) < 3.0
+
+
+@pytest.mark.parametrize("off", [0.0, 3.0])
+def test_residual_of_labels_is_their_distance_from_the_discs(off: float) -> None:
+    truth = places(4, 6, 12.0)
+    shown = signs(list(truth.values()))
+    labels = {float(n): s + off for n, s in truth.items() if n in (5, 6)}
+    assert disc_residual(labels, shown) == pytest.approx(off, abs=0.3)
+
+
+def test_residual_of_labels_one_level_off_is_a_vertebra() -> None:
+    truth = places(3, 6, 25.0)
+    shown = signs(list(truth.values()), truth[3])
+    labels = Levels({n + 1: s for n, s in truth.items() if n > 3}, "manual")
+    found = levels_from_labels_and_signs(labels, TEMPLATE_Z, LENGTH, shown)
+    assert found.residual_mm == pytest.approx(17.0, abs=1.5)
+    assert found.disc_s[6] == truth[5]  # a person's labels are followed
+
+
+def test_no_residual_where_no_disc_is_seen() -> None:
+    assert disc_residual({5.0: 40.0}, signs([])) is None
+    assert disc_residual({}, signs([30.0, 48.0])) is None
+    assert join_discs(signs([])).probability == {}

@@ -89,6 +89,22 @@ def test_one_disc_is_not_enough() -> None:
     assert join_discs(evidence([30.0], 30.0, 60.0)).confidence == 0.0
 
 
+def test_a_sign_at_the_end_of_the_field_of_view_is_told() -> None:
+    truth = spine(3, 6, 30.0)
+    shown = evidence(list(truth.values()), truth[3], truth[8] + 4.0)
+    found = join_discs(shown)
+    assert found.seen == (3, 4, 5, 6, 7, 8)
+    assert found.cut == (8,)
+
+
+def test_a_place_that_two_signs_claim_is_in_doubt() -> None:
+    truth = spine(3, 5, 30.0)
+    both = [*truth.values(), truth[7] - 10.0]
+    found = join_discs(evidence(both, truth[3], truth[7] + 12.0))
+    assert min(found.probability[n] for n in (3, 4, 5)) > SURE
+    assert found.probability[7] < found.probability[5]
+
+
 def test_spacings_grow_down_the_back_as_both_sources_say() -> None:
     means = [spacing_mm(n)[0] for n in range(FIRST, LAST)]
     assert min(means) == means[3]  # C6: the lowest

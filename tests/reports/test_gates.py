@@ -43,7 +43,7 @@ def test_every_metric_has_a_gate_with_an_action() -> None:
         ("dice_template", 0.85, "WARN"),
         ("dice_template", 0.5, "FAIL"),
         ("disc_residual_mm", 0.5, "PASS"),
-        ("disc_residual_mm", 3.0, "WARN"),
+        ("disc_residual_mm", 5.0, "WARN"),
         ("disc_residual_mm", 9.0, "FAIL"),
         ("jacobian_min", -0.1, "FAIL"),
         ("components", 1, "PASS"),
