@@ -6,7 +6,7 @@ and so on are drawn by the seed, and a network is trained by each set with ``spi
 train``'s own function. ``learning_curve.tsv`` keeps every Dice, so that a run that was ended goes
 on; at the end a power law says what 10, 20 and 50 people would give, with its interval over the
 people left out. Template and digital persons always teach; the centerline network is the packaged
-one, which may know the person. N people cost about N (N - 1) trainings.
+one, which may know the person. N people cost N (N - 1) trainings; ``--left-out`` judges fewer.
 """
 
 import argparse
@@ -81,6 +81,7 @@ class Study:
         self.everybody = {case.person for case in cases if teaches & set(case.truth)}
         self.cases = [case for case in cases if self.name in case.truth]
         self.people = sorted({case.person for case in self.cases})
+        self.judged = given.left_out or self.people
         self.path = self.out_dir / "learning_curve.tsv"
         self.out_dir.mkdir(parents=True, exist_ok=True)
         if not self.path.is_file():
@@ -96,6 +97,8 @@ class Study:
         known = set(zip(done["person"], done["people"], done["seed"], strict=True))
         seed = self.choice.seed
         for left, taught_by in plan(self.people, seed):
+            if left not in self.judged:
+                continue
             if (left, len(taught_by), seed) in known:
                 continue
             dice = self.judge(left, taught_by)
@@ -123,6 +126,7 @@ def main() -> None:
     where.add_argument("--shared", type=Path)
     where.add_argument("--bids", type=Path)
     parser.add_argument("--person-column")
+    parser.add_argument("--left-out", nargs="+", metavar="PERSON")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     torch.set_num_threads(1)
