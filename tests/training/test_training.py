@@ -71,6 +71,28 @@ def test_recoloured_cord_always_stands_out(material: Slices) -> None:
     assert float((inside - around).min()) < 0 < float((inside - around).max())
 
 
+def test_thick_slices_smear_one_axis_and_squeezed_cords_are_flat(material: Slices) -> None:
+    plain = Randomness(size=48, shift=0.0, recoloured=0.0, lesions=0.0, black=0.0, noise=0.0)
+    index = np.zeros(24, np.intp)
+
+    def batch(ranges: Randomness) -> Batch:
+        return make_batch(material, index, ranges, torch.Generator().manual_seed(5))
+
+    def steepest(images: torch.Tensor) -> torch.Tensor:
+        """Return the largest step along either axis, shape (N, 2)."""
+        steps = [images.diff(dim=d).abs().amax(dim=(1, 2, 3)) for d in (2, 3)]
+        return torch.stack(steps, dim=1)
+
+    sharp, thick = (batch(replace(plain, thick=n, thickest=10.0)).image for n in (0.0, 1.0))
+    assert float(steepest(thick).amin(dim=1).median()) < 0.25  # over 3.1 pixels and more, linearly
+    assert float(steepest(sharp).amin(dim=1).median()) > 0.34
+    depths = [
+        (batch(replace(plain, flat=n)).truth[:, 0] > 0.5).any(dim=1).sum(dim=1).float().mean()
+        for n in (0.0, 1.0)
+    ]
+    assert 0.6 < float(depths[1] / depths[0]) < 0.9
+
+
 def test_loose_masks_are_shown_recoloured_only(material: Slices) -> None:
     ranges = Randomness(size=48, shift=0.0, recoloured=0.0, lesions=0.0, black=0.0)
     index = np.array([0, 0])
