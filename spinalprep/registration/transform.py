@@ -352,7 +352,7 @@ def _read_field(path: Path) -> Field:
     volume: Any = nib.loadsave.load(path)
     if len(volume.shape) != 5 or volume.shape[3:] != (1, 3):
         raise ValueError(f"shape {volume.shape}, not (I, J, K, 1, 3)")
-    vectors = np.array(volume.dataobj, np.float32)[:, :, :, 0, :]
+    vectors = np.asarray(volume.dataobj, np.float32)[:, :, :, 0, :]
     vectors *= np.diag(LPS)[:3].astype(np.float32)
     return Field(vectors, np.asarray(volume.affine))
 
