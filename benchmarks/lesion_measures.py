@@ -46,8 +46,9 @@ def truth(person: Person, lesion: Lesion) -> dict[str, float]:
         left, right, _ = spared(cord[:, row], mask[:, row], grid)
         back, front, width = spared(cord[len(grid) // 2], mask[len(grid) // 2], grid)
         hit += np.isfinite(width)
-        lines.append((front, back, left, right, -width))
-    ventral, dorsal, left, right, width = np.fmin.reduce(np.array(lines), axis=0)
+        least = (front + back) / (np.ptp(grid[cord[len(grid) // 2]]) + FINE_MM)
+        lines.append((front, back, left, right, -width, least))
+    ventral, dorsal, left, right, width, least = np.fmin.reduce(np.array(lines), axis=0)
     rl, ap = person.radii_at(s)
     return {
         "volume_mm3": sum(area) * (at[1] - at[0]),
@@ -58,8 +59,11 @@ def truth(person: Person, lesion: Lesion) -> dict[str, float]:
         "max_axial_damage_ratio": max(ratio),
         "midsagittal_length_mm": hit * (at[1] - at[0]) if hit else np.nan,
         "midsagittal_width_mm": -width,
+        "midsagittal_spared_percent": 100 * least,
         "bridge_ventral_mm": ventral,
         "bridge_dorsal_mm": dorsal,
+        "bridge_total_mm": ventral + dorsal,
+        "bridge_ventral_percent": 100 * ventral / (ventral + dorsal),
         "bridge_left_mm": left,
         "bridge_right_mm": right,
         "position_rl": (x * np.cos(turn) + y * np.sin(turn)) / rl,

@@ -139,6 +139,12 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "max_axial_damage_ratio": ("largest share of a section of the cord", None, None),
     "midsagittal_length_mm": ("extent along the cord in the midsagittal plane", "mm", None),
     "midsagittal_width_mm": ("extent front to back in the midsagittal plane", "mm", None),
+    "midsagittal_spared_percent": (
+        "least share of a line through the cord, front to back in the midsagittal plane, that the "
+        f"lesion spares; 0 where it reaches from edge to edge; {_MISSED}",
+        "percent",
+        None,
+    ),
     "bridge_ventral_mm": (
         f"narrowest {_SPARED} front edge of the cord, in the midsagittal plane; {_MISSED}",
         "mm",
@@ -147,6 +153,22 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "bridge_dorsal_mm": (
         f"narrowest {_SPARED} back edge of the cord, in the midsagittal plane; {_MISSED}",
         "mm",
+        None,
+    ),
+    "bridge_total_mm": (
+        "sum of the narrowest bridges at front and back, which need not lie at one height; "
+        f"{_MISSED}",
+        "mm",
+        None,
+    ),
+    "bridge_ventral_percent": (
+        f"share of that sum at the front; n/a where it is 0; {_MISSED}",
+        "percent",
+        None,
+    ),
+    "bridge_dorsal_percent": (
+        f"share of that sum at the back; n/a where it is 0; {_MISSED}",
+        "percent",
         None,
     ),
     "bridge_left_mm": (f"narrowest {_SPARED} left edge of the cord", "mm", None),

@@ -29,8 +29,12 @@ def measure_bridges(
     -------
     measures : dict of str to float
         ``bridge_ventral_mm`` and ``bridge_dorsal_mm``: the narrowest spared tissue between the
-        lesion and the front (back) edge of the cord in the midsagittal plane, with
-        ``midsagittal_length_mm`` and ``midsagittal_width_mm``, the lesion's extents in it.
+        lesion and the front (back) edge of the cord in the midsagittal plane;
+        ``bridge_total_mm``, their sum, and ``bridge_ventral_percent`` and
+        ``bridge_dorsal_percent``, their shares of it, NaN where it is 0, as in [3]_;
+        ``midsagittal_spared_percent``, the least share of a line through the cord, front to
+        back, that is spared; ``midsagittal_length_mm`` and ``midsagittal_width_mm``, the lesion's
+        extents in the plane.
         ``bridge_left_mm`` and ``bridge_right_mm``: the same to the sides, on the line through the
         middle of the lesion in every section. NaN where the lesion misses the plane.
 
@@ -46,6 +50,8 @@ def measure_bridges(
        cervical spinal cord injury?", Annals of Neurology 81:740-748, doi:10.1002/ana.24932.
     .. [2] Pfyffer et al. (2019), "Tissue bridges predict recovery after traumatic and ischemic
        thoracic spinal cord injury", Neurology 93:e1550-e1560, doi:10.1212/WNL.0000000000008318.
+    .. [3] De Leener et al. (2017), "SCT: Spinal Cord Toolbox", NeuroImage 145:24-43,
+       doi:10.1016/j.neuroimage.2016.10.009: ``sct_analyze_lesion``.
     """
     u, v = axes
     middle = len(u) // 2
@@ -59,24 +65,37 @@ def measure_bridges(
         np.take_along_axis(lesion, pick, axis=2)[..., 0],
         u,
     )
-    hit = np.isfinite(line[:, 2])
     return {
-        "midsagittal_length_mm": float(np.ptp(np.flatnonzero(hit)) + 1) * step_mm
-        if hit.any()
-        else np.nan,
-        "midsagittal_width_mm": _best(line[:, 2], np.max),
-        "bridge_ventral_mm": _best(line[:, 1], np.min),
-        "bridge_dorsal_mm": _best(line[:, 0], np.min),
+        **_midsagittal(line, step_mm),
         "bridge_left_mm": _best(across[:, 0], np.min),
         "bridge_right_mm": _best(across[:, 1], np.min),
     }
 
 
+def _midsagittal(line: Array, step_mm: float) -> dict[str, float]:
+    """Return extents and bridges in the midsagittal plane from `_spared`; NaN where it misses."""
+    hit = np.flatnonzero(np.isfinite(line[:, 2]))
+    dorsal, ventral = (_best(line[:, n], np.min) for n in (0, 1))
+    total = dorsal + ventral
+    whole = total if total > 0 else np.nan
+    spared = (line[:, 0] + line[:, 1]) / np.maximum(line[:, 3], 1e-6)
+    return {
+        "midsagittal_length_mm": float(np.ptp(hit) + 1) * step_mm if len(hit) else np.nan,
+        "midsagittal_width_mm": _best(line[:, 2], np.max),
+        "midsagittal_spared_percent": 100.0 * _best(spared, np.min),
+        "bridge_ventral_mm": ventral,
+        "bridge_dorsal_mm": dorsal,
+        "bridge_total_mm": total,
+        "bridge_ventral_percent": 100.0 * ventral / whole,
+        "bridge_dorsal_percent": 100.0 * dorsal / whole,
+    }
+
+
 def _spared(cord: Section, lesion: Section, along: Array) -> Array:
-    """Return cord before and after the lesion on lines, and the lesion's width, shape (S, 3)."""
+    """Return what lines meet, shape (S, 4): cord before and after the lesion, lesion, all cord."""
     (cord_low, cord_high), (low, high) = _ends(cord, along), _ends(lesion, along)
     before, after = np.maximum(low - cord_low, 0.0), np.maximum(cord_high - high, 0.0)
-    return np.stack([before, after, high - low], axis=-1)
+    return np.stack([before, after, high - low, cord_high - cord_low], axis=-1)
 
 
 def _ends(lines: Section, along: Array) -> tuple[Array, Array]:

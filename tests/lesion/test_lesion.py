@@ -138,6 +138,11 @@ def test_bridges_and_place_in_the_cord_s_own_frame(
     assert row["midsagittal_width_mm"] == pytest.approx(2 * drawn, abs=pixel)
     assert row["bridge_ventral_mm"] == pytest.approx(4.5 - (drawn - 1), abs=pixel)
     assert row["bridge_dorsal_mm"] == pytest.approx(4.5 - (drawn + 1), abs=pixel)
+    assert row["bridge_total_mm"] == row["bridge_ventral_mm"] + row["bridge_dorsal_mm"]
+    front, back = row["bridge_ventral_percent"], row["bridge_dorsal_percent"]
+    assert front + back == pytest.approx(100.0)
+    assert front == pytest.approx(100 * (5.5 - drawn) / (9 - 2 * drawn), abs=10 * pixel)
+    assert row["midsagittal_spared_percent"] == pytest.approx(100 - 200 * drawn / 9, abs=12 * pixel)
     edge = 7 * np.sqrt(1 - 1 / 20.25)
     assert row["bridge_left_mm"] == pytest.approx(edge - 5, abs=pixel)
     assert row["bridge_right_mm"] == pytest.approx(edge - 1, abs=pixel)
@@ -158,6 +163,19 @@ def test_thick_slices_count_whole_in_the_midsagittal_plane(thick: float) -> None
         row = measure_lesions(cord.with_data(lesion.astype(np.int32)), cord, line).iloc[0]
         assert row["length_mm"] == pytest.approx(high, abs=1e-6)
         assert row["midsagittal_length_mm"] == pytest.approx(high, abs=1e-6)
+
+
+def test_a_cord_that_is_cut_through_has_no_bridge_and_no_share_of_one() -> None:
+    line = fit_centerline(np.array([[0.0, 0, 20], [0, 0, -20]]))
+    affine = np.diag([-0.5, 0.5, 1.0, 1.0])
+    affine[:3, 3] = [9.75, -9.75, -19.5]
+    x, y, z = np.moveaxis(grid_points((40, 40, 40), affine), -1, 0)
+    cord = Image((np.hypot(x, y) <= 5).astype(np.uint8), affine)
+    labels = cord.with_data((cord.data * (np.abs(z) < 3)).astype(np.int32))
+    row = measure_lesions(labels, cord, line).iloc[0]
+    assert row["bridge_total_mm"] == 0.0
+    assert row["midsagittal_spared_percent"] == 0.0
+    assert np.isnan(row[["bridge_ventral_percent", "bridge_dorsal_percent"]].to_numpy(float)).all()
 
 
 def test_what_lies_outside_the_cord_damages_none_of_it() -> None:
