@@ -14,10 +14,6 @@ PANELS = {
     "diameter_rl_mm": ("right-left (mm)", "#2874a6"),
 }
 WORDS = {"F": "healthy women", "M": "healthy men", EVERYBODY: "all healthy adults"}
-UNCALIBRATED = (
-    "theirs are T2w images in masks of the Spinal Cord Toolbox, and by how much ours differ is not "
-    "calibrated"
-)
 ROOM = 0.05  # share of the width that the name of a level needs
 
 
@@ -69,14 +65,14 @@ def healthy_caption(norms: Norms, subject: Subject) -> str:
     whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
-    band = f"band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
+    band = f"Band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
     if whose != EVERYBODY:
-        return f"{band}; {UNCALIBRATED}, so z-scores are not either"
+        return f"{band}."
     if subject.sex is None or subject.age is None:
         why = "because age or sex is not in participants.tsv"
     else:
         why = f"because the age of {subject.age:g} is beyond theirs"
-    return f"{band}, {why}; no z-scores; {UNCALIBRATED}"
+    return f"{band}, {why}; no z-scores."
 
 
 def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]

@@ -1,5 +1,6 @@
 """What was done, in words that may be copied into a paper (CC0)."""
 
+from spinalprep.bids.names import SHOWS_GM
 from spinalprep.reports.facts import ReportFacts, UnitFacts
 
 REFERENCES = {
@@ -19,36 +20,79 @@ REFERENCES = {
 def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     """Return the methods of one reference image as it was run, and the references."""
     skipped = str(facts.settings.get("skip", ""))
-    cited = ["SynthSeg", "SCT"]
+    cited = ["SCT"]
     parts = [f"Images were processed with spinalprep {facts.version}."]
     parts.append(f"The {unit.space} image was the reference.")
     if "n4" not in skipped:
         parts.append("Intensities were corrected for the bias field by N4 [N4].")
         cited.append("N4")
     drawn = {label.kind for label in unit.labels if label.used}
+    said, more = _segmented(unit, skipped, drawn)
+    parts += said
+    cited += more
+    for contrast in unit.contrasts:
+        how = "registered to it around the cord, rigid and affine [ANTs]"
+        if contrast.gain is None:  # not run yet
+            how += ", where that gained similarity"
+        elif not contrast.accepted:
+            how = "aligned to it by the headers, because a registration [ANTs] gained nothing"
+        parts.append(f"The {contrast.frame or contrast.contrast} image was {how}.")
+        cited.append("ANTs")
+    parts.append(_levels(unit))
+    if facts.template_name:
+        height = "an arbitrary height" if unit.level_source == "unknown" else "levels"
+        text = (
+            f"The cord was registered to the {facts.template_name} template by straightening, "
+            f"{height}, and in each section position, turn, size and outline"
+        )
+        if unit.space in SHOWS_GM or "gm" in drawn:
+            text += "; grey matter guided a deformation in the axial plane [Demons]"
+            cited.append("Demons")
+        parts.append(f"{text}.")
+        cited += ["PAM50"] if facts.template_name == "PAM50" else []
+    parts.append(
+        "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
+    )
+    said, more = _measured(unit, skipped)
+    parts += said
+    cited += more
+    used = [name for name in REFERENCES if name in cited]
+    return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
+
+
+def _segmented(unit: UnitFacts, skipped: str, drawn: set[str]) -> tuple[list[str], list[str]]:
+    """Return how cord, grey matter and lesions were found, and what is cited for it."""
+    parts, cited = [], []
+    network = "a convolutional network that was trained on images of randomised contrast"
     if "cord" in drawn:
         parts.append("The spinal cord was segmented by hand.")
     elif "centerline" in drawn:
         parts.append(
-            "The centerline was drawn by hand; the spinal cord was segmented along it by a "
-            "convolutional network that was trained on images of randomised contrast [SynthSeg]."
+            "The centerline was drawn by hand; the spinal cord was segmented along it by "
+            f"{network} [SynthSeg]."
         )
+        cited.append("SynthSeg")
     else:
         parts.append(
             "The centerline was found by a network's heat map and a global curve optimisation "
-            "[OptiC]; the spinal cord was segmented along it by a convolutional network that "
-            "was trained on images of randomised contrast [SynthSeg], and the centerline was "
-            "fitted again through the middle of that cord."
+            f"[OptiC]; the spinal cord was segmented along it by {network} [SynthSeg], and the "
+            "centerline was fitted again through the middle of that cord."
         )
-        cited.append("OptiC")
-    for contrast in unit.contrasts:
-        how = (
-            "registered to it around the cord, rigid and affine [ANTs]"
-            if contrast.accepted
-            else "aligned to it by the headers, because a registration gained nothing"
-        )
-        parts.append(f"The {contrast.frame or contrast.contrast} image was {how}.")
-        cited.append("ANTs")
+        cited += ["OptiC", "SynthSeg"]
+    if "gm" in drawn:
+        parts.append("Grey matter was segmented by hand.")
+    elif unit.space in SHOWS_GM:
+        parts.append("Grey matter was segmented by a second network in axial slices.")
+    if "lesion" in drawn:
+        parts.append("Lesions were segmented by hand.")
+    elif "lesion" not in skipped:
+        parts.append(f"Lesions were segmented by {network}, with lesions drawn in [SynthSeg].")
+        cited.append("SynthSeg")
+    return parts, cited
+
+
+def _levels(unit: UnitFacts) -> str:
+    """Return where the vertebral levels are from."""
     words = {
         "manual": "Vertebral levels follow from discs that were labelled by hand.",
         "hint": "Vertebral levels follow from one landmark and the template's spacings.",
@@ -59,22 +103,7 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
         "joined over all sequences with known spacings; their numbers follow from C2/C3 "
         f"(probability {unit.level_probability:.3f}).",
     }
-    parts.append(words.get(unit.level_source, "Vertebral levels were not known."))
-    if facts.template_name:
-        parts.append(
-            f"The cord was registered to the {facts.template_name} template by straightening, "
-            "levels, and in each section position, turn, size and outline; grey matter, where the "
-            "contrast shows it, guided a deformation in the axial plane [Demons]."
-        )
-        cited += ["Demons"] + (["PAM50"] if facts.template_name == "PAM50" else [])
-    parts.append(
-        "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
-    )
-    measured, more = _measured(unit, skipped)
-    parts += measured
-    cited += more
-    used = [name for name in REFERENCES if name in cited]
-    return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
+    return words.get(unit.level_source, "Vertebral levels were not known.")
 
 
 def _measured(unit: UnitFacts, skipped: str) -> tuple[list[str], list[str]]:

@@ -22,13 +22,9 @@ from spinalprep.reports.healthy import healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows
+from spinalprep.reports.tables import gate_rows, shape_rows
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
-SHOWN = (
-    *("vertebral_level", "slices", "length_mm", "area_mm2", "area_mm2_lower", "area_mm2_upper"),
-    *("area_z", "diameter_ap_mm", "diameter_ap_z", "diameter_rl_mm", "diameter_rl_z"),
-    *("compression_ratio", "mscc_percent", "solidity", "symmetry_rl", "gm_area_mm2", "gm_ratio"),
-)
 
 
 def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts) -> Path:
@@ -108,6 +104,17 @@ class _Outputs:
         mask = self.image(self.here("label-centerline_mask.nii.gz"))
         return Path3D.from_mask(mask) if mask is not None and mask.data.any() else None
 
+    @cached_property
+    def course(self) -> Path3D | None:
+        """Return the fitted centerline: that of the mask steps from voxel to voxel."""
+        table = self.table(self.here("label-centerline_morph.tsv"))
+        if table is None or self.track is None:
+            return self.track
+        xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(float)
+        low, high = self.track.xyz[[0, -1], 2]
+        xyz = xyz[(xyz[:, 2] >= min(low, high)) & (xyz[:, 2] <= max(low, high))]
+        return Path3D(np.arange(len(xyz)), xyz) if len(xyz) > 1 else self.track
+
 
 def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     """Return what the page shows of one reference image."""
@@ -117,7 +124,7 @@ def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     context: dict[str, Any] = {
         "unit": unit,
         "name": unit.prefix,
-        "gates": _rows(gates),
+        "gates": gate_rows(gates),
         "worst": _worst(gates),
         "methods": text,
         "references": references,
@@ -132,10 +139,11 @@ def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
 
 def _pictures(outputs: _Outputs) -> dict[str, Any]:
     """Return the pictures and tables around the cord."""
-    reference, cord, track = outputs.reference, outputs.cord, outputs.track
+    reference, cord, track, course = outputs.reference, outputs.cord, outputs.track, outputs.course
     assert reference is not None
     assert cord is not None
     assert track is not None
+    assert course is not None
     perslice = outputs.table(outputs.here("label-SC_desc-perslice_morph.tsv"))
     names = _level_names(perslice)
     outlines = {"cord": cord}
@@ -144,14 +152,14 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         outlines["automatic"] = automatic
     for name, label in (("gm", "label-GM_probseg"), ("lesion", "label-lesion_mask")):
         found = outputs.image(outputs.here(f"{label}.nii.gz"))
-        if found is not None:
+        if found is not None and found.data.max() > 0.5:
             outlines[name] = found
     shown: dict[str, Any] = {
         "mosaic": pictures.cord_mosaic(reference, track, outlines, names),
         "legend": {name: pictures.COLOURS[name] for name in outlines},
-        "sagittal": pictures.sagittal_view(reference, track, {"cord": cord}, _discs(outputs)),
+        "sagittal": pictures.sagittal_view(reference, course, {"cord": cord}, _discs(outputs)),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
-        "perlevel": _rows(_levels_and_total(outputs)),
+        "perlevel": shape_rows(_levels_and_total(outputs)),
         "healthy": None,
         "lesions": lesion_rows(outputs.table(outputs.here("label-lesion_morph.tsv"))),
         "lesion_shares": lesion_shares(
@@ -160,12 +168,14 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "metrics": _metrics(outputs),
         "coreg": _coreg(outputs),
         "overlay": None,
+        "fit": {},
         "dice": _agreement(cord, automatic),
     }
     fitted = outputs.image(outputs.here("label-SC_desc-template_mask.nii.gz"))
     if fitted is not None:
         both = {"cord": cord, "template": fitted}
         shown["overlay"] = pictures.cord_mosaic(reference, track, both, names)
+        shown["fit"] = _fit_per_level(cord, fitted, names)
     return shown
 
 
@@ -181,13 +191,12 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
 
 
 def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
-    """Return the cord per level, and as a whole, with the columns that a page has room for."""
+    """Return the cord per level, and as a whole."""
     names = (outputs.here(f"label-SC_desc-{what}_morph.tsv") for what in ("perlevel", "total"))
     found = [table for table in map(outputs.table, names) if table is not None and len(table)]
     if not found:
         return None
-    table = pd.concat(found, ignore_index=True)
-    return table[[name for name in SHOWN if name in table]]
+    return pd.concat(found, ignore_index=True)
 
 
 def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
@@ -251,6 +260,21 @@ def _agreement(cord: Image, automatic: Image | None) -> dict[str, float] | None:
     }
 
 
+def _fit_per_level(cord: Image, fitted: Image, names: Mapping[int, str]) -> dict[str, float]:
+    """Return Dice of the cord and the template's in each level, in slices that have both."""
+    ours, theirs = cord.data > 0.5, fitted.data > 0.5
+    both = (ours & theirs).sum(axis=(0, 1))
+    total = (ours.sum(axis=(0, 1)) + theirs.sum(axis=(0, 1))) * (both > 0)
+    slices: dict[str, list[int]] = {}
+    for k in sorted(names, reverse=True):
+        slices.setdefault(names[k], []).append(k)
+    return {
+        level: 2 * float(both[ks].sum()) / float(total[ks].sum())
+        for level, ks in slices.items()
+        if total[ks].sum()
+    }
+
+
 def _level_names(perslice: pd.DataFrame | None) -> dict[int, str]:
     if perslice is None:
         return {}
@@ -269,20 +293,6 @@ def _discs(outputs: _Outputs) -> dict[str, float]:
     return {f"disc {v}": float(z) for v, z in zip(values, heights, strict=True)}
 
 
-def _rows(table: pd.DataFrame | None) -> list[Mapping[str, Any]]:
-    """Return a table as rows of short text."""
-    if table is None:
-        return []
-    shown = table.drop(columns=[c for c in ("participant_id", "session_id", "run") if c in table])
-    return [
-        {
-            str(k): ("n/a" if pd.isna(v) else f"{v:.3g}" if isinstance(v, float) else str(v))
-            for k, v in row.items()
-        }
-        for row in shown.to_dict("records")
-    ]
-
-
 def _worst(gates: pd.DataFrame | None) -> str:
     if gates is None:
         return "n/a"
@@ -297,14 +307,16 @@ def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]
         (f"{outputs.unit.entities}_" if outputs.unit.entities else "")
         + f"desc-preproc_{outputs.unit.space}.nii.gz"
     )
+    drawn = {label.kind: label.path for label in outputs.unit.labels if label.used}
     commands = []
-    for name, mask, ending in (
-        ("cord", "label-SC_mask", "label-SC_seg"),
-        ("lesions", "label-lesion_mask", "label-lesion_seg"),
-        ("discs", "seg-discs_dseg", "label-discs_dlabel"),
+    for name, role, mask, ending in (
+        ("cord", "cord", "label-SC_mask", "label-SC_seg"),
+        ("lesions", "lesion", "label-lesion_mask", "label-lesion_seg"),
+        ("discs", "discs", "seg-discs_dseg", "label-discs_dlabel"),
     ):
         path = outputs.here(f"{mask}.nii.gz")
-        target = facts.labels_root / raw.parent / f"{stem}_{ending}.nii.gz"
+        fresh = facts.labels_root / raw.parent / f"{stem}_{ending}.nii.gz"
+        target = drawn.get(role, fresh)  # a second label beside the one that is used is ignored
         if path.is_file():
             fsleyes = f"fsleyes {image} {path} --cmap red --alpha 40"
             commands.append({"name": name, "open": fsleyes, "save": str(target)})

@@ -148,7 +148,7 @@ def area_plot(table: pd.DataFrame) -> str:
         values = np.where(whole, table[name].to_numpy(float), np.nan)
         width.plot(z, values, ".-", color=colour, label=label, linewidth=1.2)
     width.set_ylabel("diameter (mm)")
-    width.legend(frameon=False)
+    width.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     for axis in (area, width):
         axis.set_xlabel("z (mm), head to the left")
         axis.invert_xaxis()

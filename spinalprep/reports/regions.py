@@ -1,9 +1,10 @@
 """Tables by region, short enough to be read on a page."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+
+from spinalprep.reports.tables import Rows, known_rows, short
 
 ALL = "all"
 LESION_COLUMNS = {
@@ -30,12 +31,10 @@ METRIC_COLUMNS = {
 }
 WIDE = ("cord", "tissue", "column")
 
-Rows = list[dict[str, str]]
-
 
 def lesion_rows(table: pd.DataFrame | None) -> Rows:
     """Return the main measures of every lesion as short text."""
-    return _rows(table, LESION_COLUMNS)
+    return known_rows(table, LESION_COLUMNS)
 
 
 def lesion_shares(table: pd.DataFrame | None) -> Rows:
@@ -62,7 +61,7 @@ def metric_rows(table: pd.DataFrame) -> tuple[Rows, Rows]:
     """
     kept = table[(table["side"] == "both") & table["kind"].isin(WIDE)]
     whole = kept[kept["vertebral_level"] == ALL]
-    return _rows(whole, METRIC_COLUMNS), _levels(kept, "metric_map", lambda row: True)
+    return known_rows(whole, METRIC_COLUMNS), _levels(kept, "metric_map", lambda row: True)
 
 
 def _levels(table: pd.DataFrame, value: str, keep: Any) -> Rows:
@@ -73,25 +72,5 @@ def _levels(table: pd.DataFrame, value: str, keep: Any) -> Rows:
     for level, group in table.groupby("vertebral_level", sort=False):
         cells = dict(zip(group["region"], group[value], strict=True))
         if level != ALL and keep(cells):
-            rows.append({"level": str(level), **{name: _short(cells.get(name)) for name in names}})
+            rows.append({"level": str(level), **{name: short(cells.get(name)) for name in names}})
     return rows
-
-
-def _rows(table: pd.DataFrame | None, columns: Mapping[str, str]) -> Rows:
-    """Return some columns of a table as short text; those that are nowhere known are left out."""
-    if table is None:
-        return []
-    there = {name: title for name, title in columns.items() if name in table}
-    shown = {name: title for name, title in there.items() if table[name].notna().any()}
-    return [
-        {title: _short(row[name]) for name, title in shown.items()}
-        for row in table.to_dict("records")
-    ]
-
-
-def _short(value: object) -> str:
-    if value is None or pd.isna(value):
-        return "n/a"
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return str(value)

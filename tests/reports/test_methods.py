@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, UnitFacts
-from spinalprep.reports.methods import methods_text
+from spinalprep.reports.methods import REFERENCES, methods_text
 
 
 def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str]:
@@ -37,3 +37,27 @@ def test_healthy_people_are_cited_where_somebody_was_held_against_them() -> None
     assert "healthy adults of the same sex [Healthy]" in text
     assert any("Valosek" in reference for reference in references)
     assert "Healthy" not in " ".join(words())
+
+
+def test_every_reference_is_cited_and_nothing_else() -> None:
+    for drawn in ((), ("cord",), ("cord", "lesion"), ("centerline", "gm")):
+        found, cited = words(*drawn)
+        for name in REFERENCES:
+            assert (f"[{name}]" in found) == (f"[{name}]" in cited), (drawn, name)
+    assert "Lesions were segmented by hand" in words("cord", "lesion")[0]
+    assert "Grey matter was segmented by hand" in words("centerline", "gm")[0]
+
+
+def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
+    for source, said in (("unknown", "an arbitrary height"), ("manual", "straightening, levels")):
+        unit = UnitFacts("01", "", "sub-01_T2w.nii.gz", "sub-01", "T2w", level_source=source)
+        facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
+        text, references = methods_text(unit, facts)
+        assert said in text
+        assert "Demons" not in text + " ".join(references)  # T2w hides grey matter
+
+
+def test_what_has_not_run_is_not_said_to_have_gained_nothing() -> None:
+    assert "where that gained similarity" in words(contrasts=(CoregFacts("T1w", False),))[0]
+    refused = words(contrasts=(CoregFacts("T1w", False, 0.0),))[0]
+    assert "aligned to it by the headers" in refused

@@ -1,0 +1,99 @@
+"""Tables of a page: short text in columns that a reader can name."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+SHAPE_COLUMNS = {
+    "vertebral_level": "level",
+    "slices": "slices",
+    "length_mm": "length (mm)",
+    "area_mm2": "area (mm2)",
+    "area_z": "area z",
+    "diameter_ap_mm": "front-back (mm)",
+    "diameter_ap_z": "front-back z",
+    "diameter_rl_mm": "right-left (mm)",
+    "diameter_rl_z": "right-left z",
+    "compression_ratio": "front-back / right-left",
+    "mscc_percent": "MSCC (%)",
+    "solidity": "solidity",
+    "symmetry_rl": "symmetry",
+    "gm_area_mm2": "grey matter (mm2)",
+    "gm_ratio": "grey matter / cord",
+}
+GATE_WORDS = {
+    "dice_template": "overlap of the cord with the template's, 0 to 1",
+    "disc_residual_mm": "distance of discs or hint that a person gave from discs that are seen",
+    "jacobian_min": "smallest change of volume on the way to the template; below 0 it folds",
+    "area_jump": "largest change of area from slice to slice, share of the median area",
+    "coverage": "share of the slices between the cord's ends that show cord",
+    "coreg_gain": "what registering another contrast gained in similarity, the smallest",
+    "lesion_outside_cord": "share of the lesions that lies outside the cord",
+    "components": "pieces of the cord mask",
+    "level_confidence": "probability that the vertebral levels are right; 0: unknown",
+}
+
+Rows = list[dict[str, str]]
+
+
+def shape_rows(table: pd.DataFrame | None) -> Rows:
+    """Return the cord per level and as a whole, areas and diameters with their intervals.
+
+    Parameters
+    ----------
+    table : DataFrame or None
+        Rows of ``perlevel_morph`` and ``total_morph``.
+    """
+    rows = known_rows(table, SHAPE_COLUMNS)
+    for name in ("area_mm2", "diameter_ap_mm", "diameter_rl_mm"):
+        if table is None or f"{name}_lower" not in table:
+            continue
+        ends = table[[f"{name}_lower", f"{name}_upper"]].to_numpy(float)
+        for row, (low, high) in zip(rows, ends, strict=True):
+            if low < high and SHAPE_COLUMNS[name] in row:
+                row[SHAPE_COLUMNS[name]] += f" [{short(low)}, {short(high)}]"
+    return rows
+
+
+def gate_rows(table: pd.DataFrame | None) -> Rows:
+    """Return every gate as short text; there is nothing to do where one passes.
+
+    Parameters
+    ----------
+    table : DataFrame or None
+        ``desc-auto_qc``.
+    """
+    if table is None:
+        return []
+    return [
+        {
+            "gate": str(row["metric"]),
+            "what it is": GATE_WORDS.get(str(row["metric"]), ""),
+            "value": short(row["value"]),
+            "limit": short(row["threshold"]),
+            "result": short(row["result"]),
+            "what to do": "" if pd.isna(row["action"]) else str(row["action"]),
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def known_rows(table: pd.DataFrame | None, columns: Mapping[str, str]) -> Rows:
+    """Return some columns of a table as short text; those that are nowhere known are left out."""
+    if table is None:
+        return []
+    there = {name: title for name, title in columns.items() if name in table}
+    shown = {name: title for name, title in there.items() if table[name].notna().any()}
+    return [
+        {title: short(row[name]) for name, title in shown.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def short(value: object) -> str:
+    """Return a value as text of three digits."""
+    if value is None or pd.isna(value):
+        return "n/a"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
