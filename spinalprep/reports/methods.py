@@ -40,16 +40,9 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
         cited.append("ANTs")
     parts.append(_levels(unit))
     if facts.template_name:
-        height = "an arbitrary height" if unit.level_source == "unknown" else "levels"
-        text = (
-            f"The cord was registered to the {facts.template_name} template by straightening, "
-            f"{height}, and in each section position, turn, size and outline"
-        )
-        if unit.space in SHOWS_GM or "gm" in drawn:
-            text += "; grey matter guided a deformation in the axial plane [Demons]"
-            cited.append("Demons")
-        parts.append(f"{text}.")
-        cited += ["PAM50"] if facts.template_name == "PAM50" else []
+        said, more = _registered(unit, facts.template_name, drawn)
+        parts += said
+        cited += more
     parts.append(
         "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
     )
@@ -104,6 +97,20 @@ def _levels(unit: UnitFacts) -> str:
         f"(probability {unit.level_probability:.3f}).",
     }
     return words.get(unit.level_source, "Vertebral levels were not known.")
+
+
+def _registered(unit: UnitFacts, name: str, drawn: set[str]) -> tuple[list[str], list[str]]:
+    """Return how the cord came to the template, and what is cited for it."""
+    height = "an arbitrary height" if unit.level_source == "unknown" else "levels"
+    text = (
+        f"The cord was registered to the {name} template by straightening, {height}, and in each "
+        "section position, turn, size and outline"
+    )
+    cited = ["PAM50"] if name == "PAM50" else []
+    if unit.space in SHOWS_GM or "gm" in drawn:
+        text += "; grey matter guided a deformation in the axial plane [Demons]"
+        cited.append("Demons")
+    return [f"{text}."], cited
 
 
 def _measured(unit: UnitFacts, skipped: str) -> tuple[list[str], list[str]]:
