@@ -24,11 +24,32 @@ def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) 
 
 
 def _add_segment(sub: ArgumentParser) -> None:
-    sub.add_argument("image", type=Path)
-    sub.add_argument("-o", "--out-dir", type=Path, default=Path(), help="(default: here)")
-    sub.add_argument("--model", nargs="+", type=named_path, default=[], metavar="NAME=PATH")
-    sub.add_argument("--lesion-threshold", type=float, default=0.6, metavar="P")
-    sub.add_argument("--min-lesion-mm3", type=float, default=3.0, metavar="MM3")
+    sub.add_argument("image", type=Path, help="NIfTI file of any orientation")
+    sub.add_argument(
+        "-o", "--out-dir", type=Path, default=Path(), help="where results go (default: here)"
+    )
+    sub.add_argument(
+        "--model",
+        nargs="+",
+        type=named_path,
+        default=[],
+        metavar="NAME=PATH",
+        help="weights of your own for centerline, cord or gm",
+    )
+    sub.add_argument(
+        "--lesion-threshold",
+        type=float,
+        default=0.6,
+        metavar="P",
+        help="least probability of a lesion's voxel (default: 0.6)",
+    )
+    sub.add_argument(
+        "--min-lesion-mm3",
+        type=float,
+        default=3.0,
+        metavar="MM3",
+        help="smaller lesions are dropped (default: 3)",
+    )
     sub.add_argument(
         "--gm",
         action=BooleanOptionalAction,
@@ -39,10 +60,10 @@ def _add_segment(sub: ArgumentParser) -> None:
         type=int,
         choices=(1, 2, 3, 4),
         default=4,
-        help="of every window: as it is, mirrored, darker, brighter; 1 is fastest and tells no "
-        "spread (default: 4)",
+        help="how often the networks look: at the image as it is, mirrored, darker, brighter; 1 is "
+        "fastest and tells no spread (default: 4)",
     )
-    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    _add_threads(sub)
 
 
 def _add_train(sub: ArgumentParser) -> None:
@@ -52,14 +73,19 @@ def _add_train(sub: ArgumentParser) -> None:
         "gros_lesion; or a recipe of your own (.toml)",
     )
     where = sub.add_mutually_exclusive_group()
-    where.add_argument("--shared", type=Path, default=Path("../shared"), help="training data")
+    where.add_argument(
+        "--shared",
+        type=Path,
+        default=Path("../shared"),
+        help="folder with data/ that the packaged networks were trained on (default: ../shared)",
+    )
     where.add_argument("--bids", type=Path, metavar="DIR", help="labelled dataset of your own")
-    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    _add_labels(sub)
     _add_persons(sub)
-    sub.add_argument("-o", "--out-dir", type=Path, required=True)
+    sub.add_argument("-o", "--out-dir", type=Path, required=True, help="where results go")
     sub.add_argument("--steps", type=int, help="in place of the recipe's")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    sub.add_argument("--seed", type=int, default=0, help="default: 0")
+    _add_threads(sub)
     out = sub.add_mutually_exclusive_group()
     out.add_argument(
         "--leave-out",
@@ -71,9 +97,11 @@ def _add_train(sub: ArgumentParser) -> None:
     )
     out.add_argument("--fold", metavar="K/N", help="train without the people of fold K of N")
     _add_people(sub, "--validate", "stop early by these people, who are not trained on")
-    sub.add_argument("--patience", type=int, default=5, help="looks without gain (default: 5)")
+    sub.add_argument(
+        "--patience", type=int, default=5, help="stop after so many looks without gain (default: 5)"
+    )
     sub.add_argument("--range-test", action="store_true", help="find learning rates, don't train")
-    sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    _add_device(sub)
 
 
 def _add_people(sub: ArgumentParser, flag: str, text: str) -> None:
@@ -81,25 +109,55 @@ def _add_people(sub: ArgumentParser, flag: str, text: str) -> None:
 
 
 def _add_persons(sub: ArgumentParser) -> None:
-    sub.add_argument("--person-column", help="column of participants.tsv that names the person")
-    sub.add_argument("--same-person", nargs="+", default=[], metavar="LABEL=PERSON")
+    sub.add_argument(
+        "--person-column", metavar="NAME", help="column of participants.tsv that names the person"
+    )
+    sub.add_argument(
+        "--same-person",
+        nargs="+",
+        default=[],
+        metavar="LABEL=PERSON",
+        help="whose scan a participant is, where one person has several",
+    )
+
+
+def _add_labels(sub: ArgumentParser) -> None:
+    sub.add_argument(
+        "--labels",
+        type=Path,
+        metavar="DIR",
+        help="folder of manual labels (default: derivatives/labels of the dataset)",
+    )
+
+
+def _add_threads(sub: ArgumentParser) -> None:
+    every = len(os.sched_getaffinity(0))
+    sub.add_argument("--threads", type=int, default=every, metavar="N", help="default: all")
+
+
+def _add_device(sub: ArgumentParser) -> None:
+    sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
 
 
 def _add_finetune(sub: ArgumentParser) -> None:
     sub.add_argument("name", help="packaged network, or a .safetensors file to start from")
     sub.add_argument("bids_dir", type=Path, help="dataset with labels of cord or grey matter")
-    sub.add_argument("-o", "--out-dir", type=Path, required=True)
-    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    sub.add_argument("-o", "--out-dir", type=Path, required=True, help="where results go")
+    _add_labels(sub)
     _add_persons(sub)
     _add_people(sub, "--leave-out", "don't touch these people, to judge on them")
-    _add_people(sub, "--validate", "stop by these people (default: a quarter of all)")
-    sub.add_argument("--steps", type=int, default=400)
+    _add_people(sub, "--validate", "stop early by these people (default: a quarter of all)")
+    sub.add_argument("--steps", type=int, default=400, help="default: 400")
     sub.add_argument("--rate", type=float, default=3e-4, help="peak learning rate (default: 3e-4)")
-    sub.add_argument("--freeze", type=int, default=0, metavar="N", help="first blocks to keep")
-    sub.add_argument("--patience", type=int, default=6, help="looks without gain (default: 6)")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    sub.add_argument(
+        "--freeze", type=int, default=0, metavar="N", help="keep the first N blocks as they are"
+    )
+    sub.add_argument(
+        "--patience", type=int, default=6, help="stop after so many looks without gain (default: 6)"
+    )
+    sub.add_argument("--seed", type=int, default=0, help="default: 0")
+    _add_threads(sub)
+    _add_device(sub)
 
 
 def _add_evaluate(sub: ArgumentParser) -> None:
@@ -114,13 +172,19 @@ def _add_evaluate(sub: ArgumentParser) -> None:
         help="centerline, cord, and grey matter if it has its own: files, or names of packaged "
         "networks (default: the packaged ones)",
     )
-    sub.add_argument("-o", "--out-dir", type=Path, required=True)
-    sub.add_argument("--labels", type=Path, help="(default: derivatives/labels of the dataset)")
+    sub.add_argument("-o", "--out-dir", type=Path, required=True, help="where results go")
+    _add_labels(sub)
     sub.add_argument("--participant-label", nargs="+", metavar="LABEL", help="these alone")
     _add_persons(sub)
-    sub.add_argument("--lesion-threshold", type=float, default=0.6, help="with --weights")
-    sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    sub.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    sub.add_argument(
+        "--lesion-threshold",
+        type=float,
+        default=0.6,
+        metavar="P",
+        help="with --weights (default: 0.6)",
+    )
+    sub.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    _add_threads(sub)
 
 
 def _add_models(sub: ArgumentParser) -> None:
@@ -129,7 +193,8 @@ def _add_models(sub: ArgumentParser) -> None:
         nargs="?",
         choices=("show", "export", "calibrate"),
         default="show",
-        help="calibrate: measure how soft probabilities are, and write it into the card",
+        help="show: the card; export: write ONNX; calibrate: measure how soft probabilities are, "
+        "and write it into the card (default: show)",
     )
     sub.add_argument("name", nargs="?", help="packaged network or weight file (show: all packaged)")
     sub.add_argument("-o", "--out-file", type=Path, metavar="FILE.onnx", help="with export")

@@ -40,9 +40,11 @@ def build_parser() -> ArgumentParser:
         return sub
 
     sub = command("phantom", _phantom, "write a synthetic BIDS dataset with its truth")
-    sub.add_argument("out_dir", type=Path)
-    sub.add_argument("-n", "--people", type=int, default=2)
-    sub.add_argument("--seed", type=int, default=100_000)
+    sub.add_argument("out_dir", type=Path, help="a new folder")
+    sub.add_argument("-n", "--people", type=int, default=2, metavar="N", help="default: 2")
+    sub.add_argument(
+        "--seed", type=int, default=100_000, help="of the first person (default: 100000)"
+    )
     sub.add_argument(
         "--group", action="store_true", help="a cohort with derivatives, for the group level"
     )
