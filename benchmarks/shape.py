@@ -2,11 +2,11 @@
 
 ``python benchmarks/shape.py BIDS_DEV [PEOPLE [WEIGHTS ...]]``: SCT's mask measured by us against
 what SCT says of it; areas and diameters against the truth of twice PEOPLE digital persons (default
-4) that no network was taught with, the first half to choose `EDGE_PIXELS`, the
-second to judge it; and, by the WEIGHTS of ``spinalprep-tools train cord --leave-out ...``, each
-in the people that its card says it never saw, areas against raters and sizes against a second scan,
-slice by slice. WEIGHTS may be two files with a comma between them, of the cord and of the grey
-matter, whose area is measured then too.
+4) that no network was taught with, with grey matter where the contrast shows it: the first half to
+choose `EDGE_PIXELS`, the second to judge it; and, by the WEIGHTS of ``spinalprep-tools train cord
+--leave-out ...``, each in the people that its card says it never saw, areas against raters and
+sizes against a second scan, slice by slice. WEIGHTS may be two files with a comma between them, of
+the cord and of the grey matter, whose area and share of the cord are measured then too.
 """
 
 import sys
@@ -18,18 +18,13 @@ import pandas as pd
 import torch
 
 from spinalprep.cord.centerline import centerline_from_mask
-from spinalprep.cord.shape import (
-    EDGE_PIXELS,
-    FINEST_MM,
-    GM_METRICS,
-    NORMAL_95,
-    measure_slices,
-)
+from spinalprep.cord.intervals import EDGE_PIXELS, FINEST_MM, GM_METRICS, NORMAL_95
+from spinalprep.cord.shape import measure_slices
 from spinalprep.image import Image, load, reorient, to_voxel
 from spinalprep.networks.cards import read_card
 from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import load_model
-from spinalprep.phantom.anatomy import make_person
+from spinalprep.phantom.anatomy import GM, LESION, WM, Person, make_person
 from spinalprep.phantom.images import render
 from spinalprep.registration.coregister import coregister
 
@@ -42,7 +37,10 @@ GRIDS = (
     ("T1w", (56, 80, 112), (1.0, 1.0, 1.0)),
     ("T2starw", (96, 112, 12), (0.6, 0.6, 5.0)),
     ("T2w", (96, 112, 14), (0.6, 0.6, 4.0)),
+    ("T2starw", (64, 76, 14), (0.9, 0.9, 4.0)),
+    ("MTS", (72, 84, 12), (0.9, 0.9, 5.0)),
 )
+SHOWS_GM = ("T2starw", "MTS")
 SCT = {  # tests/cli of the Spinal Cord Toolbox, slice 10 of this mask
     "area_mm2": 77.900,
     "diameter_ap_mm": 7.710,
@@ -64,7 +62,11 @@ def networks_areas(image: Image, weights: str = "cord") -> tuple[pd.DataFrame, I
         image.with_data(data) for data in (found.maps.cord, found.maps.gm, found.maps.sd)
     )
     grey = gm if len(models) > 1 else None
-    table = measure_slices(cord, found.centerline, grey, spread)
+    table = measure_slices(cord, found.centerline, grey, spread, gm_found=True)
+    if grey is not None:
+        plain = measure_slices(cord, found.centerline, grey, spread)
+        for name in GM_METRICS:
+            table[f"{name}_alone"] = (plain[f"{name}_upper"] - plain[name]) / NORMAL_95
     table[["x_mm", "y_mm", "w_mm"]] = found.centerline.at(table["s_mm"].to_numpy())
     table["sd"] = (table["area_mm2_upper"] - table["area_mm2"]) / NORMAL_95
     return table.set_index("slice"), image.with_data(found.cord.data.astype(np.float32))
@@ -153,33 +155,73 @@ def against_raters(root: Path, weights: str) -> None:
         )
 
 
+def grey_matter_against_raters(root: Path, weights: str) -> None:
+    """Hold grey matter against masks that people drew, of people whom its weights never saw."""
+    for path in sorted((root / "derivatives" / "labels").rglob("*_gmseg-manual.nii.gz")):
+        stem = path.name.removesuffix("_gmseg-manual.nii.gz")
+        name = stem.split("_")[0].removeprefix("sub-")
+        if not is_unseen(name, weights.split(",")[1]):
+            continue
+        image = reorient(load(root / f"sub-{name}" / "anat" / f"{stem}.nii.gz"))
+        found, cord = networks_areas(image, weights)
+        drawn = path.with_name(f"{stem}_seg-manual.nii.gz")
+        mask = reorient(load(drawn)) if drawn.exists() else cord
+        rater = measure_slices(mask, centerline_from_mask(cord), reorient(load(path)))
+        rater = rater.set_index("slice").dropna(subset="gm_area_mm2")
+        both = rater.index.intersection(found.index)
+        for measure in GM_METRICS if drawn.exists() else GM_METRICS[:1]:
+            own, theirs = found.loc[both, measure], rater.loc[both, measure]
+            reach = found.loc[both, f"{measure}_upper"] - own
+            held = ((own - theirs).abs() <= reach).mean()
+            say(
+                f"{stem}, left out: {measure}, {len(both)} slices, rater {theirs.mean():.3g}, "
+                f"{own.sum() / theirs.sum() - 1:+.1%} (SD between slices "
+                f"{(own / theirs).std():.1%}), to either side {(reach / own).mean():.0%}, "
+                f"held {held:.2f}"
+            )
+
+
 def phantom_sizes(seed: int) -> pd.DataFrame:
     """Return for every slice of one digital person what sizes are off by, and what is known of it.
 
     ``alone`` is the deviation without the part that is chosen, ``edge`` that part for one pixel.
     """
     person, parts = make_person(seed), []
+    grey = grey_share(person)
     for contrast, shape, spacing in GRIDS:
         affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
         affine[:3, 3] = np.array([0, 4, 0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-        table, _ = networks_areas(render(person, contrast, (shape, affine), seed))
+        shown = render(person, contrast, (shape, affine), seed, pulse=contrast == "MTS")
+        table, _ = networks_areas(shown, "cord,gm" if contrast in SHOWS_GM else "cord")
         inner = table.iloc[2:-2]
         s = person.centerline.project(inner[["x_mm", "y_mm", "w_mm"]].to_numpy())[:, 0]
         rl, ap = person.radii_at(s)
-        pixel = max(spacing[0], FINEST_MM)
         upright = inner["area_mm2"] * np.cos(np.deg2rad(inner["tilt_deg"]))
-        around = 2 * np.sqrt(np.pi * upright)
-        for name, truth, edge in (
-            ("area_mm2", person.area_at(s), pixel * around),
-            ("diameter_ap_mm", 2 * ap, 2 * pixel),
-            ("diameter_rl_mm", 2 * rl, 2 * pixel),
-        ):
+        pixel = max(spacing[0], FINEST_MM)
+        truths = {"area_mm2": person.area_at(s), "diameter_ap_mm": 2 * ap, "diameter_rl_mm": 2 * rl}
+        edges = {"area_mm2": 2 * pixel * np.sqrt(np.pi * upright)}
+        if contrast in SHOWS_GM:
+            truths |= {"gm_area_mm2": grey * person.area_at(s), "gm_ratio": np.full(len(s), grey)}
+        for name, truth in truths.items():
             sd = (inner[f"{name}_upper"] - inner[name]) / NORMAL_95
+            edge = edges.get(name, 2 * pixel)
+            alone = np.sqrt(sd**2 - (EDGE_PIXELS * edge) ** 2)
+            if name in GM_METRICS:
+                alone = inner[f"{name}_alone"]
+                edge = np.sqrt(sd**2 - alone**2) / EDGE_PIXELS
             grid = f"{contrast} {' x '.join(f'{size:g}' for size in spacing)} mm"
             columns = {"off": inner[name] - truth, "truth": truth, "sd": sd, "edge": edge}
-            alone = np.sqrt(sd**2 - (EDGE_PIXELS * edge) ** 2)
             parts.append(pd.DataFrame(columns).assign(alone=alone, measure=name, grid=grid))
     return pd.concat(parts)
+
+
+def grey_share(person: Person) -> float:
+    """Return the share of the cord that is grey matter, which is the same at every height."""
+    across = np.arange(-9.0, 9.0, 0.02)
+    x, y = np.meshgrid(across, across, indexing="ij")
+    middle = np.full_like(x, person.centerline.length / 2)
+    tissue = person.tissue(np.stack([middle, x, y], axis=-1))
+    return float((tissue == GM).sum() / np.isin(tissue, (GM, WM, LESION)).sum())
 
 
 def against_phantoms(people: int) -> None:
@@ -192,7 +234,7 @@ def against_phantoms(people: int) -> None:
             held = ", ".join(f"{(rows['off'].abs() <= most).mean():.2f}" for most in reach)
             say(
                 f"{purpose}: {measure}, {grid}, {len(rows)} slices of {people} digital persons: "
-                f"{share.mean():+.1%} (SD {share.std():.1%}), own SD {rows['sd'].mean():.2f}; held "
+                f"{share.mean():+.1%} (SD {share.std():.1%}), own SD {rows['sd'].mean():.3g}; held "
                 f"with an edge of {EDGES} pixels: {held}"
             )
 
@@ -211,6 +253,8 @@ def main() -> None:
     for weights in sys.argv[3:]:
         against_raters(root, weights)
         against_a_second_scan(root, weights)
+        if "," in weights:
+            grey_matter_against_raters(root, weights)
     against_phantoms(int(sys.argv[2]) if len(sys.argv) > 2 else 4)
 
 

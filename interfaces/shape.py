@@ -29,10 +29,12 @@ def MeasureSlices(
     vertebrae: NiftiGz | None,
     gm: NiftiGz | None,
     spread: NiftiGz | None,
+    gm_found: bool,
 ) -> File:
     """Measure area and shape in every slice, with the vertebral level where it is known."""
     grey, sd = (load(file.fspath) if file is not None else None for file in (gm, spread))
-    table = measure_slices(load(cord.fspath), read_centerline(Path(centerline.fspath)), grey, sd)
+    line = read_centerline(Path(centerline.fspath))
+    table = measure_slices(load(cord.fspath), line, grey, sd, gm_found=gm_found)
     table.insert(0, "vertebral_level", np.nan)
     if vertebrae is not None:
         labels = load(vertebrae.fspath).data.astype(int)

@@ -35,11 +35,21 @@ def Shape(
     spread: NiftiGz | None = None,
     levels: File | None = None,
     healthy: Healthy | None = None,
+    gm_found: bool = False,
 ) -> tuple[File, File, File]:
-    """Measure the cord per slice, level and as a whole; z-scores where levels are known."""
-    perslice = workflow.add(
-        MeasureSlices(cord=cord, centerline=centerline, vertebrae=vertebrae, gm=gm, spread=spread)
-    ).table
+    """Measure the cord per slice, level and as a whole; z-scores where levels are known.
+
+    ``spread`` goes with a cord that a network found, ``gm_found`` with such grey matter.
+    """
+    slices = MeasureSlices(
+        cord=cord,
+        centerline=centerline,
+        vertebrae=vertebrae,
+        gm=gm,
+        spread=spread,
+        gm_found=gm_found,
+    )
+    perslice = workflow.add(slices).table
     node = MeasureLevels(
         perslice=perslice,
         levels=levels,

@@ -93,6 +93,7 @@ def Participant(
         spread=automatic.uncertainty if "cord" not in labels else None,
         levels=levels.levels,
         healthy=healthy,
+        gm_found="gm" not in labels,
     )
     shape = workflow.add(measures, name="shape")
     if template is None or template.name != "PAM50":

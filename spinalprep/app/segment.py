@@ -116,7 +116,8 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
     )
     grey = image.with_data(maps.gm) if shows_gm else None
     spread = image.with_data(maps.sd)  # 0 with one view: the interval keeps a network's edge
-    slices = measure_slices(image.with_data(maps.cord), found.centerline, grey, spread)
+    cord = image.with_data(maps.cord)
+    slices = measure_slices(cord, found.centerline, grey, spread, gm_found=True)
     return Result(found, image.with_data(numbers), shows_gm, slices, *measure_whole(slices))
 
 

@@ -8,6 +8,10 @@ _INTERVAL_NOTE = (
     "+-1.96 standard deviations, from the soft voxels and, in a network's cord, the spread of its "
     "views and an edge that is a tenth of a pixel off; set on digital persons, not on people"
 )
+_GM_INTERVAL_NOTE = (
+    "+-1.96 standard deviations, from the soft voxels and, where a network found it, an edge that "
+    "is a tenth of a pixel off along the whole outline; raters differ by more"
+)
 _Z_NOTE = (
     "healthy adults of the same sex at this level (Valosek 2024; sites counted in the spread); n/a "
     "where sex, age or level is not known or the age is beyond theirs (19 to 52 years). "
@@ -56,6 +60,14 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "gm_area_mm2": (f"area of the grey matter, {_METRIC_NOTE}", "mm2", None),
     "gm_ratio": ("share of the cord's area that is grey matter", None, None),
+    **{
+        f"{name}_{end}": (f"{end} end of the interval of {text}; {_GM_INTERVAL_NOTE}", unit, None)
+        for name, text, unit in (
+            ("gm_area_mm2", "the area of the grey matter", "mm2"),
+            ("gm_ratio", "its share of the cord", None),
+        )
+        for end in ("lower", "upper")
+    },
     "slices": ("number of complete slices that were averaged", None, None),
     "area_mm2": (f"cross-sectional area, {_METRIC_NOTE}", "mm2", None),
     **{

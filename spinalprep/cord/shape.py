@@ -6,33 +6,25 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.compression import compression_along
+from spinalprep.cord.intervals import GM_METRICS, INTERVALS, add_grey_matter, add_intervals
 from spinalprep.cord.outline import SHAPE, measure_outline
 from spinalprep.cord.section import HALF, cord_sections
 from spinalprep.errors import EmptyMaskError
 from spinalprep.image import Image, to_world
 
 METRICS = ("area_mm2", *SHAPE)
-GM_METRICS = ("gm_area_mm2", "gm_ratio")
-DIAMETERS = ("diameter_ap_mm", "diameter_rl_mm")
-INTERVAL = ("area_mm2_lower", "area_mm2_upper")
-INTERVALS = {name: (f"{name}_lower", f"{name}_upper") for name in ("area_mm2", *DIAMETERS)}
-NORMAL_95 = 1.96  # standard deviations on either side
-# how far off a network's whole edge is (SD): the least multiple of 0.05 pixels whose intervals held
-# 95 % of the true areas and diameters in every contrast of four digital persons
-# (benchmarks/shape.py)
-EDGE_PIXELS = 0.1
-# chance along a circle's edge moves a diameter of moments by (1 + 2 cos 2t) at angle t: the mean of
-# its square
-CHANCE_ACROSS = 3.0
-FINEST_MM = 0.5  # smaller pixels do not make the edge of a network surer
 
 
 def measure_slices(
-    cord: Image, centerline: Centerline, gm: Image | None = None, spread: Image | None = None
+    cord: Image,
+    centerline: Centerline,
+    gm: Image | None = None,
+    spread: Image | None = None,
+    *,
+    gm_found: bool = False,
 ) -> pd.DataFrame:
     """Measure the cord in every axial slice, corrected for its tilt.
 
@@ -46,6 +38,8 @@ def measure_slices(
         Mask or probability of the grey matter on the same grid.
     spread : Image, shape (I, J, K), optional
         Standard deviation of ``cord``, on the same grid, where a network made it.
+    gm_found : bool
+        Whether a network made ``gm``.
 
     Returns
     -------
@@ -55,8 +49,8 @@ def measure_slices(
         diameters with their intervals (``_lower``, ``_upper``), ``mscc_percent`` (see
         `compression.compression_along`), ``length_mm`` along the centerline, ``tilt_deg``, and
         ``complete``, false where the cord reaches the border of the image. With ``gm`` also
-        ``gm_area_mm2``, corrected like the area, and ``gm_ratio``, its share of the cord; NaN in
-        slices without.
+        ``gm_area_mm2``, corrected like the area, and ``gm_ratio``, its share of the cord, with
+        their intervals; NaN in slices without.
 
     Raises
     ------
@@ -70,9 +64,9 @@ def measure_slices(
     the two in-plane axes, where SCT [1]_ takes cos a cos b. The shape is that of the outline
     projected along the tangent.
 
-    Intervals are +-1.96 sd (see `_doubt`). Those of a network's cord are made to hold the true
-    sizes of digital persons; those of a mask without ``spread`` know where its pixels happen to
-    lie, and nothing of where a rater saw the edge.
+    Intervals are +-1.96 standard deviations (see `intervals.add_intervals`). Those of a network's
+    cord are made to hold the true sizes of digital persons; those of a mask without ``spread``
+    know where its pixels happen to lie, and nothing of where a rater saw the edge.
 
     References
     ----------
@@ -85,12 +79,12 @@ def measure_slices(
     frames = _Frames(cord.affine, centerline)
     table = frames.measure_all(weights)
     table["complete"] = ~_touches_border(weights)[table["slice"]]
-    table = _with_intervals(table, *_doubt(weights, spread, float(np.sqrt(frames.pixel_mm2))))
     table["mscc_percent"] = _compression(table)
+    pixel = float(cord.voxel_sizes[0]), float(cord.voxel_sizes[1])
+    table = add_intervals(table, weights, pixel, spread.data if spread is not None else None)
     if gm is None:
         return table
-    share = _gm_share(weights, gm)[table["slice"]]
-    return table.assign(gm_area_mm2=table["area_mm2"] * share, gm_ratio=share)
+    return add_grey_matter(table, weights, pixel, gm.data.astype(np.float64), found=gm_found)
 
 
 def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -178,65 +172,11 @@ def _crop(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights[i[0] : i[-1] + 1, j[0] : j[-1] + 1]
 
 
-def _doubt(
-    weights: NDArray[np.float64], spread: Image | None, pixel_mm: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the variance of the area of each axial slice, mm4, and that for its diameters.
-
-    The second is what the variance were if chance moved the whole edge as it moves a diameter's.
-
-    They have up to three parts: every voxel of share p is in or out by itself, p (1 - p), and at
-    least 1/12 per voxel at the edge, as a mask without soft voxels is uncertain by where the
-    pixels happen to lie. In a network's cord the voxels' ``spread`` moves the whole outline, (sum
-    of spread)^2, and so does what all its views get wrong, (pixels off x circumference)^2.
-    """
-    alone = (weights * (1.0 - weights)).sum(axis=(0, 1))
-    mask = weights > 0
-    inner = ndimage.binary_erosion(mask, np.ones((3, 3, 1)), border_value=1)
-    chance = np.maximum(alone, (mask & ~inner).sum(axis=(0, 1)) / 12.0)
-    together = np.zeros(len(chance))
-    if spread is not None:
-        moved = np.where(mask, spread.data, 0.0).sum(axis=(0, 1), dtype=float)
-        pixels = EDGE_PIXELS * max(FINEST_MM / pixel_mm, 1.0)
-        together = moved**2 + (pixels * _around(weights.sum(axis=(0, 1)))) ** 2
-    area, across = (pixel_mm**4 * (part * chance + together) for part in (1.0, CHANCE_ACROSS))
-    return area, across
-
-
-def _around(area: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the circumference of discs of given areas."""
-    return np.asarray(2.0 * np.sqrt(np.pi * area))
-
-
 def _compression(table: pd.DataFrame) -> NDArray[np.float64]:
     """Return the compression of every slice in percent, from those that are complete."""
     whole = np.where(table["complete"], table["diameter_ap_mm"], np.nan)
     s, length = table["s_mm"].to_numpy(float), table["length_mm"].to_numpy(float)
     return compression_along(s, whole, length)
-
-
-def _with_intervals(
-    table: pd.DataFrame, variance: NDArray[np.float64], variance_across: NDArray[np.float64]
-) -> pd.DataFrame:
-    """Return the table with ``_lower`` and ``_upper`` beside each size, from `_doubt`."""
-    slices = table["slice"].to_numpy(int)
-    cosine = np.cos(np.deg2rad(table["tilt_deg"].to_numpy(float)))
-    area = table["area_mm2"].to_numpy(float)
-    # an edge that is d off changes the area by d x circumference, a diameter by 2 d
-    across = 2.0 * np.sqrt(variance_across[slices]) / _around(area / cosine)
-    sd = {"area_mm2": np.sqrt(variance[slices]) * cosine} | dict.fromkeys(DIAMETERS, across)
-    for name, (lower, upper) in INTERVALS.items():
-        value, at = table[name].to_numpy(float), table.columns.get_loc(name)
-        table.insert(at + 1, lower, np.maximum(value - NORMAL_95 * sd[name], 0.0))
-        table.insert(at + 2, upper, value + NORMAL_95 * sd[name])
-    return table
-
-
-def _gm_share(weights: NDArray[np.float64], gm: Image) -> NDArray[np.float64]:
-    """Return the share of grey matter of every slice of the cord; NaN where nobody saw any."""
-    inside = np.where(weights > 0, gm.data, 0.0).sum(axis=(0, 1), dtype=float)
-    share = inside / np.maximum(weights.sum(axis=(0, 1)), 1e-9)
-    return np.where(share > 0, share, np.nan)
 
 
 def _touches_border(weights: NDArray[np.float64]) -> NDArray[np.bool_]:

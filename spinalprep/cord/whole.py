@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from spinalprep.cord.shape import INTERVAL, summarise
+from spinalprep.cord.intervals import INTERVALS
+from spinalprep.cord.shape import summarise
 
 ALL = "all"  # vertebral levels
 VOLUME = ("volume_mm3", "volume_mm3_lower", "volume_mm3_upper")
@@ -90,6 +91,6 @@ def total_table(slices: pd.DataFrame) -> pd.DataFrame:
     total = summarise(slices.assign(vertebral_level=ALL), "vertebral_level").reindex([0])
     total = total.assign(vertebral_level=ALL, slices=int(slices["complete"].sum()))
     volume, area = measure_whole(slices)
-    for columns, found in ((VOLUME, volume), (("area_mm2", *INTERVAL), area)):
+    for columns, found in ((VOLUME, volume), (("area_mm2", *INTERVALS["area_mm2"]), area)):
         total[list(columns)] = found.value, found.lower, found.upper
     return total

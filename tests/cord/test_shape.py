@@ -128,6 +128,67 @@ def test_interval_of_a_mask_holds_the_truth_wherever_the_pixels_lie() -> None:
     assert np.max(widths) < 0.1 * truth
 
 
+def test_interval_of_drawn_grey_matter_holds_the_truth_wherever_the_pixels_lie() -> None:
+    chance = np.random.default_rng(1)
+    line = fit_centerline(np.array([[0, 0, 5.0], [0, 0, -5]]))
+    truth = 2 * np.pi * 1.1 * 2.4  # two horns
+    held, ratios, widths = [], [], []
+    for pixel in (0.25, 0.5, 0.7):
+        for shift in chance.uniform(-0.5, 0.5, (100, 2)) * pixel:
+            affine = np.diag([-pixel, pixel, 1.0, 1.0])
+            affine[:2, 3] = np.array([12.0, -12.0]) + shift
+            x, y, _ = np.moveaxis(grid_points([int(24 / pixel)] * 2 + [1], affine), -1, 0)
+            cord = Image(((x / 6) ** 2 + (y / 4) ** 2 <= 1).astype(np.float32), affine)
+            horns = ((np.abs(x) - 2) / 1.1) ** 2 + (y / 2.4) ** 2 <= 1
+            row = measure_slices(cord, line, cord.with_data(horns.astype(np.float32))).iloc[0]
+            held.append(row["gm_area_mm2_lower"] <= truth <= row["gm_area_mm2_upper"])
+            share = truth / (np.pi * 24)
+            ratios.append(row["gm_ratio_lower"] <= share <= row["gm_ratio_upper"])
+            widths.append((row["gm_area_mm2_upper"] - row["gm_area_mm2_lower"]) / truth)
+    assert np.mean(held) >= 0.95
+    assert np.mean(ratios) >= 0.95
+    assert np.max(widths) < 0.3
+
+
+@pytest.mark.parametrize("pixel", [(0.25, 0.25), (0.6, 0.6), (0.5, 0.8)])
+def test_the_edge_of_a_network_s_grey_matter_is_off_along_its_whole_outline(
+    pixel: tuple[float, float],
+) -> None:
+    line = fit_centerline(np.array([[0, 0, 5.0], [0, 0, -5]]))
+    affine = np.diag([-pixel[0], pixel[1], 1.0, 1.0])
+    shape = [2 * round(12 / size) for size in pixel]
+    affine[:2, 3] = np.array([1, -1]) * pixel * (np.array(shape) - 1) / 2
+    x, y, _ = np.moveaxis(grid_points([*shape, 1], affine), -1, 0)
+    cord = Image((np.hypot(x, y) <= 7).astype(np.float32), affine)
+    soft = 1 / (1 + np.exp((np.hypot(np.abs(x) - 3, y) - 2) / 0.4))  # two discs of radius 2
+    grey = cord.with_data(soft.astype(np.float32))
+    drawn = measure_slices(cord, line, grey).iloc[0]
+    found = measure_slices(cord, line, grey, gm_found=True).iloc[0]
+    size = np.sqrt(pixel[0] * pixel[1])
+    more = 0.1 * max(size, 0.5) * 2 * 2 * np.pi * 2
+    chance, whole = (
+        (row["gm_area_mm2_upper"] - row["gm_area_mm2"]) / 1.96 for row in (drawn, found)
+    )
+    assert whole**2 - chance**2 == pytest.approx(more**2, rel=0.1)
+    sd = (found["gm_ratio_upper"] - found["gm_ratio"]) / 1.96
+    cord_sd = (found["area_mm2_upper"] - found["area_mm2"]) / 1.96
+    parts = np.hypot(whole / found["gm_area_mm2"], cord_sd / found["area_mm2"])
+    assert sd == pytest.approx(found["gm_ratio"] * parts)
+
+
+def test_where_nobody_saw_grey_matter_nothing_is_known_of_it() -> None:
+    cord, line = tilted_cylinder(0, 0, soft=True)
+    grey = cord.data / 4
+    grey[:, :, :4] = 0
+    grey[40, 40, 5] = np.nan
+    table = measure_slices(cord, line, cord.with_data(grey), gm_found=True).set_index("slice")
+    columns = [
+        f"gm_{name}{end}" for name in ("area_mm2", "ratio") for end in ("", "_lower", "_upper")
+    ]
+    assert table.loc[[0, 1, 2, 3], columns].isna().all(axis=None)
+    assert table.loc[[4, 5, 8], columns].notna().all(axis=None)
+
+
 def test_interval_widens_with_soft_voxels_and_with_the_networks_spread() -> None:
     cord, line = tilted_cylinder(0, 0, soft=True)
     faint = cord.with_data(np.clip(cord.data, 0, 0.9))
