@@ -24,8 +24,8 @@ from spinalprep.image.sanity import conform, conform_label
 from spinalprep.levels.discs import levels_from_hint
 from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.weights import load_model
+from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.template import TemplateFit, register_to_template
-from spinalprep.registration.transform import resample_through
 from spinalprep.template.files import Template, read_template
 from spinalprep.template.levels import disc_heights
 

@@ -19,7 +19,8 @@ def Coregister(
     ANTs takes its ``seed`` from the environment; here it belongs to the key of the cache.
     """
     from spinalprep.registration.coregister import coregister
-    from spinalprep.registration.transform import resample_through, write_itk
+    from spinalprep.registration.resampling import resample_through
+    from spinalprep.registration.transform import write_itk
 
     source, target = load(moving.fspath), load(reference.fspath)
     fit = coregister(source, target, load(cord.fspath), sloppy=sloppy)

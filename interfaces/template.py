@@ -8,7 +8,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
-from spinalprep.image import load, save
+from spinalprep.image import load, read_grid, save, save_inside
 from spinalprep.interfaces.cord import read_centerline
 from spinalprep.interfaces.levels import read_levels
 
@@ -57,11 +57,11 @@ def ApplyTransform(
     moving: NiftiGz, field: File, like: NiftiGz, order: int, threshold: float | None
 ) -> NiftiGz:
     """Resample once, through a field or an affine; with a threshold the result is a mask."""
-    from spinalprep.registration.transform import read_itk, resample_through
+    from spinalprep.registration.resampling import resample_through
+    from spinalprep.registration.transform import read_itk
 
-    grid = load(like.fspath)
     transform = read_itk(Path(field.fspath))
-    moved = resample_through(load(moving.fspath), transform, (grid.shape, grid.affine), order)
+    moved = resample_through(load(moving.fspath), transform, read_grid(like.fspath), order)
     if threshold is not None:
         mask = moved.with_data(moved.data >= threshold)
         return save(mask, Path("moved.nii.gz"), dtype=np.uint8)
@@ -72,7 +72,8 @@ def ApplyTransform(
 def WarpAtlas(atlas: File, field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File]:
     """Bring every region of the atlas to the cord's grid; inside the cord they add up to one.
 
-    ``shares`` holds the same for the cord's voxels alone, in C order, shape (M, regions).
+    ``tracts`` is zero outside the cord; ``shares`` holds its voxels alone, in C order, shape
+    (M, regions).
     """
     from spinalprep.registration.atlas import warp_regions
     from spinalprep.registration.transform import read_itk
@@ -80,18 +81,40 @@ def WarpAtlas(atlas: File, field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File
 
     mask = load(cord.fspath)
     transform = read_itk(Path(field.fspath))
-    fractions = warp_regions(read_packed(Path(atlas.fspath)), transform, mask)
-    shares = Path("shares.npy")
-    np.save(shares, fractions[mask.data > 0])
-    return save(mask.with_data(fractions), Path("tracts.nii.gz")), shares.absolute()
+    shares = warp_regions(read_packed(Path(atlas.fspath)), transform, mask)
+    np.save("shares.npy", shares)
+    inside = mask.with_data(mask.data > 0)
+    return save_inside(shares, inside, Path("tracts.nii.gz")), Path("shares.npy").absolute()
 
 
-@python.define(outputs=["coverage"])
-def MapCoverage(image: NiftiGz, field: NiftiGz, cord: NiftiGz) -> NiftiGz:
-    """Mark what of the template the image shows."""
-    from spinalprep.registration.coverage import map_coverage
+@python.define(outputs=["image", "cord", "coverage"])
+def WarpImages(
+    image: NiftiGz, cord: NiftiGz, field: NiftiGz, like: NiftiGz
+) -> tuple[NiftiGz, NiftiGz, NiftiGz]:
+    """Bring image and cord to the template's grid, and mark what of it the image shows."""
+    from spinalprep.registration.coverage import bring_to_template
     from spinalprep.registration.transform import read_itk
 
-    there = load(cord.fspath)
-    covered = map_coverage(load(image.fspath), read_itk(Path(field.fspath)), there)
-    return save(there.with_data(covered), Path("coverage.nii.gz"), dtype=np.uint8)
+    transform, grid = read_itk(Path(field.fspath)), read_grid(like.fspath)
+    moved = bring_to_template(load(image.fspath), load(cord.fspath), transform, grid)
+    return (
+        save(moved[0], Path("image.nii.gz")),
+        save(moved[1], Path("cord.nii.gz"), dtype=np.uint8),
+        save(moved[2], Path("coverage.nii.gz"), dtype=np.uint8),
+    )
+
+
+@python.define(outputs=["mask", "soft"])
+def WarpLesions(
+    mask: NiftiGz, soft: NiftiGz, field: NiftiGz, like: NiftiGz
+) -> tuple[NiftiGz, NiftiGz]:
+    """Bring lesions, mask and probability, to the template's grid."""
+    from spinalprep.registration.resampling import Moving, resample_together
+    from spinalprep.registration.transform import read_itk
+
+    lesions = [Moving(load(mask.fspath), threshold=0.5), Moving(load(soft.fspath))]
+    moved = resample_together(lesions, read_itk(Path(field.fspath)), read_grid(like.fspath))
+    return (
+        save(moved[0], Path("mask.nii.gz"), dtype=np.uint8),
+        save(moved[1], Path("soft.nii.gz")),
+    )

@@ -250,7 +250,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
 def test_masks_go_where_they_are_asked_and_the_template_s_grid_can_be_spared(home: Path) -> None:
     one = ("--participant-label", "01", "--output-spaces", "reference", "T1w")
     assert spinalprep(home, *one, "--dry-run") == 0, log(home)
-    assert "warp_image" not in log(home)
+    assert "WarpImages" not in log(home)
     assert spinalprep(home, *one, out="spaces") == 0, log(home)
     folder = home / "spaces" / "sub-01" / "anat"
     names = {path.name for path in folder.glob("*_space-*.nii.gz")}

@@ -8,9 +8,10 @@ from pydra.compose import workflow
 
 from spinalprep.interfaces.template import (
     ApplyTransform,
-    MapCoverage,
     RegisterToTemplate,
     WarpAtlas,
+    WarpImages,
+    WarpLesions,
 )
 
 Fitted = tuple[
@@ -89,11 +90,8 @@ def _images_in_template(
     """Add image, cord and coverage on the template's grid, if they are wanted."""
     if not wanted:
         return None, None, None
-    there = {"field": forward, "like": template_cord}
-    warped = _move("warp_image", moving=image, order=3, threshold=None, **there)
-    warped_cord = _move("warp_cord", moving=cord, order=1, threshold=0.5, **there)
-    cover = MapCoverage(image=image, field=forward, cord=warped_cord)
-    return warped, warped_cord, workflow.add(cover).coverage
+    moved = workflow.add(WarpImages(image=image, cord=cord, field=forward, like=template_cord))
+    return moved.image, moved.cord, moved.coverage
 
 
 def _move(name: str, **how: Any) -> NiftiGz:
@@ -106,8 +104,5 @@ def LesionInTemplate(
     mask: NiftiGz, soft: NiftiGz, forward: NiftiGz, template_cord: NiftiGz
 ) -> tuple[NiftiGz, NiftiGz]:
     """Resample the lesions, mask and probability, on the template's grid."""
-    there = {"field": forward, "like": template_cord, "order": 1}
-    return (
-        _move("warp_lesion", moving=mask, threshold=0.5, **there),
-        _move("warp_soft_lesion", moving=soft, threshold=None, **there),
-    )
+    moved = workflow.add(WarpLesions(mask=mask, soft=soft, field=forward, like=template_cord))
+    return moved.mask, moved.soft

@@ -79,8 +79,9 @@ def to_voxel(points: Float, affine: Float) -> NDArray[np.float64]:
 
 def grid_points(shape: Sequence[int], affine: Float) -> NDArray[np.float64]:
     """Return the RAS+ millimetres of every voxel centre, shape (I, J, K, 3)."""
-    ijk = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
-    return to_world(ijk.astype(np.float64), affine)
+    steps = [np.arange(n)[:, None] * affine[:3, axis] for axis, n in enumerate(shape)]
+    points: NDArray[np.float64] = (steps[0] + affine[:3, 3])[:, None] + steps[1]
+    return points[:, :, None] + steps[2]
 
 
 def load(path: Path) -> Image:
@@ -104,6 +105,13 @@ def load(path: Path) -> Image:
     return Image(data, world_affine(volume))
 
 
+def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Return shape and affine (voxels to RAS+ mm) of a NIfTI file, from its header alone."""
+    volume = nib.nifti1.Nifti1Image.from_filename(path)
+    i, j, k = volume.shape[:3]
+    return (int(i), int(j), int(k)), world_affine(volume)
+
+
 def world_affine(volume: Any) -> NDArray[np.float64]:
     """Return the sform of a nibabel image if it is coded, else its qform, else its base."""
     affine: NDArray[np.float64] | None
@@ -121,11 +129,43 @@ def save(image: Image, path: Path, dtype: type = np.float32) -> Path:
     Masks and label maps are written with an integer ``dtype`` and are rounded, never scaled.
     """
     data = image.data
-    if np.issubdtype(dtype, np.integer):
+    if np.issubdtype(dtype, np.integer) and np.issubdtype(data.dtype, np.inexact):
         data = np.rint(data)
-    volume = nib.nifti1.Nifti1Image(data.astype(dtype), image.affine)
-    volume.header.set_xyzt_units("mm", "sec")
-    volume.set_sform(image.affine, code=1)
-    volume.set_qform(image.affine, code=1)
-    volume.to_filename(path)
+    _nifti(data.astype(dtype, copy=False), image.affine).to_filename(path)
     return Path(path).absolute()
+
+
+def save_inside(values: NDArray[np.float32], inside: Image, path: Path) -> Path:
+    """Write values of some voxels as one 4D file, zero elsewhere, and return the absolute path.
+
+    Volume by volume, so that the whole, which is many times larger, is never in memory.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (M, N)
+        A column per volume.
+    inside : Image
+        bool: the M voxels, in C order.
+    path : Path
+        ``.nii`` or ``.nii.gz``.
+    """
+    shape = (*inside.shape, values.shape[1])
+    header = _nifti(np.broadcast_to(np.float32(0), shape), inside.affine).header
+    header["vox_offset"] = header.single_vox_offset
+    header.set_slope_inter(1, 0)
+    with nib.openers.ImageOpener(str(path), "wb") as file:
+        header.write_to(file)
+        for column in values.T:
+            volume = np.zeros(inside.shape, np.float32)
+            volume[inside.data] = column
+            file.write(volume.tobytes(order="F"))
+    return Path(path).absolute()
+
+
+def _nifti(data: NDArray[Any], affine: NDArray[np.float64]) -> Any:
+    """Return a NIfTI volume with sform and qform."""
+    volume = nib.nifti1.Nifti1Image(data, affine)
+    volume.header.set_xyzt_units("mm", "sec")
+    volume.set_sform(affine, code=1)
+    volume.set_qform(affine, code=1)
+    return volume

@@ -29,21 +29,20 @@ def warp_regions(
 
     Returns
     -------
-    fractions : ndarray of float32, shape (I, J, K, regions)
-        Regions 0 to 35 add up to one in each cord voxel that the atlas reaches; the CSF (36)
-        is given as it is. Zero outside the cord.
+    shares : ndarray of float32, shape (M, regions)
+        Of the cord's voxels in C order. Regions 0 to 35 add up to one in each voxel that the
+        atlas reaches; the CSF (36) is given as it is.
     """
     ijk = np.argwhere(cord.data > 0)
     within = _points_of_a_voxel(cord.voxel_sizes)
     points = to_world((ijk[:, None] + within).reshape(-1, 3), cord.affine)
     points = template_to_subject.apply(points).reshape(len(ijk), len(within), 3)
+    shares: NDArray[np.float32]
     shares = np.stack([sample(region, points).mean(axis=1) for region in regions], axis=-1)
     total = shares[:, :CSF_REGION].sum(axis=1, keepdims=True)
     scale = np.where(total > LEAST_SHARE, 1.0 / np.maximum(total, LEAST_SHARE), 0.0)
     shares[:, :CSF_REGION] *= scale
-    fractions = np.zeros((*cord.shape, shares.shape[1]), np.float32)
-    fractions[tuple(ijk.T)] = shares
-    return fractions
+    return shares
 
 
 def _points_of_a_voxel(sizes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,8 +11,9 @@ from scipy import ndimage
 
 from spinalprep.image import Image, grid_with_spacing, resample
 from spinalprep.registration.ants_arrays import ants, to_ants
+from spinalprep.registration.resampling import inside, resample_through
 from spinalprep.registration.search import search_near, search_rigid
-from spinalprep.registration.transform import LPS, Affine, inside, read_itk, resample_through
+from spinalprep.registration.transform import LPS, Affine, read_itk
 
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers

@@ -7,45 +7,47 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.intervals import GM_METRICS, INTERVALS
 from spinalprep.cord.outline import SHAPE
-from spinalprep.cord.shape import GM_METRICS, INTERVALS
 from spinalprep.image import Image, to_world
-from spinalprep.registration.transform import Transform, resample_through
+from spinalprep.registration.resampling import Grid, Moving, resample_together
+from spinalprep.registration.transform import Transform
 
-ENDS = {name: (name, *INTERVALS.get(name, ())) for name in ("area_mm2", *SHAPE)}
-INTERPOLATED = (*chain.from_iterable(ENDS.values()), "mscc_percent", *GM_METRICS)
+MEASURES = ("area_mm2", *SHAPE, "mscc_percent", *GM_METRICS)
+INTERPOLATED = tuple(chain.from_iterable((name, *INTERVALS.get(name, ())) for name in MEASURES))
 
 
-def map_coverage(image: Image, forward: Transform, cord: Image) -> NDArray[np.bool_]:
-    """Mark the voxels of the template that an image covers.
+def bring_to_template(
+    image: Image, cord: Image, forward: Transform, grid: Grid
+) -> tuple[Image, Image, Image]:
+    """Resample an image and its cord on the template's grid, and mark what the image covers.
 
     Parameters
     ----------
     image : Image
         The reference image; its faces, not its voxel centres, bound the field of view.
+    cord : Image
+        On the same grid, mask or probability.
     forward : Transform
         RAS+ points of the template to those of the image.
-    cord : Image, shape (I, J, K)
-        The subject's cord on the template's grid.
+    grid : tuple of (shape, affine)
+        The template's.
 
     Returns
     -------
-    covered : ndarray of bool, shape (I, J, K)
-        Inside the field of view, in the axial slices in which the cord was found. Elsewhere
-        nothing was observed: no lesion there says nothing.
+    image : Image
+        By cubic splines, float32.
+    cord : Image
+        Mask, uint8.
+    coverage : Image
+        uint8: 1 inside the field of view, in the axial slices in which the cord was found.
+        Elsewhere nothing was observed: no lesion there says nothing.
     """
-    covered = np.zeros(cord.shape, bool)
-    found = np.flatnonzero(cord.data.any(axis=(0, 1)))
-    if not len(found):
-        return covered
-    first, last = int(found[0]), int(found[-1])
-    affine = cord.affine.copy()
-    affine[:3, 3] += affine[:3, 2] * first
-    grid = (*cord.shape[:2], last - first + 1), affine
-    ones = image.with_data(np.ones(image.shape, np.float32))
-    covered[:, :, first : last + 1] = resample_through(ones, forward, grid, 0).data > 0.5
-    covered[:, :, ~cord.data.any(axis=(0, 1))] = False
-    return covered
+    view = image.with_data(np.broadcast_to(np.float32(1.0), image.shape))
+    moving = [Moving(image, 3), Moving(cord, 1, 0.5), Moving(view, 0, 0.5)]
+    moved, mask, covered = resample_together(moving, forward, grid)
+    covered.data[:, :, ~mask.data.any(axis=(0, 1))] = 0
+    return moved, mask, covered
 
 
 def shape_on_template(

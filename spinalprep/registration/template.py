@@ -13,6 +13,7 @@ from spinalprep.image import Float, Image, to_world
 from spinalprep.registration.along import AlongCord, covered_span, fit_along
 from spinalprep.registration.deform import deform_slices
 from spinalprep.registration.outline import ALONG_MM, lay_outlines
+from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.slices import invert_slices
 from spinalprep.registration.transform import (
     Chain,
@@ -21,7 +22,6 @@ from spinalprep.registration.transform import (
     as_field,
     balanced,
     jacobian_determinant,
-    resample_through,
 )
 from spinalprep.registration.turn import LEAST_GM
 

@@ -1,6 +1,6 @@
 """From one frame to another: affine, dense and chained maps of points, and their ITK files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,11 +12,12 @@ from scipy import io, ndimage
 from scipy.spatial import cKDTree
 
 from spinalprep.errors import InputError
-from spinalprep.image import Float, Image, grid_points, to_voxel, to_world
+from spinalprep.image import Float, grid_points, to_voxel, to_world
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world from RAS+, and back
 NIFTI_VECTOR = 1007
 POINTS_AT_ONCE = 250_000
+PARALLEL = 1e-6  # of a field's voxel, by which axes may drift apart over a grid
 STORED_MM = 2.0**-10  # to which displacements are rounded in files, half as large then
 FAR_STEP = 4  # grid points; far from the cord a map is nearly straight
 NEAR_MM = 14.0  # of the cord, where sections are deformed
@@ -92,6 +93,30 @@ class Field:
         moved: NDArray[np.float64] = points + np.stack(shifts, axis=-1).reshape(points.shape)
         return moved
 
+    def on_grid(self, shape: Sequence[int], affine: Float) -> NDArray[np.float64] | None:
+        """Map every point of a grid whose axes are those of the field, (I, J, K, 3); else None.
+
+        The same as `apply`, axis by axis: a tenth of the time.
+        """
+        step = np.linalg.inv(self.affine) @ affine
+        across = step[:3, :3] - np.diag(np.diag(step[:3, :3]))
+        if np.abs(across).max() * max(shape) > PARALLEL:
+            return None
+        shifts: NDArray[Any] = self.displacement
+        for axis in (2, 1, 0):
+            last = shifts.shape[axis] - 1
+            at = np.clip(step[axis, 3] + step[axis, axis] * np.arange(shape[axis]), 0, last)
+            low = np.minimum(at.astype(int), max(last - 1, 0))
+            share = (at - low).reshape([-1 if n == axis else 1 for n in range(4)])
+            rows = (slice(None),) * axis
+            below = shifts[(*rows, low)].astype(np.float64, copy=False)
+            shifts = shifts[(*rows, np.minimum(low + 1, last))].astype(np.float64, copy=False)
+            shifts -= below
+            shifts *= share
+            shifts += below
+        shifts += grid_points(shape, affine)
+        return shifts
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -134,8 +159,9 @@ def as_field(
             points = to_world(some.astype(float), affine)
             rough[tuple(some.T)] = transform.apply(points) - points
         return Field(rough, np.asarray(affine, np.float64))
-    for start, stop, points in _slabs(shape, affine):
-        displacement[:, :, start:stop] = transform.apply(points) - points
+    for where, block, at in slabs(shape, affine):
+        points = grid_points(block, at)
+        displacement[:, :, where] = transform.apply(points) - points
     return Field(displacement, np.asarray(affine, np.float64))
 
 
@@ -196,67 +222,6 @@ def _between(values: NDArray[np.float32], count: int, axis: int) -> NDArray[np.f
     return between
 
 
-def resample_through(
-    moving: Image,
-    transform: Transform,
-    like: tuple[Sequence[int], Float],
-    order: int = 1,
-    outside: float = 0.0,
-) -> Image:
-    """Return ``moving`` on another grid, through ``transform``, with one interpolation.
-
-    Parameters
-    ----------
-    moving : Image
-        The values.
-    transform : Transform
-        Points of the result's world to points of the world of ``moving``.
-    like : tuple of (shape, affine)
-        The grid of the result.
-    order : int
-        0 nearest (labels), 1 linear, 3 cubic spline.
-    outside : float
-        Value where a point is outside the grid of ``moving``.
-
-    Returns
-    -------
-    resampled : Image
-        float32, shape and affine as in ``like``. As in ITK, a voxel has its value up to its
-        faces: half a slice more at each end than between the centres.
-    """
-    shape, affine = like
-    source = moving.data.astype(np.float32, copy=False)
-    if order > 1:
-        source = ndimage.spline_filter(source, order, output=np.float32)
-    data = np.full(tuple(shape), outside, np.float32)
-    last = np.asarray(moving.shape) - 1
-    for start, stop, points in _slabs(shape, affine):
-        if not _may_meet(points, transform, moving):
-            continue
-        ijk = to_voxel(transform.apply(points), moving.affine)
-        values = ndimage.map_coordinates(
-            source, np.moveaxis(np.clip(ijk, 0, last), -1, 0), order=order, prefilter=False
-        )
-        data[:, :, start:stop] = np.where(_within(ijk, moving.shape), values, outside)
-    return Image(data, np.asarray(affine, np.float64))
-
-
-def inside(transform: Transform, moving: Image, like: tuple[Sequence[int], Float]) -> Image:
-    """Return where a resampled image has values: 1 where the point is in ``moving``, else 0."""
-    shape, affine = like
-    data = np.empty(tuple(shape), np.uint8)
-    for start, stop, points in _slabs(shape, affine):
-        ijk = to_voxel(transform.apply(points), moving.affine)
-        data[:, :, start:stop] = _within(ijk, moving.shape)
-    return Image(data, np.asarray(affine, np.float64))
-
-
-def _within(ijk: Float, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Tell which points lie in a voxel: up to half a voxel beyond the outermost centres."""
-    within: NDArray[np.bool_] = np.all((ijk >= -0.5) & (ijk < np.asarray(shape) - 0.5), axis=-1)
-    return within
-
-
 def invert(
     transform: Transform, shape: Sequence[int], affine: Float, guess: Transform | None = None
 ) -> Field:
@@ -267,14 +232,15 @@ def invert(
     than two.
     """
     displacement = np.empty((*shape, 3), np.float32)
-    for start, stop, targets in _slabs(shape, affine):
+    for where, block, at in slabs(shape, affine):
+        targets = grid_points(block, at)
         points = targets if guess is None else guess.apply(targets)
         for _ in range(20):
             miss = transform.apply(points) - targets
             points = points - miss
             if np.abs(miss).max() < 1e-4:
                 break
-        displacement[:, :, start:stop] = points - targets
+        displacement[:, :, where] = points - targets
     return Field(displacement, np.asarray(affine, np.float64))
 
 
@@ -380,21 +346,21 @@ def _affine_of(parameters: Float, centre: Float) -> Affine:
     return Affine(LPS @ matrix @ LPS)
 
 
-def _slabs(shape: Sequence[int], affine: Float) -> Any:
-    """Yield (start, stop, points) over the third axis, about a million points at a time."""
+def slabs(
+    shape: Sequence[int], affine: Float
+) -> Iterator[tuple[slice, tuple[int, int, int], NDArray[np.float64]]]:
+    """Yield pieces of a grid along its third axis, a quarter of a million points at a time.
+
+    Yields
+    ------
+    where : slice
+        Of the third axis.
+    shape, affine
+        Of the piece, a grid in its own right.
+    """
     step = max(1, POINTS_AT_ONCE // max(1, int(shape[0]) * int(shape[1])))
     for start in range(0, int(shape[2]), step):
         stop = min(start + step, int(shape[2]))
         shifted = np.array(affine, np.float64)
         shifted[:3, 3] += affine[:3, 2] * start
-        yield start, stop, grid_points((shape[0], shape[1], stop - start), shifted)
-
-
-def _may_meet(points: Float, transform: Transform, moving: Image) -> bool:
-    """Tell whether a slab of points may reach the image, from one point in 512 and its border."""
-    few = points[[*range(0, points.shape[0], 8), -1]][:, [*range(0, points.shape[1], 8), -1]]
-    few = few[:, :, [*range(0, points.shape[2], 8), -1]]
-    ijk = to_voxel(transform.apply(few), moving.affine)
-    apart = 8 * np.linalg.norm(points[-1, -1, -1] - points[0, 0, 0]) / np.linalg.norm(points.shape)
-    margin = 2 + 2 * apart / moving.voxel_sizes
-    return bool(np.any(np.all((ijk > -margin) & (ijk < moving.shape + margin), axis=-1)))
+        yield slice(start, stop), (int(shape[0]), int(shape[1]), stop - start), shifted

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spinalprep.errors import InputError
-from spinalprep.image import Image, grid_points, load, save
+from spinalprep.image import Image, grid_points, load, save, save_inside
 from spinalprep.image.sanity import check, check_header, conform, conform_label
 
 RAMP = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
@@ -202,6 +202,20 @@ def test_label_may_be_empty_but_not_elsewhere(tmp_path: Path) -> None:
     for data, affine in ((empty, shifted), (empty[:, :, :-1], np.eye(4))):
         with pytest.raises(InputError, match="another grid"):
             conform_label(_write(tmp_path / "c.nii.gz", data, affine), image)
+
+
+def test_voxels_saved_volume_by_volume_make_the_same_file(tmp_path: Path) -> None:
+    affine = np.array([[-0.9, 0.1, 0, 20], [0.1, 0.9, 0, -15], [0, 0, 2.0, -30], [0, 0, 0, 1]])
+    random = np.random.default_rng(0)
+    inside = Image(random.random((5, 6, 7)) > 0.6, affine)
+    values = random.random((int(inside.data.sum()), 3)).astype(np.float32)
+    whole = np.zeros((5, 6, 7, 3), np.float32)
+    whole[inside.data] = values
+    save(Image(whole, affine), tmp_path / "whole.nii")
+    save_inside(values, inside, tmp_path / "parts.nii")
+    assert (tmp_path / "parts.nii").read_bytes() == (tmp_path / "whole.nii").read_bytes()
+    again = nib.loadsave.load(save_inside(values, inside, tmp_path / "parts.nii.gz"))
+    np.testing.assert_array_equal(again.get_fdata(), whole)
 
 
 def test_saved_file_says_where_it_is(tmp_path: Path) -> None:

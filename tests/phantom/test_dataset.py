@@ -16,7 +16,8 @@ from spinalprep.image import load, reorient, to_world
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.dataset import motion_matrix, write_dataset
 from spinalprep.phantom.images import render
-from spinalprep.registration.transform import Affine, read_itk, resample_through
+from spinalprep.registration.resampling import resample_through
+from spinalprep.registration.transform import Affine, read_itk
 
 pytestmark = pytest.mark.slow
 

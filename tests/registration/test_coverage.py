@@ -6,7 +6,7 @@ import pandas as pd
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.shape import measure_slices
 from spinalprep.image import Image
-from spinalprep.registration.coverage import map_coverage, shape_on_template
+from spinalprep.registration.coverage import bring_to_template, shape_on_template
 from spinalprep.registration.transform import Affine
 
 SHAPE, TEMPLATE = (40, 40, 30), (24, 24, 80)
@@ -33,25 +33,28 @@ def test_coverage_ends_at_the_faces_of_the_image_and_with_the_cord() -> None:
     image = cylinder(SHAPE, (0.5, 0.5, 2.0))  # faces at z -1 and 59, at x, y +-10
     template = cylinder((60, 60, 80), (0.5, 0.5, 1.0))
     forward = shift(-10.0)  # template z 9.1 is the lowest face
-    cord = template.data.copy()
-    cord[:, :, 50:] = 0  # no cord was found from template slice 50 upwards
-    covered = map_coverage(image, forward, template.with_data(cord))
-    seen = np.flatnonzero(covered.any(axis=(0, 1)))
+    cord = image.data.copy()
+    cord[:, :, 20:] = 0  # no cord was found above z 39, template slice 49
+    grid = template.shape, template.affine
+    _, mask, covered = bring_to_template(image, image.with_data(cord), forward, grid)
+    seen = np.flatnonzero(covered.data.any(axis=(0, 1)))
     assert (seen[0], seen[-1]) == (9, 49)
-    plane = covered[:, :, 30]
+    assert np.flatnonzero(mask.data.any(axis=(0, 1))).tolist() == seen.tolist()
+    plane = covered.data[:, :, 30]
     assert plane.sum() == 40 * 40  # the whole field of view in plane, not the cord alone
-    assert map_coverage(image, forward, template.with_data(np.zeros_like(cord))).sum() == 0
+    none = image.with_data(np.zeros_like(cord))
+    assert not any(part.data.any() for part in bring_to_template(image, none, forward, grid)[1:])
 
 
 def test_a_slice_without_cord_between_others_is_not_covered() -> None:
     image = cylinder(SHAPE, (0.5, 0.5, 2.0))
-    template = cylinder((60, 60, 60), (0.5, 0.5, 1.0))
-    cord = template.data.copy()
-    cord[:, :, 30] = 0
-    covered = map_coverage(image, shift(0.0), template.with_data(cord))
+    cord = image.data.copy()
+    cord[:, :, 15] = 0
+    grid = (60, 60, 60), cylinder((60, 60, 60), (0.5, 0.5, 1.0)).affine
+    covered = bring_to_template(image, image.with_data(cord), shift(0.0), grid)[2].data
     assert not covered[:, :, 30].any()
-    assert covered[:, :, 29].any()
-    assert covered[:, :, 31].any()
+    assert covered[:, :, 28].any()
+    assert covered[:, :, 32].any()
 
 
 def test_shape_is_interpolated_along_the_cord() -> None:

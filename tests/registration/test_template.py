@@ -10,8 +10,8 @@ from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_points, load, to_world
 from spinalprep.image.sanity import conform_label
+from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.template import TemplateFit, register_to_template
-from spinalprep.registration.transform import resample_through
 
 SHARED = Path(os.environ.get("SPINALPREP_SHARED", "../shared"))
 DISC_Z = {3: -30.0, 4: -47.0, 5: -64.0, 6: -80.0}

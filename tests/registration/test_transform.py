@@ -11,17 +11,16 @@ from scipy.spatial.transform import Rotation
 from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_points, to_voxel, to_world
 from spinalprep.registration.ants_arrays import ants, from_ants, to_ants
+from spinalprep.registration.resampling import inside, resample_through
 from spinalprep.registration.transform import (
     Affine,
     Chain,
     Field,
     as_field,
     balanced,
-    inside,
     invert,
     jacobian_determinant,
     read_itk,
-    resample_through,
     write_itk,
 )
 
@@ -200,9 +199,3 @@ def test_inside_says_what_the_image_covers() -> None:
     shift = Affine(np.array([[1, 0, 0, 2], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
     covered = inside(shift, image, ((4, 4, 4), np.eye(4)))
     assert covered.data[:, 0, 0].tolist() == [1, 1, 0, 0]
-
-
-def test_large_grids_are_resampled_in_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = resample_through(MOVING, TURN, GRID, order=3)
-    monkeypatch.setattr("spinalprep.registration.transform.POINTS_AT_ONCE", 2000)
-    np.testing.assert_allclose(resample_through(MOVING, TURN, GRID, order=3).data, whole.data)

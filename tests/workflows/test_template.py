@@ -43,7 +43,7 @@ def test_points_of_the_cord_land_where_they_belong(
         centerline=write_centerline(line),
         template_cord=template.cord,
         template_z=heights,
-        images=False,
+        images=sees_gm,
         levels=write_levels(Levels(discs, "manual")),
         gm=grey if sees_gm else None,
         template_gm=template.gm,
@@ -64,3 +64,13 @@ def test_points_of_the_cord_land_where_they_belong(
     assert found.measures["dice_subject"] > 0.96
     own = load(Path(str(found.template_cord))).data
     assert own.any(axis=(0, 1)).all(), "a slice at an end is lost"
+    if sees_gm:
+        model = load(template.cord)
+        image, mask, seen = (load(Path(str(f))) for f in (found.image, found.cord, found.coverage))
+        assert image.same_grid(model)
+        inside = mask.data > 0
+        true = (model.data >= 0.5) & inside.any(axis=(0, 1))
+        assert 2 * (inside & true).sum() / (inside.sum() + true.sum()) > 0.96
+        assert image.data[inside].min() > 0.4  # the soft cord itself went as the image
+        assert (seen.data[inside] == 1).all()
+        assert not (seen.data > 0)[:, :, ~inside.any(axis=(0, 1))].any()
