@@ -9,7 +9,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
-from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
+from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends, unseen_slices
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import load, save
@@ -86,11 +86,14 @@ def SegmentGreyMatter(
     return save(source.with_data(found), Path("gm.nii.gz"))
 
 
-@python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings"])
+@python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings", "unseen"])
 def TrimEnds(
     cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, plain: NiftiGz, centerline: File
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str]]:
-    """Leave out what lies beyond the ends of the ``plain`` cord, and say how much that is."""
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str], int]:
+    """Leave out what lies beyond the ends of the ``plain`` cord, and say how much that is.
+
+    ``unseen`` slices are those in which the centerline goes on without any cord.
+    """
     probability = load(plain.fspath)
     first, last = cord_extent(probability)
     outside = np.ones(probability.shape[2], bool)
@@ -100,8 +103,10 @@ def TrimEnds(
         image = load(file.fspath)
         data = np.where(outside, np.float32(0), image.data)
         kept.append(save(image.with_data(data), Path(f"{name}.nii.gz")))
-    line = clip_centerline(read_centerline(Path(centerline.fspath)), probability, first, last)
-    return *kept, write_centerline(line), list(describe_ends(probability, first, last))
+    line = read_centerline(Path(centerline.fspath))
+    clipped = write_centerline(clip_centerline(line, probability, first, last))
+    warnings = list(describe_ends(probability, first, last))
+    return *kept, clipped, warnings, unseen_slices(probability, line)
 
 
 @python.define(outputs=["cord"])

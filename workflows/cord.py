@@ -27,6 +27,7 @@ from spinalprep.interfaces.preprocess import ConformLabel
         "centerline",
         "confidence",
         "warnings",
+        "unseen",
     ]
 )
 def AutomaticCord(
@@ -38,7 +39,7 @@ def AutomaticCord(
     grey: File | None = None,
     grey_card: File | None = None,
     centerline_label: File | None = None,
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str]]:
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str], int]:
     """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it.
 
     With weights for ``grey`` the grey matter is found by that network.
@@ -80,6 +81,7 @@ def AutomaticCord(
         final,
         confidence,
         kept.warnings,
+        kept.unseen,
     )
 
 

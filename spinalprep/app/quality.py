@@ -23,7 +23,9 @@ def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
         measured["level_confidence"] = levels.confidence
         measured["disc_residual_mm"] = levels.residual_mm
     if "shape" in outputs:
-        measured |= _shape(Path(outputs["shape"].perslice.fspath))
+        found = "manual" not in outputs and "automatic" in outputs
+        unseen = outputs["automatic"].unseen if found else 0  # a person decides where to begin
+        measured |= _shape(Path(outputs["shape"].perslice.fspath), unseen)
     if "template" in outputs:
         found = outputs["template"].measures
         measured["dice_template"] = float(found["dice_subject"])
@@ -48,8 +50,11 @@ def known_levels(outputs: Mapping[str, Any]) -> Levels:
     return read_levels(Path(stage.levels.fspath))
 
 
-def _shape(path: Path) -> dict[str, float | None]:
-    """Return the largest relative jump of the area between neighbours, and the coverage."""
+def _shape(path: Path, unseen: int) -> dict[str, float | None]:
+    """Return the largest relative jump of the area between neighbours, and the coverage.
+
+    ``unseen`` slices lie beyond the cord's ends, where its centerline goes on without it.
+    """
     table = read_table(path).sort_values("slice")
     slices = table["slice"].to_numpy(int)
     whole = table[table["complete"].astype(str).str.lower() == "true"]
@@ -59,5 +64,5 @@ def _shape(path: Path) -> dict[str, float | None]:
     jumps = np.abs(np.diff(area))[neighbours] / (np.median(area) if len(area) else np.nan)
     return {
         "area_jump": float(jumps.max()) if len(jumps) else None,
-        "coverage": len(slices) / float(slices[-1] - slices[0] + 1),
+        "coverage": len(slices) / float(slices[-1] - slices[0] + 1 + unseen),
     }

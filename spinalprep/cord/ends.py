@@ -96,6 +96,30 @@ def describe_ends(probability: Image, first: int, last: int) -> tuple[str, ...]:
     )
 
 
+def unseen_slices(probability: Image, centerline: Centerline) -> int:
+    """Count the axial slices in which a centerline goes on beyond all of the cord that is seen.
+
+    Parameters
+    ----------
+    probability : Image, shape (I, J, K)
+        Probability of the cord, before its ends are trimmed.
+    centerline : Centerline
+        As it was traced, or drawn; RAS+ mm.
+
+    Returns
+    -------
+    count : int
+        Slices that the curve crosses above the uppermost and below the lowest slice with a voxel
+        at 0.5 or over; all that it crosses where there is none.
+    """
+    k = np.rint(to_voxel(centerline.points, probability.affine)[:, 2])
+    crossed = np.unique(k[(k >= 0) & (k < probability.shape[2])])
+    found = np.flatnonzero(np.isfinite(outline_blur(probability)))
+    if not len(found):
+        return len(crossed)
+    return int(((crossed < found[0]) | (crossed > found[-1])).sum())
+
+
 def maximal_segments(gains: NDArray[np.float64]) -> list[slice]:
     """Return all maximal scoring subsequences, in order (Ruzzo and Tompa 1999).
 

@@ -51,6 +51,23 @@ def test_no_jump_across_a_gap_but_less_coverage(tmp_path: Path) -> None:
     assert verdicts(found)["coverage"] == "WARN"
 
 
+def test_a_centerline_that_goes_on_lessens_the_coverage_of_a_found_cord_only(
+    tmp_path: Path,
+) -> None:
+    table = pd.DataFrame({"slice": range(6), "area_mm2": 80.0, "complete": True})
+    write_table(table, str(tmp_path / "perslice.tsv"))
+    mask = Image(np.ones((4, 4, 6), np.uint8), np.eye(4))
+    cord = as_file(Path(save(mask, tmp_path / "cord.nii.gz", dtype=np.uint8)))
+    outputs = {
+        "shape": SimpleNamespace(perslice=as_file(tmp_path / "perslice.tsv")),
+        "automatic": SimpleNamespace(cord=cord, unseen=2),
+    }
+    assert measure_quality(outputs)["coverage"] == pytest.approx(6 / 8)
+    assert verdicts(measure_quality(outputs))["coverage"] == "WARN"
+    outputs["manual"] = SimpleNamespace(cord=cord)
+    assert measure_quality(outputs)["coverage"] == 1.0
+
+
 def test_too_few_slices_have_no_jump(tmp_path: Path) -> None:
     for count in (1, 2, 3):
         found = shape(tmp_path, list(range(count)), [80.0] * count)

@@ -11,6 +11,7 @@ from spinalprep.cord.ends import (
     describe_ends,
     maximal_segments,
     outline_blur,
+    unseen_slices,
 )
 from spinalprep.image import Image
 
@@ -104,3 +105,16 @@ def test_centerline_is_cut_at_the_faces() -> None:
     assert cut.points[0, 2] == pytest.approx(40.5)
     assert cut.points[-1, 2] == pytest.approx(19.5)
     assert clip_centerline(line, image, 0, DEPTH - 1) is line
+
+
+def test_slices_in_which_only_the_centerline_goes_on_are_counted() -> None:
+    image = cylinder(np.full(DEPTH, 0.5), gap=2.0)
+    data = image.data.copy()
+    data[:, :, :6] *= 0.4  # nothing is at one half
+    data[:, :, 30] = 0.0  # a gap is no end
+    data[:, :, -3:] *= 0.4
+    z = np.linspace(2.0 * (DEPTH - 2), 2.0 * 2, 200)  # from slice 58 to slice 2
+    line = Centerline(np.stack([np.full(200, -14.75), np.full(200, 14.75), z], axis=-1))
+    assert unseen_slices(image.with_data(data), line) == 4 + 2
+    assert unseen_slices(image, line) == 0
+    assert unseen_slices(image.with_data(data * 0.4), line) == 57
