@@ -251,7 +251,7 @@ def main() -> None:
     root = Path(sys.argv[1])
     against_sct(root)
     for weights in sys.argv[3:]:
-        against_raters(root, weights)
+        against_raters(root, weights.split(",")[0])
         against_a_second_scan(root, weights)
         if "," in weights:
             grey_matter_against_raters(root, weights)
