@@ -1,5 +1,7 @@
 """The cord's outline laid on another, slice by slice, with the inside drawn along smoothly."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -62,13 +64,14 @@ def lay_outlines(
     there = np.zeros((*fixed.shape, 2), np.float32) if start is None else start
     centre = _centres(fixed, along)
     own = _radii(fixed, centre, pixel)
+    plane = _Plane.of(own, centre, fixed.shape, pixel)
     for _ in range(passes):
         moved = gather(moving[..., None], there)[..., 0]
         other = _radii(moved, centre, pixel)
         known = (own > LEAST_MM) & (other > LEAST_MM)
         apart = np.where(known, other - own, 0.0)
         apart = ndimage.gaussian_filter1d(apart, smooth_mm / along, axis=0, mode="nearest")
-        step = _spread(apart, own, centre, fixed.shape, pixel)
+        step = plane.spread(apart)
         there = step + gather(there, step)
     return there
 
@@ -95,35 +98,57 @@ def _radii(mask: Array, centre: Array, pixel: float) -> Array:
     return radii
 
 
-def _spread(apart: Array, own: Array, centre: Array, shape: tuple[int, ...], pixel: float) -> Array:
-    """Return the in-plane displacement (Z, X, Y, 2) in pixels of an outline moved by ``apart``."""
-    waves = np.fft.rfft(apart, axis=1)[:, : WAVES + 1] / RAYS
-    waves[:, 1:] *= 2
-    x = (np.arange(shape[1]) - centre[:, :1])[:, :, None]
-    y = (np.arange(shape[2]) - centre[:, 1:])[:, None, :]
-    r = np.maximum(np.hypot(x, y), 1e-3)
-    turn = (x + 1j * y) / r
-    share = r * pixel / _around(own, turn)
-    total = np.zeros(r.shape, complex)
-    for n in range(waves.shape[1]):
-        wave = waves[:, n, None, None]
-        if 1 <= n <= STEEPEST:
-            total += wave.conj() * turn.conj() ** (n - 1) * _fade(share, n - 1, n)
-        else:
-            total += (wave * turn**n).real * turn * _fade(share, max(n, 1), max(n, 1))
-    edge = min(shape[1:]) / 2
-    total *= np.clip((edge - BORDER_MM / pixel - r) / (edge / 3), 0, 1) / pixel
-    spread = np.stack([total.real, total.imag], axis=-1).astype(np.float32)
-    soft: Array = ndimage.gaussian_filter(spread, (0, BLUR_MM / pixel, BLUR_MM / pixel, 0))
-    return soft
+@dataclass(frozen=True)
+class _Plane:
+    """Where the pixels of each slice are, seen from the cord's centre, (Z, X, Y).
 
+    ``turn`` is the direction as a complex number, ``within`` the radius over the outline's, at
+    most 1, ``beyond`` the inverse of it, at most 1, and ``taper`` is zero at the slices' border.
+    """
 
-def _fade(share: Array, inwards: int, outwards: int) -> Array:
-    """Return powers of the radius, 1 at the outline, that fade to the centre and outwards."""
-    most: Array = np.where(
-        share < 1, share ** min(inwards, STEEPEST), share ** -float(min(outwards, OUTWARDS))
-    )
-    return most
+    turn: NDArray[np.complex64]
+    within: Array
+    beyond: Array
+    taper: Array
+    pixel: float
+
+    @classmethod
+    def of(cls, own: Array, centre: Array, shape: tuple[int, ...], pixel: float) -> "_Plane":
+        x = (np.arange(shape[1]) - centre[:, :1])[:, :, None]
+        y = (np.arange(shape[2]) - centre[:, 1:])[:, None, :]
+        r = np.maximum(np.hypot(x, y), 1e-3)
+        turn = (x + 1j * y) / r
+        share = (r * pixel / _around(own, turn)).astype(np.float32)
+        edge = min(shape[1:]) / 2
+        taper = np.clip((edge - BORDER_MM / pixel - r) / (edge / 3), 0, 1) / pixel
+        within, beyond = np.minimum(share, 1), 1 / np.maximum(share, 1)
+        return cls(turn.astype(np.complex64), within, beyond, taper.astype(np.float32), pixel)
+
+    def spread(self, apart: Array) -> Array:
+        """Return the displacement (Z, X, Y, 2) in pixels of an outline moved by ``apart``."""
+        waves = (np.fft.rfft(apart, axis=1)[:, : WAVES + 1] / RAYS).astype(np.complex64)
+        waves[:, 1:] *= 2
+        wave = np.moveaxis(waves, 1, 0)[:, :, None, None]
+        fine = np.zeros_like(self.turn)  # by Horner's rule
+        for n in range(WAVES, STEEPEST, -1):
+            fine = (fine + wave[n]) * self.turn
+        fine *= self.turn**STEEPEST
+        total = (fine.real * self.fade(STEEPEST, OUTWARDS) + wave[0].real * self.fade(1, 1)) * (
+            self.turn
+        )
+        back = self.turn.conj()
+        for n in range(1, STEEPEST + 1):
+            total += wave[n].conj() * back ** (n - 1) * self.fade(n - 1, min(n, OUTWARDS))
+        total *= self.taper
+        spread = np.stack([total.real, total.imag], axis=-1)
+        blur = BLUR_MM / self.pixel
+        soft: Array = ndimage.gaussian_filter(spread, (0, blur, blur, 0))
+        return soft
+
+    def fade(self, inwards: int, outwards: int) -> Array:
+        """Return powers of the radius, 1 at the outline, that fade to the centre and outwards."""
+        faded: Array = self.within**inwards * self.beyond**outwards
+        return faded
 
 
 def _around(radii: Array, turn: NDArray[np.complexfloating]) -> Array:

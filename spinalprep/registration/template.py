@@ -165,7 +165,7 @@ def register_to_template(
     there = Chain((warp, _ToSubject(along, space)))
     back = Chain((_FromSubject(along, space), unwarp))
     forward = _forward_field(there, template_cord, along)
-    inverse = _inverse_field(_Inverse(forward, back), cord, centerline)
+    inverse = _inverse_field(forward, back, cord, centerline)
     return _judge(cord, template_cord, (forward, inverse), along)
 
 
@@ -174,10 +174,11 @@ def _forward_field(there: Transform, template_cord: Image, along: AlongCord) -> 
     return as_field(there, *_field_grid(template_cord), _path(along, template_cord))
 
 
-def _inverse_field(back: Transform, cord: Image, centerline: Centerline) -> Field:
-    """Store the map of subject points over the whole reference, exact near the cord."""
-    exact = as_field(back, *_field_grid(cord), centerline.points)
-    return balanced(exact, back, centerline.points)
+def _inverse_field(forward: Field, nearly: Transform, cord: Image, centerline: Centerline) -> Field:
+    """Store the inverse of ``forward`` over the whole reference, exact near the cord."""
+    grid, near = _field_grid(cord), centerline.points
+    back = _Inverse(forward, as_field(nearly, *grid, near))
+    return balanced(as_field(back, *grid, near), back, near)
 
 
 def _deform(

@@ -248,8 +248,12 @@ def jacobian_determinant(field: Field) -> NDArray[np.float64]:
     """Return the local change of volume (target to moving) at each voxel, shape (I, J, K)."""
     to_ijk = np.linalg.inv(field.affine[:3, :3])
     by_ijk = [np.gradient(field.displacement.astype(np.float64), axis=axis) for axis in range(3)]
-    slope = np.einsum("aijkc,ab->ijkcb", np.stack(by_ijk), to_ijk)
-    determinant: NDArray[np.float64] = np.linalg.det(np.eye(3) + slope)
+    rows = [sum(by_ijk[a] * to_ijk[a, b] for a in range(3)) for b in range(3)]
+    (xx, yx, zx), (xy, yy, zy), (xz, yz, zz) = (np.moveaxis(row, -1, 0) for row in rows)
+    xx, yy, zz = xx + 1, yy + 1, zz + 1
+    determinant: NDArray[np.float64] = (
+        xx * (yy * zz - yz * zy) - xy * (yx * zz - yz * zx) + xz * (yx * zy - yy * zx)
+    )
     return determinant
 
 
