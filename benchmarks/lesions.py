@@ -1,10 +1,10 @@
 """Drawn-in lesions in labelled images: what the networks find, by size and by contrast.
 
-``python benchmarks/lesions.py CENTERLINE CORD IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
+``python benchmarks/lesions.py CORD LESION IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
 never saw these people) draws lesions otherwise than training: one soft cloud in 3D, Gaussian and
-twice as long as wide, of ``SIZES`` mm3 over half its height; its peak is brighter by ``STEPS``
-times the step between cord and surroundings. Printed: sensitivity and precision by lesion, Dice,
-and what is found without any.
+twice as long as wide, of ``SIZES`` mm3 over half its height; its peak goes from the cord's
+intensity towards that of the fluid by ``STEPS`` times the step between them. Printed: sensitivity
+and precision by lesion, Dice, and what is found without any.
 """
 
 import sys
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.image import Image, load, reorient
 from spinalprep.lesion.instances import lesion_instances
-from spinalprep.networks.predict import segment
+from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.training.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)
-DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.5, 0.6, 0.8), 3.0
+DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.4, 0.5, 0.6, 0.7, 0.8), 3.0
 LONG = 2.0  # times as long as wide
 
 
@@ -45,28 +45,33 @@ def draw_lesion(
     return cloud
 
 
+Maps = tuple[Image, Image]  # probability of lesions, and the mask of the cord
+
+
+def look(image: Image, line: Centerline, models: tuple[Model, Model]) -> Maps:
+    """Return what the networks see, as the App asks them."""
+    cord = segment(image, line, models[0], 1).cord
+    return image.with_data(lesions(image, line, models[1])), image.with_data(cord >= 0.5)
+
+
 def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) -> None:
     """Print a line per size and step, and one for the image as it is."""
     line = centerline_from_mask(image.with_data(cord))
     around = ndimage.binary_dilation(cord, iterations=3) & ~cord
-    step = abs(float(np.median(image.data[around])) - float(np.median(image.data[cord])))
-    own = segment(image, line, models[1])
+    step = float(np.median(image.data[around])) - float(np.median(image.data[cord]))
+    own = look(image, line, models)
     for threshold in THRESHOLDS:
-        found = lesion_instances(
-            image.with_data(own.lesion), image.with_data(own.cord >= 0.5), threshold, MIN_MM3
-        )
+        found = lesion_instances(*own, threshold, MIN_MM3)
         volume = float((found > 0).sum()) * image.voxel_volume
         sys.stdout.write(f"  no lesion, threshold {threshold}: {volume:.0f} mm3 found\n")
     for size, share in product(SIZES, STEPS):
         counts: dict[float, list[tuple[int, int, int, int, float]]] = {t: [] for t in THRESHOLDS}
         for seed in range(DRAWS):
             lesion = draw_lesion(cord, image.voxel_sizes.astype(float), size, seed)
-            brighter = image.with_data(image.data + np.float32(share * step) * lesion)
-            maps = segment(brighter, line, models[1])
-            mask = image.with_data(maps.cord >= 0.5)
-            truth = lesion >= 0.5
+            changed = image.with_data(image.data + np.float32(share * step) * lesion)
+            seen, truth = look(changed, line, models), lesion >= 0.5
             for threshold in THRESHOLDS:
-                found = lesion_instances(image.with_data(maps.lesion), mask, threshold, MIN_MM3)
+                found = lesion_instances(*seen, threshold, MIN_MM3)
                 counts[threshold].append(_count(found > 0, truth, cord))
         for threshold, rows in counts.items():
             _tell(size, share, threshold, rows)

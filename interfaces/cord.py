@@ -10,7 +10,7 @@ from pydra.compose import python
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
 from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends, unseen_slices
-from spinalprep.cord.mask import binarise
+from spinalprep.cord.mask import binarise, fill_drawn
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import load, save
 
@@ -86,6 +86,18 @@ def SegmentGreyMatter(
     return save(source.with_data(found), Path("gm.nii.gz"))
 
 
+@python.define(outputs=["lesion"])
+def SegmentLesions(image: NiftiGz, centerline: File, weights: File, card: File) -> NiftiGz:
+    """Map the probability of lesions with the network made for them."""
+    from spinalprep.networks.predict import lesions
+    from spinalprep.networks.weights import load_model
+
+    source = load(image.fspath)
+    line = read_centerline(Path(centerline.fspath))
+    found = lesions(source, line, load_model(Path(weights.fspath)))
+    return save(source.with_data(found), Path("lesion.nii.gz"))
+
+
 @python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings", "unseen"])
 def TrimEnds(
     cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, plain: NiftiGz, centerline: File
@@ -115,6 +127,13 @@ def BinariseCord(cord: NiftiGz, centerline: File) -> NiftiGz:
     probability = load(cord.fspath)
     mask = binarise(probability, read_centerline(Path(centerline.fspath)))
     return save(probability.with_data(mask), Path("cord.nii.gz"), dtype=np.uint8)
+
+
+@python.define(outputs=["cord", "warnings"])
+def FillDrawnCord(cord: NiftiGz) -> tuple[NiftiGz, list[str]]:
+    """Fill the holes of a cord that a person drew, and say so."""
+    filled, warnings = fill_drawn(load(cord.fspath))
+    return save(filled, Path("cord.nii.gz")), list(warnings)
 
 
 @python.define(outputs=["mask"])

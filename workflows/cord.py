@@ -7,10 +7,12 @@ from pydra.compose import workflow
 from spinalprep.interfaces.cord import (
     BinariseCord,
     CenterlineFromCord,
+    FillDrawnCord,
     FindHeat,
     RasteriseCenterline,
     SegmentCord,
     SegmentGreyMatter,
+    SegmentLesions,
     TraceCenterline,
     TrimEnds,
 )
@@ -38,11 +40,14 @@ def AutomaticCord(
     segmenter_card: File,
     grey: File | None = None,
     grey_card: File | None = None,
+    lesions: File | None = None,
+    lesions_card: File | None = None,
     centerline_label: File | None = None,
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str], int]:
     """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it.
 
-    With weights for ``grey`` the grey matter is found by that network.
+    With weights for ``grey`` the grey matter is found by that network, with weights for
+    ``lesions`` the lesions by that one.
 
     A centerline that was found leads to the cord only: the one that comes out runs through the
     middle of that cord, and a drawn one stays as it is.
@@ -64,9 +69,13 @@ def AutomaticCord(
             image=image, centerline=centerline, cord=maps.cord, weights=grey, card=grey_card
         )
         gm = workflow.add(step).gm
-    whole = TrimEnds(
-        cord=maps.cord, gm=gm, lesion=maps.lesion, plain=maps.plain, centerline=centerline
-    )
+    lesion = maps.lesion
+    if lesions is not None:
+        step = SegmentLesions(
+            image=image, centerline=centerline, weights=lesions, card=lesions_card
+        )
+        lesion = workflow.add(step).lesion
+    whole = TrimEnds(cord=maps.cord, gm=gm, lesion=lesion, plain=maps.plain, centerline=centerline)
     kept = workflow.add(whole)
     mask = workflow.add(BinariseCord(cord=kept.cord, centerline=kept.centerline))
     final = kept.centerline
@@ -85,18 +94,19 @@ def AutomaticCord(
     )
 
 
-@workflow.define(outputs=["cord", "probability", "centerline"])
+@workflow.define(outputs=["cord", "probability", "centerline", "warnings"])
 def ManualCord(
     image: NiftiGz, label: File, centerline_label: File | None = None
-) -> tuple[NiftiGz, NiftiGz, File]:
+) -> tuple[NiftiGz, NiftiGz, File, list[str]]:
     """Take the cord that a person drew, and the centerline that was drawn or runs through it."""
-    cord = workflow.add(ConformLabel(label=label, image=image), name="conform_cord").label
-    guide = cord
+    conformed = workflow.add(ConformLabel(label=label, image=image), name="conform_cord").label
+    filled = workflow.add(FillDrawnCord(cord=conformed))
+    cord = guide = filled.cord
     if centerline_label is not None:
         drawn = ConformLabel(label=centerline_label, image=image)
         guide = workflow.add(drawn, name="conform_centerline").label
     line = workflow.add(CenterlineFromCord(cord=guide))
-    return cord, cord, line.centerline
+    return cord, cord, line.centerline, filled.warnings
 
 
 @workflow.define(outputs=["mask"])

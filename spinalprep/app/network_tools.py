@@ -298,6 +298,7 @@ def _evaluate(given: Namespace) -> None:
     import torch
 
     from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
+    from spinalprep.networks.cascade import by_role
     from spinalprep.networks.weights import load_model
     from spinalprep.training.answers import from_folder, from_networks
     from spinalprep.training.evaluate import evaluate, find_cases, read_persons
@@ -311,9 +312,9 @@ def _evaluate(given: Namespace) -> None:
         answer = partial(from_folder, given.derivatives)
         cards = [read_card(packaged_weights(name)) for name in packaged_names()]
     else:
-        if len(given.weights) not in (2, 3):
-            raise UsageError("--weights: expected CENTERLINE CORD, or CENTERLINE CORD GM")
         models = tuple(load_model(name) for name in given.weights)
+        if not {"finder", "segmenter"} <= set(by_role(models)):
+            raise UsageError("--weights: expected networks of centerline and cord at least")
         answer = partial(from_networks, models=models, lesion_threshold=given.lesion_threshold)
         cards = [model.card for model in models]
     for line in format_summary(evaluate(cases, answer, given.out_dir, cards, given.seed)):

@@ -1,5 +1,6 @@
 """The whole way from an image to its cord: centerline first, then everything along it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,9 +9,19 @@ from spinalprep.cord.centerline import Centerline, centerline_from_mask, fit_cen
 from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import trace_centerline
+from spinalprep.errors import ModelError
 from spinalprep.image import Image
-from spinalprep.networks.predict import VIEWS, Prediction, find_heat, grey_matter, segment
+from spinalprep.networks.predict import (
+    VIEWS,
+    Prediction,
+    find_heat,
+    grey_matter,
+    lesions,
+    segment,
+)
 from spinalprep.networks.weights import Model
+
+ROLES = {"centerline": "finder", "cord": "segmenter", "gm": "grey", "lesion": "lesion"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,30 @@ class Found:
     warnings: tuple[str, ...]
 
 
+def by_role(models: Iterable[Model]) -> dict[str, Model]:
+    """Return networks by the argument of `find_cord` that they are, as their cards' tasks say.
+
+    Raises
+    ------
+    ModelError
+        If a card's task is none of the cascade's, or two have the same.
+    """
+    found: dict[str, Model] = {}
+    for model in models:
+        task = str(model.card.get("task"))
+        if task not in ROLES or ROLES[task] in found:
+            expected = ", ".join(ROLES)
+            raise ModelError(f"weights of task {task}; expected one each of {expected}")
+        found[ROLES[task]] = model
+    return found
+
+
 def find_cord(
     image: Image,
     finder: Model,
     segmenter: Model,
     grey: Model | None = None,
+    lesion: Model | None = None,
     *,
     views: int = VIEWS,
 ) -> Found:
@@ -56,7 +86,8 @@ def find_cord(
         Of task ``centerline`` and of task ``cord``.
     grey : Model, optional
         Of task ``gm``; without it the grey matter is the segmenter's.
-
+    lesion : Model, optional
+        Of task ``lesion``; without it the lesions are the segmenter's.
     views : int
         See `segment`.
 
@@ -70,6 +101,8 @@ def find_cord(
     maps = segment(image, line, segmenter, views)
     if grey is not None:
         maps = replace(maps, gm=grey_matter(image, line, maps.cord, grey, views))
+    if lesion is not None:
+        maps = replace(maps, lesion=lesions(image, line, lesion, views))
     plain = image.with_data(maps.plain)
     first, last = cord_extent(plain)
     told = describe_ends(plain, first, last)

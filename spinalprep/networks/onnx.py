@@ -59,15 +59,17 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(self.session.run([OUTPUT], given)[0])
 
 
-def to_onnx(network: nn.Module, dimensions: int = 2) -> bytes:
+def to_onnx(network: nn.Module, dimensions: int = 2, channels: int = 1) -> bytes:
     """Return a network as an ONNX file for any batch size and any size of the image.
 
     Parameters
     ----------
     network : nn.Module
-        Images (N, 1, ...) to logits (N, C, ...).
+        Images (N, channels, ...) to logits (N, C, ...).
     dimensions : int
         Of the image: 2 or 3.
+    channels : int
+        Of the image.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def to_onnx(network: nn.Module, dimensions: int = 2) -> bytes:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
-            (torch.rand(2, 1, *(48, 64, 32)[:dimensions]),),
+            (torch.rand(2, channels, *(48, 64, 32)[:dimensions]),),
             buffer,  # type: ignore[arg-type]
             input_names=[INPUT],
             output_names=[OUTPUT],
@@ -110,7 +112,8 @@ def save_onnx(network: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     """
     if path.suffix != ".onnx":
         raise ModelError(f"{path} does not end in .onnx")
-    content = to_onnx(network, dimensions=3 if "depth" in card else 2)
+    dimensions = 3 if "depth" in card else 2
+    content = to_onnx(network, dimensions, int(card.get("channels", 1)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     whole = {

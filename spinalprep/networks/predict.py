@@ -22,11 +22,13 @@ from spinalprep.networks.window import (
     HEAT_SPACING_MM,
     axial_at,
     scale_window,
+    usual_sections,
 )
 
 BATCH = 4
 CLASSES = ("cord", "gm", "lesion")
 VIEWS = 4  # of a window: as it is, mirrored, darker, brighter
+LESION_VIEWS = 2  # as it is, mirrored
 TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
 THICK = 2.5  # slices thicker than so many pixels are never cut across
 Volume = NDArray[np.float32]
@@ -75,7 +77,7 @@ def find_heat(image: Image, model: Model) -> Image:
     pad = [max(smallest - n, 0) for n in slices.shape[1:]]
     margins = [(n // 2, n - n // 2) for n in pad]
     padded = np.pad(slices, ((0, 0), *margins))
-    heat = _probabilities(model, padded)[:, 0]
+    heat = _probabilities(model, padded[:, None])[:, 0]
     inner = heat[
         :,
         margins[0][0] : margins[0][0] + slices.shape[1],
@@ -143,6 +145,23 @@ def grey_matter(
     return inside
 
 
+def lesions(
+    image: Image, centerline: Centerline, model: Model, views: int = LESION_VIEWS
+) -> Volume:
+    """Map lesions with a network of their own, shape (I, J, K).
+
+    Parameters
+    ----------
+    image, centerline
+        As in `segment`.
+    model : Model
+        Of task ``lesion``: narrower windows.
+    views : int
+        At most two are looked at: a lesion is no other one in a brighter window.
+    """
+    return segment(image, centerline, model, min(views, LESION_VIEWS)).lesion
+
+
 def window_of(model: Model) -> tuple[int, float]:
     """Return edge in pixels and pixel in mm of the windows that a network was trained for."""
     spacing_mm = model.card.get("spacing", [CORD_SPACING_MM])[0]
@@ -164,7 +183,8 @@ def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> li
     ijk[..., 0] = centres[:, None, None, 0] + (offsets * pitch[0])[None, :, None]
     ijk[..., 1] = centres[:, None, None, 1] + (offsets * pitch[1])[None, None, :]
     ijk[..., 2] = slices[:, None, None]
-    maps = _windows_to_maps(image, to_world(ijk, image.affine), model, views)
+    heights = np.asarray(slices * float(image.voxel_sizes[2]))
+    maps = _windows_to_maps(image, (to_world(ijk, image.affine), heights), model, views)
     volumes = [np.zeros(image.shape, np.float32) for _ in maps]
     grid = np.indices(image.shape[:2]).astype(float)
     for n, k in enumerate(slices):
@@ -180,8 +200,8 @@ def _across(image: Image, centerline: Centerline, model: Model, views: int) -> l
     half_mm = size * spacing_mm / 2
     space = StraightSpace(centerline)
     step = float(model.card["spacing"][0] if "depth" in model.card else image.voxel_sizes.min())
-    s = np.arange(-2.0, centerline.length + 2.0, step)
-    maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), model, views)
+    s: NDArray[np.float64] = np.asarray(np.arange(-2.0, centerline.length + 2.0, step))
+    maps = _windows_to_maps(image, (space.sections(s, half_mm, spacing_mm), s), model, views)
     box = _box(image, centerline)
     points = grid_points(image.shape, image.affine)[box]
     sxy = space.from_world(points)
@@ -206,18 +226,26 @@ def _box(image: Image, centerline: Centerline, margin_mm: float = 20.0) -> tuple
 
 
 def _windows_to_maps(
-    image: Image, points: NDArray[np.float64], model: Model, views: int
+    image: Image,
+    places: tuple[NDArray[np.float64], NDArray[np.float64]],
+    model: Model,
+    views: int,
 ) -> list[Volume]:
-    """Sample windows (n, W, W, 3), scale them, and return mean maps and the cord's spread."""
+    """Sample windows (n, W, W, 3) at heights in mm; return mean maps and the cord's spread."""
+    points, heights = places
     edge = np.asarray(image.shape) - 0.5
     ijk = to_voxel(points, image.affine)
     valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < edge), axis=-1)
     last = np.asarray(image.shape) - 1.0
     windows = sample(image, to_world(np.clip(ijk, 0.0, last), image.affine))
     shown = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
+    shown = shown[:, None]
+    if "usual_mm" in model.card:
+        usual = usual_sections(shown[:, 0], heights, float(model.card["usual_mm"]))
+        shown = np.concatenate([shown, usual[:, None]], axis=1)
     looks: list[Callable[[], Volume]] = [
         lambda: _probabilities(model, shown),
-        lambda: _probabilities(model, shown[:, ::-1])[:, :, ::-1],
+        lambda: _probabilities(model, shown[:, :, ::-1])[:, :, ::-1],
         lambda: _probabilities(model, shown**1.3),
         lambda: _probabilities(model, shown**0.75),
     ]
@@ -231,11 +259,11 @@ def _windows_to_maps(
 
 
 def _probabilities(model: Model, windows: Volume) -> Volume:
-    """Run a network over windows (n, H, W), a few at a time; probabilities (n, C, H, W)."""
+    """Run a network over windows (n, channels, H, W), a few at a time; to (n, C, H, W)."""
     if "depth" in model.card:
         run = partial(map_parts, lambda part: torch.sigmoid(model.network(part)))
-        return predict_stacks(windows, int(model.card["depth"]), run)
-    shown = torch.from_numpy(np.ascontiguousarray(windows, np.float32))[:, None]
+        return predict_stacks(windows[:, 0], int(model.card["depth"]), run)
+    shown = torch.from_numpy(np.ascontiguousarray(windows, np.float32))
     found = map_parts(lambda part: torch.sigmoid(model.network(part)), torch.split(shown, BATCH))
     values: Volume = torch.cat(found).numpy()
     return values

@@ -37,6 +37,11 @@ def gm_unet() -> nn.Module:
     return UNet2d(out_channels=3, filters=16, levels=4)
 
 
+def lesion_unet() -> nn.Module:
+    """Return the network of lesions: windows of 24 mm at 0.5 mm, and the usual section beside."""
+    return UNet2d(out_channels=3, filters=16, levels=4, in_channels=2)
+
+
 def cord_unet3d() -> nn.Module:
     """Return the network of cord, grey matter and lesion in stacks of sections at 0.5 mm.
 
@@ -51,5 +56,6 @@ PRESETS: dict[str, Callable[[], nn.Module]] = {
     "cord_unet3d": cord_unet3d,
     "disc_unet": disc_unet,
     "gm_unet": gm_unet,
+    "lesion_unet": lesion_unet,
     **PUBLISHED,
 }

@@ -17,14 +17,23 @@ class UNet2d(nn.Module):
         Resolutions, the first included.
     dilation : int
         Dilation of the second convolution in the contracting path.
+    in_channels : int
+        Images of every sample.
     """
 
-    def __init__(self, out_channels: int, filters: int, levels: int, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        out_channels: int,
+        filters: int,
+        levels: int,
+        dilation: int = 1,
+        in_channels: int = 1,
+    ) -> None:
         super().__init__()
         widths = [filters * 2 ** min(level, 3) for level in range(levels)]
         self.down = nn.ModuleList(
             _block(before, width, dilation)
-            for before, width in zip([1, *widths[:-1]], widths, strict=True)
+            for before, width in zip([in_channels, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(
             _block(deep + flat, flat)
@@ -33,7 +42,7 @@ class UNet2d(nn.Module):
         self.head = nn.Conv2d(filters, out_channels, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return logits (N, out_channels, H, W) of images (N, 1, H, W) scaled to [0, 1]."""
+        """Return logits (N, out_channels, H, W) of images (N, in_channels, H, W), 0 to 1."""
         height, width = image.shape[2:]
         factor = 2 ** (len(self.down) - 1)
         pad = (0, -width % factor, 0, -height % factor)

@@ -15,6 +15,7 @@ CORD_SPACING_MM = 0.5
 CORD_SIZE = 112  # where a card does not say
 HEAT_SPACING_MM = 1.0
 GM_SPACING_MM = 0.25
+MOST_SECTIONS = 31
 
 
 def scale_window(
@@ -40,6 +41,34 @@ def scale_window(
     low, high = np.percentile(inside, [LOW, HIGH])
     scaled = np.clip((window - low) / max(high - low, 1e-6), 0.0, 1.0).astype(np.float32)
     return scaled if valid is None else np.where(valid, scaled, np.float32(0))
+
+
+def usual_sections(
+    windows: NDArray[np.float32], heights_mm: NDArray[np.float64], reach_mm: float
+) -> NDArray[np.float32]:
+    """Return what the cord usually looks like around every window.
+
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (n, H, W)
+        Scaled, each centred on the cord.
+    heights_mm : ndarray of float, shape (n,)
+        Where along the cord they are.
+    reach_mm : float
+        Windows within this distance count.
+
+    Returns
+    -------
+    usual : ndarray of float32, shape (n, H, W)
+        Median of at most 31 windows: what runs along the cord stays (grey matter, the central
+        canal, ringing), what is shorter than the reach does not.
+    """
+    usual = np.empty_like(windows)
+    for n, height in enumerate(heights_mm):
+        near = np.flatnonzero(np.abs(heights_mm - height) <= reach_mm)
+        chosen = near[np.linspace(0, len(near) - 1, min(len(near), MOST_SECTIONS)).astype(int)]
+        usual[n] = np.median(windows[chosen], axis=0)
+    return usual
 
 
 def axial_at(image: Image, spacing_mm: float) -> Image:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinalprep.bids.names import derivative_path, parse_name
+from spinalprep.bids.names import SHOWS_GM, derivative_path, parse_name
 from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import lesion_instances
 from spinalprep.memory import peak_mib, reset_peak
-from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.weights import Model
 
 MASKS = {"cord": ("SC", "mask"), "gm": ("GM", "probseg"), "lesion": ("lesion", "mask")}
@@ -103,20 +103,27 @@ def from_folder(out_dir: Path, image: Path) -> Answer:
 
 
 def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: float) -> Answer:
-    """Run the networks of centerline, cord and grey matter on an image, as the App does.
+    """Run networks on an image as the App does, each by the task on its card.
 
-    An image in which they see no cord is answered by empty masks.
+    The network of grey matter is asked where the contrast shows it; elsewhere nothing is answered
+    for grey matter. An image in which no cord is seen is answered by empty masks.
     """
     started = time.monotonic()
     reset_peak()
     weights = frozenset(model.card["sha256"] for model in models)
     grid = conform(image)
     empty = grid.with_data(np.zeros(grid.shape, bool))
+    roles = by_role(models)
+    silent = "grey" in roles and raw_name(image).contrast not in SHOWS_GM
+    if silent:
+        del roles["grey"]
+    told = [role for role in MASKS if role != "gm" or not silent]
     try:
-        found = find_cord(grid, *models)
+        given = roles["finder"], roles["segmenter"], roles.get("grey"), roles.get("lesion")
+        found = find_cord(grid, *given)
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
-        nothing = dict.fromkeys(MASKS, empty)
+        nothing = dict.fromkeys(told, empty)
         return Answer(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
     probability = grid.with_data(found.maps.lesion)
     masks = {
@@ -124,8 +131,9 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
         "gm": grid.with_data((found.maps.gm >= 0.5) & found.cord.data),
         "lesion": grid.with_data(lesion_instances(probability, found.cord, lesion_threshold) > 0),
     }
+    masks = {role: masks[role] for role in told}
     line = _crossings(found.centerline, grid)
-    soft = {role: grid.with_data(getattr(found.maps, role)) for role in SOFT}
+    soft = {role: grid.with_data(getattr(found.maps, role)) for role in SOFT if role in told}
     return Answer(masks, line, time.monotonic() - started, peak_mib(), weights, soft)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from spinalprep.image import Image, grid_points, load, reorient, to_world
+from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, GM, TISSUES, make_person
 from spinalprep.phantom.images import render
 
@@ -13,6 +15,7 @@ PHANTOMS = 8  # seeds 0 to 7, far below the reserved ones
 PHANTOM_SHAPE, PHANTOM_SPACING = (150, 150, 24), (0.5, 0.5, 6.0)
 PHANTOM_CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
 CORD_TISSUES = ("white matter", "grey matter", "lesion")
+UNLABELLED = ("lumbar", "mt", "mts01", "mts03")  # healthy people whose cord nobody drew
 CANAL_MM = 5.0  # radius of the disc that stands for the canal below the conus
 
 # Middle of the canal of sub-lumbar below its conus, RAS+ mm, marked by eye from z -427 (the cord
@@ -46,6 +49,32 @@ def digital_volumes() -> Iterator[tuple[Image, Image, Image]]:
         image = render(person, contrast, (PHANTOM_SHAPE, affine), seed, noise=0.015)
         shares = person.labels_on(PHANTOM_SHAPE, affine, fine=3)
         yield image, image.with_data(shares[cord].sum(axis=0)), image.with_data(shares[GM])
+
+
+def automatic_volumes(raw: Path) -> Iterator[tuple[str, Image, Image]]:
+    """Yield person, image and the packaged networks' cord where nobody drew one, LAS.
+
+    Parameters
+    ----------
+    raw : Path
+        The BIDS folder with ``UNLABELLED``; who is missing there is left out.
+    """
+    for person in UNLABELLED:
+        for path in sorted(raw.glob(f"sub-{person}/anat/*.nii.gz")):
+            image = reorient(load(path))
+            yield person, image, automatic_cord(image)
+
+
+def automatic_cord(image: Image) -> Image:
+    """Return the mask of the packaged networks as float32; LAS.
+
+    Raises
+    ------
+    NoCordError
+        If they see none.
+    """
+    cord = find_cord(image, load_model("centerline"), load_model("cord"), views=1).cord
+    return cord.with_data(cord.data.astype(np.float32))
 
 
 def cauda_equina(raw: Path) -> tuple[Image, Image] | None:

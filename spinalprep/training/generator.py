@@ -13,11 +13,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from spinalprep.networks.window import HIGH, LOW
+from spinalprep.training.lesions import (
+    chance,
+    change_at_random,
+    draw_clouds,
+    draw_ellipses,
+    draw_lookalikes,
+    smooth_noise,
+    uniform,
+)
 from spinalprep.training.slices import CLUSTERS, Slices
 
 # Their masks lie 0.3 mm inside the edge that the images show (half of the step between cord and
 # fluid, measured), so the network sees them recoloured only: there the mask is the edge.
 LOOSE = ("PAM50", "unf01")
+ASTRAY = 0.5  # pixels by which the usual section misses
+SWOLLEN = 0.06  # by which it is larger or smaller
+UNEVEN = 0.15  # by which slices are brighter or darker than their neighbours
+QUIET = 0.4  # of the noise is left in the usual section
 COARSE = 3.1  # pixels; larger voxels are read as inference does, linearly
 
 
@@ -63,11 +76,22 @@ class Randomness:
     thickest: float = 10.0
     noise: float = 0.09
     flat: float = 0.0
+    realistic: bool = False
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples: image (N, 1, H, W); truth (N, C, H, W); weight (N, C, 1, 1), zero where unknown."""
+    """Samples.
+
+    Attributes
+    ----------
+    image : Tensor, shape (N, 1 or 2, H, W)
+        0 to 1; the second is the usual section.
+    truth : Tensor, shape (N, C, H, W)
+        Share of each pixel.
+    weight : Tensor, shape (N, C, 1, 1)
+        Zero where it is unknown.
+    """
 
     image: Tensor
     truth: Tensor
@@ -95,50 +119,43 @@ def make_batch(
     batch : Batch
         Channels of the truth: cord, grey matter, lesion.
     """
-    real, clusters, cord, gm = _warp(slices, index, ranges, draw)
-    lesion = _draw_lesions(cord, ranges.lesions, draw)
+    real, clusters, cord, gm, own = _warp(slices, index, ranges, draw)
+    lesion = torch.zeros_like(cord)
+    if not ranges.realistic:
+        lesion = draw_ellipses(cord, ranges.lesions, draw)
     painted = _paint(real, clusters, cord, gm, draw)
     drawn = torch.from_numpy(slices.has_cord[index])[:, None, None, None]
     loose = np.isin(slices.person[index], LOOSE) & ranges.exact
     loose_too = torch.from_numpy(loose)[:, None, None, None]
-    pick = (_chance(ranges.recoloured, len(index), draw) | loose_too) & drawn
+    pick = (chance(ranges.recoloured, len(index), draw) | loose_too) & drawn
+    pick = pick & (own.amax(dim=(1, 2, 3), keepdim=True) < 0.5)  # a lesion is what shows
     image = torch.where(pick, painted, _vary(real, draw))
-    image = _add_lesions(image, lesion, draw)
+    if ranges.realistic:
+        image = draw_lookalikes(image, cord, draw)
+        image, lesion = draw_clouds(image, cord, gm, ranges.lesions, draw)
+    else:
+        image = change_at_random(image, lesion, draw)
     inside = clusters.sum(dim=1, keepdim=True) > 0.5
     image = _acquire(image, ranges, draw)
     image, inside = _black_out(image, inside, ranges, draw)
-    truth = torch.cat([cord, gm, lesion], dim=1) * inside
+    truth = torch.cat([cord, gm, torch.maximum(lesion, own)], dim=1) * inside
     weight = torch.ones(len(index), 3, 1, 1)
     weight[:, 0, 0, 0] = torch.from_numpy(slices.has_cord[index].astype(np.float32))
     weight[:, 1, 0, 0] = torch.from_numpy(slices.has_gm[index].astype(np.float32))
     return Batch(_scale(image, inside), truth, weight)
 
 
-def _uniform(low: float, high: float, shape: tuple[int, ...], draw: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=draw)
-
-
-def _chance(share: float, count: int, draw: torch.Generator) -> Tensor:
-    """Return True for a share of the samples, shape (N, 1, 1, 1)."""
-    return torch.rand((count, 1, 1, 1), generator=draw) < share
-
-
-def _smooth_noise(
-    shape: tuple[int, int, int], knots: int, size: int, draw: torch.Generator
-) -> Tensor:
-    """Return smooth fields (N, C, size, size) of about unit variance from ``knots`` per edge."""
-    coarse = torch.randn((*shape[:2], knots, knots), generator=draw)
-    return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
-
-
 def _warp(
     slices: Slices, index: np.ndarray, ranges: Randomness, draw: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sample real intensities, clusters (one-hot), cord and grey matter on one random grid."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Sample intensities, clusters (one-hot), cord, grey matter, lesions on one random grid.
+
+    The intensities have a second channel where there are usual sections.
+    """
     count, size, full = len(index), ranges.size, slices.image.shape[-1]
-    angle = _uniform(-0.45, 0.45, (count,), draw)
+    angle = uniform(-0.45, 0.45, (count,), draw)
     zoom = torch.exp(
-        _uniform(-0.37, 0.33, (count, 1), draw) + _uniform(-0.12, 0.12, (count, 2), draw)
+        uniform(-0.37, 0.33, (count, 1), draw) + uniform(-0.12, 0.12, (count, 2), draw)
     )
     zoom = zoom * _squeeze(count, ranges.flat, draw)
     cos, sin = torch.cos(angle), torch.sin(angle)
@@ -148,59 +165,42 @@ def _warp(
     mirror = torch.where(torch.rand((count, 1), generator=draw) < 0.5, -1.0, 1.0)
     scale = zoom * torch.cat([mirror, torch.ones(count, 1)], dim=1)
     points = torch.einsum("nab,nijb->nija", turn, (grid * scale[:, None, None]))
-    bend = _smooth_noise((count, 2, 0), 6, size, draw).permute(0, 2, 3, 1)
-    points = points + bend * _uniform(0.0, 0.025, (count, 1, 1, 1), draw) * size
+    bend = smooth_noise((count, 2, 0), 6, size, draw).permute(0, 2, 3, 1)
+    points = points + bend * uniform(0.0, 0.025, (count, 1, 1, 1), draw) * size
     centre = torch.from_numpy(slices.centre[index]) + _offsets(count, ranges, draw)
     points = (points + centre[:, None, None]) * 2 / full - 1 + 1 / full
     flow = points.flip(-1)  # grid_sample wants the last axis first
-    soft = torch.from_numpy(
-        np.stack([slices.image[index], slices.cord[index], slices.gm[index]], 1)
-    )
+    planes = slices.image, slices.cord, slices.gm, slices.lesion
+    soft = torch.from_numpy(np.stack([plane[index] for plane in planes], axis=1))
     warped = functional.grid_sample(soft, flow, mode="bilinear", align_corners=False)
+    real = warped[:, :1]
+    if slices.usual.size:
+        near = flow * uniform(1 - SWOLLEN, 1 + SWOLLEN, (count, 1, 1, 2), draw)
+        near = near + torch.randn((count, 1, 1, 2), generator=draw) * 2 * ASTRAY / full
+        usual = torch.from_numpy(slices.usual[index])[:, None]
+        usual = functional.grid_sample(usual, near, mode="bilinear", align_corners=False)
+        real = torch.cat([real, usual], dim=1)
     labels = torch.from_numpy(slices.clusters[index].astype(np.float32))[:, None]
     nearest = functional.grid_sample(labels, flow, mode="nearest", align_corners=False)
     one_hot = functional.one_hot(nearest[:, 0].long(), CLUSTERS + 1)[..., 1:].permute(0, 3, 1, 2)
-    return warped[:, :1], one_hot.float(), warped[:, 1:2], warped[:, 2:3]
+    return real, one_hot.float(), warped[:, 1:2], warped[:, 2:3], warped[:, 3:]
 
 
 def _squeeze(count: int, share: float, draw: torch.Generator) -> Tensor:
     """Return by how much coarser some samples are read from front to back, shape (N, 2)."""
     factor = torch.ones(count, 2)
     if share > 0:
-        flat = _chance(share, count, draw)[:, 0, 0, 0]
-        factor[:, 1] = torch.where(flat, _uniform(1.0, 1.8, (count,), draw), factor[:, 1])
+        flat = chance(share, count, draw)[:, 0, 0, 0]
+        factor[:, 1] = torch.where(flat, uniform(1.0, 1.8, (count,), draw), factor[:, 1])
     return factor
 
 
 def _offsets(count: int, ranges: Randomness, draw: torch.Generator) -> Tensor:
     """Return where the sample's centre lies from the cord, shape (N, 2)."""
-    near = _uniform(-ranges.shift, ranges.shift, (count, 2), draw)
-    angle = _uniform(0.0, 2 * np.pi, (count, 1), draw)
+    near = uniform(-ranges.shift, ranges.shift, (count, 2), draw)
+    angle = uniform(0.0, 2 * np.pi, (count, 1), draw)
     far = torch.cat([torch.cos(angle), torch.sin(angle)], dim=1) * ranges.size * 0.8
-    return torch.where(_chance(ranges.away, count, draw)[:, 0, 0], far, near)
-
-
-def _draw_lesions(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:
-    """Draw up to two soft-edged ellipses inside the cord, (N, 1, H, W)."""
-    count, _, size, _ = cord.shape
-    axis = torch.arange(size, dtype=torch.float32)
-    lesion = torch.zeros_like(cord)
-    for n in torch.nonzero(_chance(share, count, draw)[:, 0, 0, 0])[:, 0].tolist():
-        places = torch.nonzero(cord[n, 0] > 0.6)
-        if not len(places):
-            continue
-        for _ in range(int(torch.randint(1, 3, (1,), generator=draw))):
-            middle = places[int(torch.randint(len(places), (1,), generator=draw))].float()
-            width, height, angle = _uniform(0.0, 1.0, (3,), draw).tolist()
-            a = axis[:, None] - middle[0]
-            b = axis[None, :] - middle[1]
-            turned = a * np.cos(angle * np.pi) + b * np.sin(angle * np.pi)
-            across = -a * np.sin(angle * np.pi) + b * np.cos(angle * np.pi)
-            distance = torch.sqrt(
-                (turned / (1.5 + 5 * width)) ** 2 + (across / (1.5 + 5 * height)) ** 2
-            )
-            lesion[n, 0] = torch.maximum(lesion[n, 0], torch.clamp(2.0 - 1.5 * distance, 0, 1))
-    return lesion * cord
+    return torch.where(chance(ranges.away, count, draw)[:, 0, 0], far, near)
 
 
 def _paint(
@@ -210,10 +210,10 @@ def _paint(
     base, texture = _surroundings(real, clusters, draw)
     base = _halo(base, cord, draw)
     around = functional.max_pool2d(cord, 9, stride=1, padding=4) * (1 - cord)
-    ring = (around * base).sum(dim=(2, 3), keepdim=True)
+    ring = (around * base[:, :1]).sum(dim=(2, 3), keepdim=True)
     ring = ring / around.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     white = ring + _step_between(ring, draw)
-    grey = white + _uniform(-0.25, 0.25, ring.shape, draw)
+    grey = white + uniform(-0.25, 0.25, ring.shape, draw)
     inner = white * (1 - gm) + grey * gm + texture
     return base * (1 - cord) + inner * cord
 
@@ -223,18 +223,18 @@ def _surroundings(real: Tensor, clusters: Tensor, draw: torch.Generator) -> tupl
     count = len(real)
     means = torch.rand((count, CLUSTERS, 1, 1), generator=draw)
     sizes = clusters.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    own = (real * clusters).sum(dim=(2, 3), keepdim=True) / sizes
+    own = (real[:, :1] * clusters).sum(dim=(2, 3), keepdim=True) / sizes
     texture = real - (own * clusters).sum(dim=1, keepdim=True)
-    texture = texture * _uniform(0.0, 1.2, (count, 1, 1, 1), draw)
+    texture = texture * uniform(0.0, 1.2, (count, 1, 1, 1), draw)
     by_cluster = (means * clusters).sum(dim=1, keepdim=True) + texture
-    return torch.where(_chance(0.5, count, draw), _curve(real, draw), by_cluster), texture
+    return torch.where(chance(0.5, count, draw), _curve(real, draw), by_cluster), texture
 
 
 def _step_between(ring: Tensor, draw: torch.Generator) -> Tensor:
     """Draw the step from the surroundings to the cord, 0.06 to 0.6, up or down where it fits."""
     count = len(ring)
-    size = _uniform(0.06, 0.6, (count, 1, 1, 1), draw)
-    sign = torch.where(_chance(0.5, count, draw), 1.0, -1.0)
+    size = uniform(0.06, 0.6, (count, 1, 1, 1), draw)
+    sign = torch.where(chance(0.5, count, draw), 1.0, -1.0)
     there = ring + sign * size
     return size * torch.where(there > 1.2, -1.0, torch.where(there < -0.2, 1.0, sign))
 
@@ -257,25 +257,18 @@ def _halo(base: Tensor, cord: Tensor, draw: torch.Generator) -> Tensor:
     """Lay one grey around the cord, as fluid lies: the label's edge is then the only edge."""
     count, size = len(cord), cord.shape[-1]
     blur = functional.avg_pool2d(cord, 11, stride=1, padding=5)
-    wavy = blur + 0.06 * _smooth_noise((count, 1, 0), 8, size, draw)
-    canal = torch.sigmoid((wavy - _uniform(0.02, 0.3, (count, 1, 1, 1), draw)) * 40)
+    wavy = blur + 0.06 * smooth_noise((count, 1, 0), 8, size, draw)
+    canal = torch.sigmoid((wavy - uniform(0.02, 0.3, (count, 1, 1, 1), draw)) * 40)
     grey = torch.rand((count, 1, 1, 1), generator=draw)
-    there = _chance(0.6, count, draw)
+    there = chance(0.6, count, draw)
     return torch.where(there, base * (1 - canal) + grey * canal, base)
 
 
 def _vary(real: Tensor, draw: torch.Generator) -> Tensor:
     """Change real intensities by a random gamma; invert some."""
-    gamma = torch.exp(_uniform(-0.6, 0.6, (len(real), 1, 1, 1), draw))
+    gamma = torch.exp(uniform(-0.6, 0.6, (len(real), 1, 1, 1), draw))
     varied = real.clamp(min=0) ** gamma
-    return torch.where(_chance(0.12, len(real), draw), 1.0 - varied, varied)
-
-
-def _add_lesions(image: Tensor, lesion: Tensor, draw: torch.Generator) -> Tensor:
-    """Brighten (three in four) or darken the lesions by a share of the window's range."""
-    change = _uniform(0.12, 0.55, (len(image), 1, 1, 1), draw)
-    sign = torch.where(_chance(0.75, len(image), draw), 1.0, -1.0)
-    return image + lesion * change * sign
+    return torch.where(chance(0.12, len(real), draw), 1.0 - varied, varied)
 
 
 def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor:
@@ -290,21 +283,32 @@ def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor
         mode = "bilinear" if float(coarser.max()) > COARSE else mode
         samples.append(functional.interpolate(low, (size, size), mode=mode, align_corners=False))
     blurred = torch.cat(samples)
-    strength = _uniform(0.0, 0.35, (len(image), 1, 1, 1), draw)
-    bias = torch.exp(_smooth_noise((len(image), 1, 0), 4, size, draw) * strength)
+    strength = uniform(0.0, 0.35, (len(image), 1, 1, 1), draw)
+    bias = torch.exp(smooth_noise((len(image), 1, 0), 4, size, draw) * strength)
+    if image.shape[1] > 1:
+        bias = bias * _unevenness(image, draw)
     noise = torch.randn(image.shape, generator=draw)
     grain = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
-    noise = torch.where(_chance(0.5, len(image), draw), grain, noise)
-    return blurred * bias + noise * _uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+    noise = torch.where(chance(0.5, len(image), draw), grain, noise)
+    noise[:, 1:] *= QUIET
+    return blurred * bias + noise * uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+
+
+def _unevenness(image: Tensor, draw: torch.Generator) -> Tensor:
+    """Return how much brighter than its neighbours a slice is, 1 for the usual section."""
+    count, size = len(image), image.shape[-1]
+    smooth = smooth_noise((count, 1, 0), 3, size, draw) * uniform(0, 0.6, (count, 1, 1, 1), draw)
+    own = torch.exp((uniform(-1, 1, (count, 1, 1, 1), draw) + smooth) * UNEVEN)
+    return torch.cat([own, torch.ones_like(own)], dim=1)
 
 
 def _voxel(ranges: Randomness, draw: torch.Generator) -> Tensor:
     """Draw the edges of the acquired voxels in pixels, at least 1, shape (2,)."""
-    edges = torch.exp(_uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
+    edges = torch.exp(uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
     if ranges.thick > 0:
         thick, coronal = torch.rand((2,), generator=draw).tolist()
         if thick < ranges.thick:
-            edges[int(coronal < 0.2)] = _uniform(COARSE, ranges.thickest, (1,), draw)[0]
+            edges[int(coronal < 0.2)] = uniform(COARSE, ranges.thickest, (1,), draw)[0]
     return edges
 
 
@@ -314,12 +318,12 @@ def _black_out(
     """Keep a random rectangle of some samples, as a small field of view would."""
     size = ranges.size
     axis = torch.arange(size, dtype=torch.float32)
-    edges = _uniform(ranges.smallest_window, size * 0.9, (len(image), 2), draw)
-    middle = size / 2 + _uniform(-0.2, 0.2, (len(image), 2), draw) * edges
+    edges = uniform(ranges.smallest_window, size * 0.9, (len(image), 2), draw)
+    middle = size / 2 + uniform(-0.2, 0.2, (len(image), 2), draw) * edges
     rows = (axis[None] - middle[:, :1]).abs() <= edges[:, :1] / 2
     columns = (axis[None] - middle[:, 1:]).abs() <= edges[:, 1:] / 2
     window = (rows[:, :, None] & columns[:, None, :])[:, None]
-    window = window | ~_chance(ranges.black, len(image), draw)
+    window = window | ~chance(ranges.black, len(image), draw)
     return image * window, inside & window
 
 
@@ -327,7 +331,7 @@ def _scale(image: Tensor, inside: Tensor) -> Tensor:
     """Scale each sample as `networks.window.scale_window` does."""
     scaled = torch.zeros_like(image)
     for n in range(len(image)):
-        values = image[n][inside[n]]
+        values = image[n, :1][inside[n]]
         if values.numel() < 16:
             continue
         low, high = np.percentile(values.numpy(), [LOW, HIGH])

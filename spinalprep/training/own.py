@@ -12,7 +12,7 @@ import torch
 from spinalprep.errors import InputError
 from spinalprep.image import load, reorient
 from spinalprep.training.evaluate import Case, find_cases
-from spinalprep.training.extra import digital_volumes
+from spinalprep.training.extra import automatic_cord, digital_volumes
 from spinalprep.training.generator import Batch, make_batch
 from spinalprep.training.recipe import Recipe
 from spinalprep.training.sampling import as_heat, choose_slices
@@ -47,16 +47,20 @@ class Dataset:
 
 
 def read_own(cases: list[Case], recipe: Recipe) -> Slices:
-    """Cut labelled images into slices; labels of lesions are not learned from.
+    """Cut labelled images into slices.
 
     Raises
     ------
     InputError
-        If nobody drew cord or grey matter.
+        If no slice shows what somebody drew.
     """
     try:
         return gather_slices(
-            labelled_volumes(cases), recipe.spacing_mm, recipe.material_size, recipe.centred
+            labelled_volumes(cases),
+            recipe.spacing_mm,
+            recipe.material_size,
+            recipe.centred,
+            recipe.usual_mm,
         )
     except InputError as error:
         raise InputError(f"the dataset teaches nothing: {error}") from error
@@ -65,7 +69,7 @@ def read_own(cases: list[Case], recipe: Recipe) -> Slices:
 def with_digital(own: Slices, recipe: Recipe) -> Slices:
     """Return the slices of people followed by those of digital persons."""
     digital = gather_slices(
-        digital_people(), recipe.spacing_mm, recipe.material_size, recipe.centred
+        digital_people(), recipe.spacing_mm, recipe.material_size, recipe.centred, recipe.usual_mm
     )
     return Slices(
         *(
@@ -84,22 +88,22 @@ def draw_own(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
     if recipe.heat_sd_px is not None:
         return as_heat(batch, recipe.heat_sd_px)
     weight = batch.weight.clone()
-    weight[torch.from_numpy(material.person[index] != DIGITAL), 2] = 0  # patients have lesions
+    unknown = (material.person != DIGITAL) & ~material.has_lesion  # patients have lesions
+    weight[torch.from_numpy(unknown[index]), 2] = 0
     return Batch(batch.image, batch.truth, weight)
 
 
 def labelled_volumes(cases: list[Case]) -> Iterator[Labelled]:
-    """Yield what people drew, see `gather_slices`; lesions are not learned from."""
+    """Yield what people drew; where that is lesions alone, with the packaged networks' cord."""
     for case in cases:
+        image = reorient(load(case.image))
         drawn = {role: reorient(load(path)) for role, path in case.truth.items()}
-        if "lesion" in drawn:
-            LOG.warning("%s: labels of lesions are not learned from", case.image.name)
-        cord, gm = drawn.get("cord"), drawn.get("gm")
-        if cord is not None or gm is not None:
-            yield case.person, reorient(load(case.image)), cord, gm, None
+        if not {"cord", "gm"} & set(drawn):
+            drawn["cord"] = automatic_cord(image)  # lesions lie in a cord
+        yield Labelled(case.person, image, *(drawn.get(role) for role in ("cord", "gm", "lesion")))
 
 
 def digital_people() -> Iterator[Labelled]:
     """Yield the digital persons that teach beside a dataset."""
     for image, cord, gm in islice(digital_volumes(), DIGITAL_PEOPLE):
-        yield DIGITAL, image, cord, gm, None
+        yield Labelled(DIGITAL, image, cord, gm)

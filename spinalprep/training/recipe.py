@@ -33,6 +33,8 @@ class Recipe:
         Convolve in bfloat16 while training.
     needs_gm : bool
         Use only slices in which grey matter is known.
+    usual_mm : float
+        Show the network the usual section of the cord within this reach beside each slice.
     loss : str
         See `losses.find_loss`.
     schedule, lowest, cycle
@@ -52,6 +54,7 @@ class Recipe:
     heat_sd_px: float | None = None
     bfloat16: bool = True
     needs_gm: bool = False
+    usual_mm: float = 0.0
     loss: str = USUAL
     schedule: str = "cosine"
     lowest: float = 0.0
@@ -100,6 +103,27 @@ RECIPES = {
         steps=4000,
         template_share=0.2,
         needs_gm=True,
+    ),
+    "lesion": Recipe(
+        name="lesion",
+        preset="lesion_unet",
+        spacing_mm=CORD_SPACING_MM,
+        material_size=112,
+        centred=True,
+        ranges=Randomness(
+            size=48,
+            shift=4.0,
+            recoloured=0.25,
+            lesions=0.7,
+            black=0.1,
+            smallest_window=24.0,
+            exact=False,
+            noise=0.07,
+            realistic=True,
+        ),
+        steps=5000,
+        template_share=0.2,
+        usual_mm=30.0,
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,32 @@ from scipy.cluster.vq import kmeans2
 
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, load, reorient, resample, resample_like
-from spinalprep.networks.window import axial_at
-from spinalprep.training.extra import cauda_equina, digital_volumes
+from spinalprep.networks.window import axial_at, usual_sections
+from spinalprep.training.extra import automatic_volumes, cauda_equina, digital_volumes
 
 CLUSTERS = 10
-Labelled = tuple[str, Image, Image | None, Image | None, Image | None]
 PERSONS = {"10062Ses1": "10062", "10062Ses2": "10062", "9709Ses1": "9709", "9709Ses2": "9709"}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A volume and what somebody drew in it, LAS; None where nobody did.
+
+    Attributes
+    ----------
+    person : str
+    image, cord, gm, lesion : Image
+        Intensities, and shares of the voxel.
+    guide : Image
+        A mask to centre on in place of the cord.
+    """
+
+    person: str
+    image: Image
+    cord: Image | None = None
+    gm: Image | None = None
+    lesion: Image | None = None
+    guide: Image | None = None
 
 
 @dataclass(frozen=True)
@@ -29,24 +50,31 @@ class Slices:
         Intensities, about 0 to 1 in every slice, zero where there is no image.
     clusters : ndarray of uint8
         Intensity clusters 1 to 10; 0 where there is no image.
-    cord, gm : ndarray
-        Share of the pixel that is cord, grey matter.
-    has_gm, has_cord : ndarray of bool, shape (n,)
-        Whether anybody drew it; where the cord was not drawn, ``centre`` is all that is known.
+    cord, gm, lesion : ndarray
+        Share of the pixel that is cord, grey matter, lesion.
+    has_gm, has_cord, has_lesion : ndarray of bool, shape (n,)
+        Whether anybody drew it (``lesion`` may be empty); where the cord was not drawn, ``centre``
+        is all that is known.
     centre : ndarray of float32, shape (n, 2)
         Pixel of the cord's centre.
     person : ndarray of str, shape (n,)
         Who; ``PAM50`` for the template.
+    usual : ndarray of float32
+        What the cord usually looks like around the slice, see `usual_sections`; shape (n, 0, 0)
+        where nobody asked.
     """
 
     image: NDArray[np.float32]
     clusters: NDArray[np.uint8]
     cord: NDArray[np.float32]
     gm: NDArray[np.float32]
+    lesion: NDArray[np.float32]
     has_gm: NDArray[np.bool_]
     has_cord: NDArray[np.bool_]
+    has_lesion: NDArray[np.bool_]
     centre: NDArray[np.float32]
     person: NDArray[np.str_]
+    usual: NDArray[np.float32]
 
     def with_gm(self) -> "Slices":
         """Return the slices in which grey matter is known."""
@@ -64,7 +92,9 @@ class Slices:
         return Slices(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
 
 
-def read_slices(shared: Path, spacing_mm: float, size: int, centred: bool) -> Slices:
+def read_slices(
+    shared: Path, spacing_mm: float, size: int, centred: bool, usual_mm: float = 0.0
+) -> Slices:
     """Read every labelled slice of ``shared/data`` on one grid.
 
     Parameters
@@ -77,6 +107,9 @@ def read_slices(shared: Path, spacing_mm: float, size: int, centred: bool) -> Sl
         Height and width in pixels.
     centred : bool
         Centre the windows on the cord; otherwise on the image.
+    usual_mm : float
+        Reach of the usual sections beside them; with one, people whose cord nobody drew come
+        along with the mask of the packaged networks.
 
     Notes
     -----
@@ -86,20 +119,26 @@ def read_slices(shared: Path, spacing_mm: float, size: int, centred: bool) -> Sl
     """
     if not (shared / "data" / "bids-dev").is_dir():
         raise InputError(f"{shared}/data/bids-dev is missing; give the folder with --shared")
-    return gather_slices(_volumes(shared), spacing_mm, size, centred)
+    volumes = _volumes(shared)
+    if usual_mm > 0:
+        volumes = chain(volumes, _automatic(shared))
+    return gather_slices(volumes, spacing_mm, size, centred, usual_mm)
 
 
 def gather_slices(
-    volumes: Iterable[Labelled], spacing_mm: float, size: int, centred: bool
+    volumes: Iterable[Labelled],
+    spacing_mm: float,
+    size: int,
+    centred: bool,
+    usual_mm: float = 0.0,
 ) -> Slices:
     """Cut labelled volumes into slices on one grid, as `read_slices` does.
 
     Parameters
     ----------
     volumes : iterable of Labelled
-        Person, image, cord, grey matter, and a mask to centre on in place of them; LAS, None
-        where nobody drew it.
-    spacing_mm, size, centred
+        LAS.
+    spacing_mm, size, centred, usual_mm
         As for `read_slices`.
 
     Raises
@@ -108,16 +147,18 @@ def gather_slices(
         If no slice has a label.
     """
     rows: list[dict[str, object]] = []
-    for person, image, cord, gm, guide in volumes:
-        rows += _rows(person, image, (cord, gm, guide), (spacing_mm, size, centred))
+    for volume in volumes:
+        own = list(_rows(volume, (spacing_mm, size, centred)))
+        rows += _with_usual(own, usual_mm)
     if not rows:
         raise InputError("no slice has a label; expected masks of the cord or of grey matter")
-    columns = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
+    names = Slices.__dataclass_fields__
+    columns = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in names}
     return Slices(**columns)
 
 
 def _volumes(shared: Path) -> Iterator[Labelled]:
-    """Yield person, image, cord, grey matter, and what to centre on, of every volume, LAS."""
+    """Yield every volume that somebody labelled, the digital persons and the template."""
     raw = shared / "data" / "bids-dev"
     for path in sorted(raw.glob("sub-*/anat/*.nii.gz")):
         stem = path.name.removesuffix(".nii.gz")
@@ -128,15 +169,21 @@ def _volumes(shared: Path) -> Iterator[Labelled]:
         label = path.parts[-3].removeprefix("sub-")
         image = reorient(load(path))
         masks = [reorient(load(p)) if p.is_file() else None for p in (cord, gm)]
-        yield PERSONS.get(label, label), image, masks[0], masks[1], None
+        yield Labelled(PERSONS.get(label, label), image, *masks)
     for image, share, grey in digital_volumes():
-        yield "phantom", image, share, grey, None
+        yield Labelled("phantom", image, share, grey)
     below = cauda_equina(raw)
     if below is not None:
         image, canal = below
         none = image.with_data(np.zeros(image.shape, np.float32))
-        yield "lumbar", image, none, none, canal
-    yield "PAM50", *_template(shared), None
+        yield Labelled("lumbar", image, none, none, guide=canal)
+    yield Labelled("PAM50", *_template(shared))
+
+
+def _automatic(shared: Path) -> Iterator[Labelled]:
+    """Yield people whose cord nobody drew with that of the packaged networks."""
+    for person, image, cord in automatic_volumes(shared / "data" / "bids-dev"):
+        yield Labelled(person, image, cord)
 
 
 def _template(shared: Path) -> tuple[Image, Image, Image]:
@@ -155,26 +202,22 @@ def _template(shared: Path) -> tuple[Image, Image, Image]:
     return Image(contrast.data, affine), masks[0], masks[1]
 
 
-def _rows(
-    person: str,
-    image: Image,
-    drawn: tuple[Image | None, Image | None, Image | None],
-    grid: tuple[float, int, bool],
-) -> Iterator[dict[str, object]]:
+def _rows(volume: Labelled, grid: tuple[float, int, bool]) -> Iterator[dict[str, object]]:
     """Yield one record per labelled slice."""
-    cord, gm, guide = drawn
     spacing_mm, size, centred = grid
-    fine = axial_at(image, spacing_mm)
+    fine = axial_at(volume.image, spacing_mm)
     blank = fine.with_data(np.zeros(fine.shape, np.float32))
-    cord_there = resample_like(cord, fine) if cord is not None else blank
-    gm_there = resample_like(gm, fine) if gm is not None else blank
-    middles = cord_there if cord is not None else gm_there
-    if guide is not None:
-        middles = resample_like(guide, fine)
+    drawn = [
+        resample_like(mask, fine) if mask is not None else blank
+        for mask in (volume.cord, volume.gm, volume.lesion)
+    ]
+    middles = drawn[0] if volume.cord is not None else drawn[1]
+    if volume.guide is not None:
+        middles = resample_like(volume.guide, fine)
     for k in np.flatnonzero(middles.data.sum(axis=(0, 1)) > 5):
         centre = np.array(ndimage.center_of_mass(middles.data[:, :, k]))
         middle = np.rint(centre if centred else np.array(fine.shape[:2]) / 2).astype(int)
-        planes = [_window(v.data[:, :, k], middle, size) for v in (fine, cord_there, gm_there)]
+        planes = [_window(v.data[:, :, k], middle, size) for v in (fine, *drawn)]
         inside = _window(np.ones(fine.shape[:2], np.float32), middle, size) > 0
         scaled = _scale(planes[0], inside)
         yield {
@@ -182,11 +225,25 @@ def _rows(
             "clusters": _clusters(scaled, inside),
             "cord": planes[1],
             "gm": planes[2],
-            "has_gm": np.bool_(gm is not None),
-            "has_cord": np.bool_(cord is not None),
+            "lesion": planes[3],
+            "has_gm": np.bool_(volume.gm is not None),
+            "has_cord": np.bool_(volume.cord is not None),
+            "has_lesion": np.bool_(volume.lesion is not None),
             "centre": (centre - middle + size // 2).astype(np.float32),
-            "person": np.str_(person),
+            "person": np.str_(volume.person),
+            "height_mm": float(k * fine.voxel_sizes[2]),
         }
+
+
+def _with_usual(rows: list[dict[str, object]], reach_mm: float) -> list[dict[str, object]]:
+    """Add the usual section to the records of one volume."""
+    nothing = np.zeros((0, 0), np.float32)
+    if reach_mm <= 0 or not rows:
+        return [row | {"usual": nothing} for row in rows]
+    windows = np.stack([np.asarray(row["image"], np.float32) for row in rows])
+    heights = np.array([row["height_mm"] for row in rows], float)
+    usual = usual_sections(windows, heights, reach_mm)
+    return [row | {"usual": plane} for row, plane in zip(rows, usual, strict=True)]
 
 
 def _window(plane: NDArray[np.float32], middle: NDArray[np.intp], size: int) -> NDArray[np.float32]:

@@ -71,7 +71,8 @@ def straighten_volumes(
 
 
 def _tubes(volumes: Iterable[Labelled], spacing_mm: float, width_mm: float) -> Iterator[Tube]:
-    for person, image, cord, gm, _ in volumes:
+    for volume in volumes:
+        cord, gm = volume.cord, volume.gm
         if cord is None or (cord.data >= 0.5).any(axis=(0, 1)).sum() < 3:
             continue
         line = centerline_from_mask(cord.with_data(cord.data >= 0.5))
@@ -81,8 +82,8 @@ def _tubes(volumes: Iterable[Labelled], spacing_mm: float, width_mm: float) -> I
         points = StraightSpace(line).sections(s, width_mm / 2, spacing_mm)
         drawn = _along(cord, points)
         yield Tube(
-            person,
-            _scaled(_along(image, points)),
+            volume.person,
+            _scaled(_along(volume.image, points)),
             drawn,
             _along(gm, points) if gm is not None else np.zeros_like(drawn),
             gm is not None,

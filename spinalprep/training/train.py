@@ -201,7 +201,9 @@ def _split(
 def _read(recipe: Recipe, shared: Path, choice: Choice) -> Slices:
     """Read the shared data, or one's own dataset and digital persons."""
     if choice.own is None:
-        return read_slices(shared, recipe.spacing_mm, recipe.material_size, recipe.centred)
+        return read_slices(
+            shared, recipe.spacing_mm, recipe.material_size, recipe.centred, recipe.usual_mm
+        )
     return with_digital(read_own(choice.own.cases(), recipe), recipe)
 
 
@@ -232,6 +234,8 @@ def _task_of(recipe: Recipe) -> str:
     """Return which of the App's networks a recipe makes, whatever its name."""
     if recipe.heat_sd_px is not None:
         return "centerline"
+    if recipe.ranges.realistic:
+        return "lesion"
     return "gm" if recipe.needs_gm else "cord"
 
 
@@ -247,7 +251,8 @@ def _card(recipe: Recipe, material: Slices, run: tuple[int, int], seconds: float
         "spacing": [recipe.spacing_mm, recipe.spacing_mm],
         "window": recipe.ranges.size,
         "orientation": "LAS axial",
-        "channels": 1,
+        "channels": 2 if recipe.usual_mm else 1,
+        **({"usual_mm": recipe.usual_mm} if recipe.usual_mm else {}),
         "classes": ["heat"] if recipe.heat_sd_px else ["cord", "gm", "lesion"],
         "data": {
             "people": people,

@@ -12,13 +12,13 @@ from spinalprep.cord.trace import trace_centerline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image, grid_points
 from spinalprep.networks.cards import packaged_weights
-from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.parallel import map_parts
 from spinalprep.networks.predict import find_heat, segment
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.unet2d import InstanceNorm, halve
 from spinalprep.networks.weights import load_model, save_model
-from spinalprep.networks.window import axial_at, scale_window
+from spinalprep.networks.window import axial_at, scale_window, usual_sections
 
 
 @pytest.mark.parametrize(("name", "channels"), [("centerline_unet", 1), ("cord_unet", 3)])
@@ -147,3 +147,24 @@ def test_the_fast_layers_are_torch_s_own() -> None:
             layer.weight.copy_(torch.arange(5.0))
             layer.bias.copy_(torch.arange(5.0) - 2)
     torch.testing.assert_close(norm(image), slow(image))
+
+
+def test_usual_section_keeps_what_runs_along_the_cord() -> None:
+    heights = np.arange(40) * 1.0
+    windows = np.full((40, 8, 8), 0.4, np.float32)
+    windows[:, 3, 3] = 0.7  # grey matter, say
+    windows[10:18, 5, 5] = 0.9  # a lesion of 8 mm
+    usual = usual_sections(windows, heights, 15.0)
+    np.testing.assert_array_equal(usual[:, 3, 3], np.float32(0.7))
+    np.testing.assert_array_equal(usual[:, 5, 5], np.float32(0.4))
+    near = usual_sections(windows, heights, 2.0)
+    np.testing.assert_array_equal(near[12:16, 5, 5], np.float32(0.9))
+
+
+def test_networks_are_known_by_their_task() -> None:
+    centerline, cord = load_model("centerline"), load_model("cord")
+    assert by_role([cord, centerline]) == {"segmenter": cord, "finder": centerline}
+    with pytest.raises(ModelError, match="expected one each of centerline, cord, gm, lesion"):
+        by_role([cord, cord])
+    with pytest.raises(ModelError, match="task discs"):
+        by_role([load_model("discs")])

@@ -177,3 +177,6 @@ def test_networks_that_see_no_cord_get_no_credit(dataset: Path) -> None:
     assert row["answered"] == "yes"
     assert row["dice"] == 0.0
     assert row["localisation"] == 0.0
+    models = tuple(load_model(name) for name in ("centerline", "cord", "gm"))
+    assert set(answer.masks) == {"cord", "gm", "lesion"}  # the cord's network tells all three
+    assert set(from_networks(raw, models, 0.8).masks) == {"cord", "lesion"}  # no gm in a T2w

@@ -56,7 +56,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
         person = make_person(1)
         image = render(person, "T1w", ((60, 60, 2), AFFINE), 1, noise=0.01)
         cord = image.with_data(truth_cord(person, image))
-        yield own.DIGITAL, image, cord, image.with_data(cord.data * 0), None
+        yield Labelled(own.DIGITAL, image, cord, image.with_data(cord.data * 0))
 
     monkeypatch.setattr(own, "digital_people", digital)
     monkeypatch.setattr(module, "LOOKED_AT", 2)

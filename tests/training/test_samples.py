@@ -18,8 +18,15 @@ def test_picture_holds_twenty_of_each_with_outlines(tmp_path: Path) -> None:
     known = np.ones(n, bool)
     centre = np.full((n, 2), 16.0, np.float32)
     material = Slices(
-        *(np.full_like(cord, 0.5), np.ones_like(cord, np.uint8), cord, cord * 0),
-        *(known, known, centre, np.array(["a", "b", "phantom"])),
+        *(np.full_like(cord, 0.5), np.ones_like(cord, np.uint8), cord, cord * 0, cord * 0),
+        *(
+            known,
+            known,
+            ~known,
+            centre,
+            np.array(["a", "b", "phantom"]),
+            np.zeros((n, 0, 0), np.float32),
+        ),
     )
     image = torch.zeros(SHOWN, 1, size, size)
     batch = Batch(image, torch.zeros(SHOWN, 3, size, size), torch.ones(SHOWN, 3, 1, 1))

@@ -45,7 +45,7 @@ def neck(slope: float = 0.3) -> tuple[Image, Image]:
 def volumes(*people: str) -> Iterator[Labelled]:
     for person in people:
         image, cord = neck()
-        yield person, image, cord, None, None
+        yield Labelled(person, image, cord)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_leaning_cord_is_straight_and_round(tubes: list[Tube]) -> None:
 def test_what_was_not_drawn_is_passed_over() -> None:
     image, cord = neck()
     with pytest.raises(InputError, match="no volume has a drawn cord"):
-        straighten_volumes([("a", image, None, cord, None)], 0.5, 32.0, lesion_free=True)
+        straighten_volumes([Labelled("a", image, gm=cord)], 0.5, 32.0, lesion_free=True)
 
 
 def test_stacks_are_the_same_again_and_truth_lies_where_it_must(tubes: list[Tube]) -> None:

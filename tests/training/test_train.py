@@ -32,10 +32,13 @@ def material() -> Slices:
         np.stack([clusters] * n),
         np.stack([cord * known for known in drawn]),
         np.zeros((n, 64, 64), np.float32),
+        np.zeros((n, 64, 64), np.float32),
         np.ones(n, bool),
         drawn,
+        np.zeros(n, bool),
         np.full((n, 2), 32, np.float32),
         person,
+        np.zeros((n, 0, 0), np.float32),
     )
 
 

@@ -29,10 +29,13 @@ def material() -> Slices:
         np.stack([clusters] * n),
         np.stack([cord] * n),
         np.zeros((n, 64, 64), np.float32),
+        np.zeros((n, 64, 64), np.float32),
         np.array([True, True, False, True]),
         np.array([True, True, True, False]),
+        np.zeros(n, bool),
         np.full((n, 2), 32, np.float32),
         np.array(["a", "a", "b", "PAM50"]),
+        np.zeros((n, 0, 0), np.float32),
     )
 
 
