@@ -52,7 +52,7 @@ def run(settings: Settings) -> int:
     if settings.write_graph:
         _write_graphs(settings, jobs)
     code = _carry_out(settings, jobs, shared)
-    _say_end(settings, jobs, time.monotonic() - started)
+    _say_end(settings, labels, time.monotonic() - started)
     return max(code, 1 if failed else 0) if code in (0, 1, 3) else code
 
 
@@ -91,8 +91,9 @@ def _prepare(settings: Settings, sessions: list[Any]) -> tuple[Any, Any, list[An
         for warning in session.warnings:
             LOG.debug("%s: %s", session.name, warning)
         if not session.scans:
-            LOG.error("%s: no image to work on", session.name)
-            failed.append((session, "no T1w, T2w, T2starw or MTS image that is wanted"))
+            reason = "no T1w, T2w, T2starw or MTS image that is wanted"
+            LOG.error("%s: %s", session.name, reason)
+            failed.append((session, reason))
             continue
         try:
             jobs |= {job.key: job for job in build_jobs(session, shared)}
@@ -223,14 +224,13 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     return 3 if settings.fail_on_qc and failing else 0
 
 
-def _say_end(settings: Settings, jobs: Mapping[str, Any], seconds: float) -> None:
+def _say_end(settings: Settings, labels: list[str], seconds: float) -> None:
     """Say how it ended and where the reports are."""
     from spinalprep.bids.atomic import end_temporary
     from spinalprep.bids.dataset import report_path
     from spinalprep.bids.status import read_status
 
     end_temporary(settings.out_dir)
-    labels = sorted({job.session.participant for job in jobs.values()})
     rows = [row for row in read_status(settings.out_dir) if row.participant_id[4:] in labels]
     finished = sum(row.state == "finished" for row in rows)
     LOG.info("%d of %d sessions finished in %.0f s", finished, len(rows), seconds)

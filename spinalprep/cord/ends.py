@@ -90,7 +90,7 @@ def describe_ends(probability: Image, first: int, last: int) -> tuple[str, ...]:
     )
     return tuple(
         f"the cord can't be told from its surroundings {side} slice {at}: "
-        f"{count} slices ({count * gap:.0f} mm) were left out"
+        f"{count} slice{'s' * (count > 1)} ({count * gap:.0f} mm) left out"
         for side, count, at in sides
         if count
     )

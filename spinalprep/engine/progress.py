@@ -39,7 +39,7 @@ def task_line(unit: str, stage: str, event: TaskEvent, tally: Tally) -> str:
     width = len(str(tally.total))
     head = f"[{tally.finished:>{width}}/{tally.total}] {unit} {stage}: {event.job.name}"
     if event.failure is not None:
-        return f"{head} failed: {event.failure.reason}"
+        return f"{head} failed"  # the log says why
     return f"{head} {duration(event.seconds)}"
 
 
@@ -50,8 +50,9 @@ def unit_line(unit: str, result: UnitResult) -> str:
     if result.state == "finished":
         kept = f", {result.cache_hits} from the cache" if result.cache_hits else ""
         return f"{unit}: finished in {duration(result.wall_s)}, {result.tasks_run} computed{kept}"
-    where = f" in {result.failed_node}" if result.failed_node else ""
-    return f"{unit}: {result.state}{where}: {result.reason}"
+    if result.state == "failed" and result.failed_node:
+        return f"{unit}: failed in {result.failed_node}"  # the log has said why
+    return f"{unit}: {result.state}: {result.reason}"
 
 
 def progress_to(stream: TextIO) -> "PlainProgress | LiveProgress":

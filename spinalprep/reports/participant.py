@@ -129,6 +129,14 @@ def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
         "methods": text,
         "references": references,
         "edits": _edit_commands(outputs, facts),
+        "fresh": {
+            name: _label_path(outputs, facts, ending)
+            for name, ending in (
+                ("cord", "label-SC_seg"),
+                ("centerline", "centerline-manual"),
+                ("discs", "label-discs_dlabel"),
+            )
+        },
         "n4": _n4(outputs, facts),
         "dice": None,
     }
@@ -301,8 +309,6 @@ def _worst(gates: pd.DataFrame | None) -> str:
 
 def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]]:
     """Return how to open every mask, and where a corrected one is looked for."""
-    raw = Path(outputs.unit.reference)
-    stem = raw.name.removesuffix(".gz").removesuffix(".nii")
     image = outputs.path(
         (f"{outputs.unit.entities}_" if outputs.unit.entities else "")
         + f"desc-preproc_{outputs.unit.space}.nii.gz"
@@ -315,9 +321,16 @@ def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]
         ("discs", "discs", "seg-discs_dseg", "label-discs_dlabel"),
     ):
         path = outputs.here(f"{mask}.nii.gz")
-        fresh = facts.labels_root / raw.parent / f"{stem}_{ending}.nii.gz"
-        target = drawn.get(role, fresh)  # a second label beside the one that is used is ignored
+        # a second label beside the one that is used would be ignored
+        target = drawn.get(role, _label_path(outputs, facts, ending))
         if path.is_file():
             fsleyes = f"fsleyes {image} {path} --cmap red --alpha 40"
-            commands.append({"name": name, "open": fsleyes, "save": str(target)})
+            commands.append({"name": name, "open": fsleyes, "save": target})
     return commands
+
+
+def _label_path(outputs: _Outputs, facts: ReportFacts, ending: str) -> str:
+    """Return where a manual label of the reference is looked for."""
+    raw = Path(outputs.unit.reference)
+    stem = raw.name.removesuffix(".gz").removesuffix(".nii")
+    return str(facts.labels_root / raw.parent / f"{stem}_{ending}.nii.gz")

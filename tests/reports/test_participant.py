@@ -1,0 +1,74 @@
+"""The page of a participant, on outputs of a few voxels."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinalprep.image import Image, save
+from spinalprep.reports.facts import LabelFacts, ReportFacts, UnitFacts
+from spinalprep.reports.participant import write_participant_report
+
+LABELS = Path("bids/derivatives/labels/sub-01/anat")
+
+
+def page(out: Path, *drawn: str, source: str = "unknown", template: str = "PAM50") -> str:
+    labels = tuple(LabelFacts(f"/drawn/{kind}.nii.gz", kind, used=True) for kind in drawn)
+    reference = "sub-01/anat/sub-01_T2w.nii.gz"
+    unit = UnitFacts("01", "", reference, "sub-01", "T2w", labels=labels, level_source=source)
+    facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"), template_name=template)
+    text = write_participant_report(out, "01", facts).read_text()
+    return re.sub(r"data:image/png;base64,[^\"]+", "", text)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Write a cord of 8 slices, the template's half a voxel beside it, and levels."""
+    anat = tmp_path / "sub-01" / "anat"
+    anat.mkdir(parents=True)
+    affine = np.diag([-1.0, 1.0, 2.0, 1.0])
+    data = np.zeros((20, 20, 8), np.float32)
+    data[7:13, 8:12] = 1
+    line, shifted = np.zeros_like(data), np.roll(data, 1, axis=0)
+    line[10, 10] = 1
+    shifted[:, :, :4] = data[:, :, :4]
+    for name, values in (
+        ("desc-preproc_T2w", data + 1),
+        ("space-T2w_label-SC_mask", data),
+        ("space-T2w_label-centerline_mask", line),
+        ("space-T2w_label-SC_desc-template_mask", shifted),
+    ):
+        save(Image(values, affine), anat / f"sub-01_{name}.nii.gz")
+    table = pd.DataFrame({"slice": range(8), "z_mm": np.arange(8) * 2.0, "complete": True})
+    table = table.assign(vertebral_level=["C4"] * 4 + ["C3"] * 4, area_mm2=24.0)
+    table = table.assign(diameter_ap_mm=4.0, diameter_rl_mm=6.0)
+    table.to_csv(anat / "sub-01_space-T2w_label-SC_desc-perslice_morph.tsv", sep="\t", index=False)
+    return tmp_path
+
+
+def test_a_corrected_mask_is_saved_where_the_next_run_reads_it(out: Path) -> None:
+    fresh = str(LABELS / "sub-01_T2w_label-SC_seg.nii.gz")
+    assert f"<pre>{fresh}</pre>" in page(out)
+    drawn = page(out, "cord")  # a second one beside it would be ignored
+    assert "<pre>/drawn/cord.nii.gz</pre>" in drawn
+    assert fresh not in drawn
+
+
+def test_dice_of_every_level(out: Path) -> None:
+    # C3: 6 of 6 columns against 6, one beside it: 2 x 5 / 12
+    assert "Dice per level: C3 0.83, C4 1.00" in page(out, source="manual")
+
+
+def test_unknown_levels_are_said_wherever_they_matter(out: Path) -> None:
+    unknown, known = page(out), page(out, source="manual")
+    assert "height along the template is arbitrary" in unknown
+    assert str(LABELS / "sub-01_T2w_label-discs_dlabel.nii.gz") in unknown
+    assert "arbitrary" not in known
+
+
+def test_without_a_cord_the_page_says_what_to_draw(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert str(LABELS / "sub-01_T2w_centerline-manual.nii.gz") in text
+    assert "Areas were measured" not in text
