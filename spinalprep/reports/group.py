@@ -35,19 +35,21 @@ GROUPS = ("all", "C1-C3", "C4-C7")
 MOST_ROWS, LEAST_ROWS = 40, 10
 UNITS = {
     "n": "people",
+    "n_a": "of the first",
+    "n_b": "of the second",
     "effect": "effect (share of the region)",
     "mean_effect": "mean effect (unit of the measure)",
     "p_uncorrected": "p, uncorrected",
     "p_fwe": "p, corrected",
     "slices": "slices of the template",
 }
-REFERENCES = (
-    "Wilson (1927), JASA 22:209-212",
-    "Winkler et al. (2014), NeuroImage 92:381-397",
-    "Smith and Nichols (2009), NeuroImage 44:83-98",
-    "Efron and Tibshirani (1993), An Introduction to the Bootstrap",
-    "De Leener et al. (2018), NeuroImage 165:170-179",
-)
+REFERENCES = {
+    "PAM50": "De Leener et al. (2018), NeuroImage 165:170-179",
+    "Wilson": "Wilson (1927), JASA 22:209-212",
+    "Bootstrap": "Efron and Tibshirani (1993), An Introduction to the Bootstrap",
+    "Permutation": "Winkler et al. (2014), NeuroImage 92:381-397",
+    "TFCE": "Smith and Nichols (2009), NeuroImage 44:83-98",
+}
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,11 @@ def _figures(
         "areas": ("morph", "area_mm2", "vertebral_level", "cord area (mm²)"),
     }
     for name, (table, value, group, unit) in wanted.items():
-        if value in tables[table]:
-            made = strips(tables[table], value, group, unit, shades, name == "areas", limits)
+        rows = tables[table]
+        if name == "areas" and "used" in rows:
+            rows = rows[rows["used"] == "true"]
+        if value in rows:
+            made = strips(rows, value, group, unit, shades, name == "areas", limits)
             if made is not None:
                 drawn[name], titles[name] = made
     return {name: figure for name, figure in drawn.items() if figure is not None}
@@ -325,7 +330,9 @@ def _stretches(table: pd.DataFrame) -> list[dict[str, str]]:
                     "comparison": question,
                     "measure": CURVES.get(measure, measure),
                     "levels": levels[0] if len(levels) == 1 else f"{levels[0]} to {levels[-1]}",
-                    "slices": f"{part['k'].max()} to {part['k'].min()}",
+                    "slices": " to ".join(
+                        map(str, dict.fromkeys((part["k"].max(), part["k"].min())))
+                    ),
                     "n": draw.people_text(part["n"]).removeprefix("n = "),
                     "mean_effect": f"{part['effect'].mean():.3g}",
                     "p_fwe": f"{best['p_fwe']:.3g}",

@@ -147,6 +147,16 @@ def test_page_of_an_empty_folder_says_what_is_missing(folder: tuple[Path, GroupF
         assert wanted in text
 
 
+@pytest.mark.parametrize("name", ["PAM50", "Generic"])
+def test_what_the_text_uses_is_cited_and_nothing_else(
+    folder: tuple[Path, GroupFacts], name: str
+) -> None:
+    out, facts = folder
+    page = write_group_report(out, replace(facts, template_name=name, comparisons=())).read_text()
+    cited = set(re.findall(r"<li>\[(\w+)\]", page))
+    assert cited == {"Wilson", "Bootstrap"} | ({"PAM50"} if name == "PAM50" else set())
+
+
 def test_left_of_the_person_is_on_the_right_of_every_picture(anatomy: Anatomy) -> None:
     left = np.where(anatomy.cord.data > 0.5, 0, np.nan).astype(np.float32)
     left[7:10][left[7:10] == 0] = 1  # LAS: high indices
