@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spinalprep.app.log import LOG
-from spinalprep.app.parser import named_path
+from spinalprep.app.parser import named_path, share, volume
 from spinalprep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def _add_segment(sub: ArgumentParser) -> None:
     )
     sub.add_argument(
         "--lesion-threshold",
-        type=float,
+        type=share,
         default=0.6,
         metavar="P",
         help="least probability of a lesion's voxel (default: 0.6)",
     )
     sub.add_argument(
         "--min-lesion-mm3",
-        type=float,
+        type=volume,
         default=3.0,
         metavar="MM3",
         help="smaller lesions are dropped (default: 3)",
@@ -178,7 +178,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     _add_persons(sub)
     sub.add_argument(
         "--lesion-threshold",
-        type=float,
+        type=share,
         default=0.6,
         metavar="P",
         help="with --weights (default: 0.6)",

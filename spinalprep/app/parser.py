@@ -1,13 +1,15 @@
 """Command line to settings; nothing heavy is imported here."""
 
 import json
+import math
 import os
 import tomllib
-from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Action, ArgumentTypeError, Namespace
+from argparse import ArgumentParser as _ArgumentParser
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from spinalprep import __version__
 from spinalprep.errors import UsageError
@@ -19,6 +21,14 @@ EPILOG = """exit codes: 0 every participant finished; 1 at least one failed (sta
 and why); 2 bad arguments or a folder that can't be written; 3 a quality gate says FAIL
 (--fail-on-qc); 4 no usable input; 5 mixed results (group); 6 weights or template missing;
 70 our defect; 130/143 interrupted (the same command resumes)."""
+
+
+class ArgumentParser(_ArgumentParser):
+    """Says what is wrong in one line; the usage is what ``--help`` is for."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit with 2."""
+        self.exit(2, f"x {message} ({self.prog} --help lists what there is)\n")
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -133,7 +143,7 @@ def _space(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.strip().isdecimal() else 0
     if number < 1:
         raise ArgumentTypeError(f"{text} is not a positive number")
     return number
@@ -143,9 +153,34 @@ def _gigabytes(text: str) -> float:
     """Read ``8``, ``8GB`` or ``8000MB`` as gigabytes."""
     upper = text.upper().removesuffix("B")
     factor = {"M": 1e-3, "G": 1.0, "T": 1e3}.get(upper[-1:], 1.0)
-    value = float(upper.rstrip("MGT")) * factor
-    if value <= 0:
-        raise ArgumentTypeError(f"{text} is not an amount of memory")
+    try:
+        value = float(upper.rstrip("MGT")) * factor
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise ArgumentTypeError(f"{text} is not an amount of memory, such as 8 or 8000MB")
+    return value
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return value
+
+
+def volume(text: str) -> float:
+    """Read a volume in mm3."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ArgumentTypeError(f"{text} is not a volume in mm3")
     return value
 
 
@@ -186,8 +221,8 @@ def _add_workflow(parser: ArgumentParser) -> None:
         metavar="NAME=GLOB",
         help="measure these maps by region (repeatable); GLOB below BIDS_DIR, or absolute",
     )
-    add("--lesion-threshold", type=float, default=0.6, metavar="P", help="default: 0.6")
-    add("--min-lesion-mm3", type=float, default=3.0, metavar="MM3", help="default: 3")
+    add("--lesion-threshold", type=share, default=0.6, metavar="P", help="default: 0.6")
+    add("--min-lesion-mm3", type=volume, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")
     add("--level-hint", metavar="HINT", help="C3@z=12.5 (mid-body) or C2/C3@z=20 (disc), RAS mm")
     add(

@@ -28,7 +28,7 @@ def set_environment(settings: Settings) -> None:
 def run(settings: Settings) -> int:
     """Carry out the participant level and return the exit code."""
     set_environment(settings)
-    _refuse_what_is_missing(settings)
+    _refuse_what_is_wrong(settings)
     from spinalprep.bids.dataset import check_folders, write_dataset
     from spinalprep.bids.query import find_sessions
 
@@ -56,8 +56,10 @@ def run(settings: Settings) -> int:
     return max(code, 1 if failed else 0) if code in (0, 1, 3) else code
 
 
-def _refuse_what_is_missing(settings: Settings) -> None:
-    """Refuse flags of the contract that this version can't carry out."""
+def _refuse_what_is_wrong(settings: Settings) -> None:
+    """Refuse flags that can't be carried out, before any work."""
+    from spinalprep.reports.gates import load_gates
+
     missing = {
         "--worker slurm": settings.worker == "slurm",
         "--device cuda": settings.device == "cuda",
@@ -73,6 +75,7 @@ def _refuse_what_is_missing(settings: Settings) -> None:
     for flag, asked in missing.items():
         if asked:
             raise UsageError(f"{flag} is not available in this version")
+    load_gates(settings.qc_gates)
 
 
 def _prepare(settings: Settings, sessions: list[Any]) -> tuple[Any, Any, list[Any]]:

@@ -4,13 +4,14 @@ import os
 import platform
 import shutil
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from spinalprep import __version__
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.network_tools import add_network_commands
+from spinalprep.app.parser import ArgumentParser
 from spinalprep.errors import InputError, SpinalprepError, UsageError
 
 

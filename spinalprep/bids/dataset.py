@@ -72,13 +72,22 @@ def check_folders(settings: Settings) -> None:
     Raises
     ------
     UsageError
-        If a folder can't be made or written, is the dataset itself, or holds another dataset.
+        If a folder can't be made or written, is the dataset itself or one of its participants,
+        or holds another dataset.
     """
     if settings.out_dir.resolve() == settings.bids_dir.resolve():
         raise UsageError(
             f"the output folder is the dataset itself ({settings.out_dir}); "
             f"expected another one, for example {settings.bids_dir / 'derivatives' / 'spinalprep'}"
         )
+    raw = settings.bids_dir.resolve()
+    for what, folder in (("output", settings.out_dir), ("work", settings.work_dir)):
+        inside = folder.resolve()
+        if raw in inside.parents and inside.relative_to(raw).parts[0].startswith("sub-"):
+            raise UsageError(
+                f"the {what} folder {folder} lies among the raw images of a participant; "
+                f"expected another one, for example {settings.bids_dir / 'derivatives'}"
+            )
     _check_owner(settings.out_dir)
     _check_writable("the output folder", settings.out_dir)
     _check_writable("the work folder", settings.work_dir)

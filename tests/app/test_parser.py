@@ -57,6 +57,36 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert main([str(tmp_path / "in"), out, "participant", *work]) == 4
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--mem", "much"),
+        ("--mem", "nan"),
+        ("--nprocs", "x"),
+        ("--nprocs", "0"),
+        ("--lesion-threshold", "7"),
+        ("--min-lesion-mm3", "-1"),
+        ("--min-lesion-mm3", "small"),
+        ("--nonsense", "1"),
+    ],
+)
+def test_a_bad_value_is_one_line(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(["in", "out", "participant", flag, value])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert flag in said
+    assert value in said
+    assert "invalid" not in said  # argparse names a function of ours there
+
+
+def test_a_table_of_gates_is_read_before_any_work(tmp_path: Path) -> None:
+    work, out = ["-w", str(tmp_path / "work")], tmp_path / "out"
+    gates = ["--qc-gates", str(tmp_path / "none.json")]
+    assert main([str(tmp_path), str(out), "participant", *work, *gates]) == 2
+    assert not out.exists()
+
+
 def test_metrics_have_a_name_and_a_pattern() -> None:
     words = ["in", "out", "participant", "--metric", "FA=a/*_FA.nii.gz", "--metric", "MD=/b/*.nii"]
     assert parse(words).metrics == {"FA": "a/*_FA.nii.gz", "MD": "/b/*.nii"}

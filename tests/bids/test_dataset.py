@@ -329,6 +329,10 @@ def test_folders_are_refused_before_any_work(dataset: Dataset, tmp_path: Path) -
         assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="the output folder is the dataset itself"):
         check_folders(replace(settings, out_dir=settings.bids_dir))
+    for given in ("out_dir", "work_dir"):
+        with pytest.raises(UsageError, match="among the raw images"):
+            check_folders(replace(settings, **{given: settings.bids_dir / "sub-01" / "new"}))
+    assert not (settings.bids_dir / "sub-01" / "new").exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
