@@ -55,11 +55,13 @@ def add_intervals(
     `CHANCE_ACROSS` as large.
     """
     slices, pixel_mm = table["slice"].to_numpy(int), _edge_mm(pixel)
+    box = _box(weights)
+    weights = weights[box]
     alone = _chance(weights)[slices]
     around = _around(weights.sum(axis=(0, 1)))[slices]
     together = np.zeros(len(slices))
     if spread is not None:
-        moved = np.where(weights > 0, spread, 0.0).sum(axis=(0, 1), dtype=float)[slices]
+        moved = np.where(weights > 0, spread[box], 0.0).sum(axis=(0, 1), dtype=float)[slices]
         together = moved**2 + (_edge_pixels(pixel_mm) * around) ** 2
     area = pixel_mm**2 * np.sqrt(alone + together) * _cosine(table)
     across = 2.0 * pixel_mm * np.sqrt(CHANCE_ACROSS * alone + together) / around
@@ -100,7 +102,9 @@ def add_grey_matter(
     independent in their ratio.
     """
     slices, pixel_mm = table["slice"].to_numpy(int), _edge_mm(pixel)
-    inside = np.where(weights > 0, np.clip(np.nan_to_num(gm), 0.0, 1.0), 0.0)
+    box = _box(weights)
+    weights = weights[box]
+    inside = np.where(weights > 0, np.clip(np.nan_to_num(gm[box]), 0.0, 1.0), 0.0)
     total = inside.sum(axis=(0, 1))[slices]
     share = total / np.maximum(weights.sum(axis=(0, 1))[slices], 1e-9)
     share = np.where(share > 0, share, np.nan)
@@ -116,6 +120,12 @@ def add_grey_matter(
     return _with_ends(table, "gm_ratio", np.hypot(sd, share * cord_sd) / area)
 
 
+def _box(weights: Array) -> tuple[slice, slice]:
+    """Return the box around a cord in the axial plane, a pixel wider on every side."""
+    i, j = (np.flatnonzero(weights.any(axis=axes)) for axes in ((1, 2), (0, 2)))
+    return slice(max(i[0] - 1, 0), i[-1] + 2), slice(max(j[0] - 1, 0), j[-1] + 2)
+
+
 def _chance(weights: Array, alike: int = 1) -> Array:
     """Return the variance of the sum of each axial slice, in voxels^2, by chance alone.
 
@@ -125,7 +135,7 @@ def _chance(weights: Array, alike: int = 1) -> Array:
     """
     soft = (weights * (1.0 - weights)).sum(axis=(0, 1))
     mask = weights > 0
-    inner = ndimage.binary_erosion(mask, np.ones((3, 3, 1)), border_value=1)
+    inner = ndimage.binary_erosion(mask, np.ones((3, 3, 1), bool), border_value=1)
     return np.asarray(np.maximum(soft, alike * (mask & ~inner).sum(axis=(0, 1)) / 12.0))
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.section import fill_holes
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, to_world
 
@@ -50,15 +51,34 @@ def binarise(
             f"no cord found: the highest probability along the centerline is {best:.2f}; "
             f"expected at least {threshold:.2f}"
         )
-    plane = ndimage.generate_binary_structure(3, 1) & _in_plane()
-    return np.asarray(ndimage.binary_fill_holes(cord, structure=plane), bool)
+    return fill_holes(cord)
 
 
-def _in_plane() -> NDArray[np.bool_]:
-    """Return the neighbourhood of one axial slice."""
-    cross = np.zeros((3, 3, 3), bool)
-    cross[:, :, 1] = True
-    return cross
+def fill_drawn(cord: Image) -> tuple[Image, tuple[str, ...]]:
+    """Fill the holes of a cord that a person drew: what lies inside a cord is cord.
+
+    Parameters
+    ----------
+    cord : Image, shape (I, J, K)
+        Mask or probability, voxel order LAS.
+
+    Returns
+    -------
+    cord : Image
+        Filled slice by slice; the same object where there is no hole.
+    warnings : tuple of str
+        A line that says how much was filled.
+    """
+    body = cord.data > 0
+    holes = fill_holes(body) & ~body
+    if not holes.any():
+        return cord, ()
+    slices = np.flatnonzero(holes.any(axis=(0, 1)))
+    line = (
+        f"holes in the cord mask count as cord: {holes.sum()} voxels in slices {slices[0]} to "
+        f"{slices[-1]}"
+    )
+    return cord.with_data(np.where(holes, cord.data.max(), cord.data)), (line,)
 
 
 def count_components(cord: NDArray[np.bool_]) -> int:

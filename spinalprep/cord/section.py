@@ -24,8 +24,9 @@ def cord_sections(cord: NDArray[np.generic]) -> Array:
     -------
     weights : ndarray of float64, shape (I, J, K)
         ``cord`` inside the largest body of each slice (8 neighbours, at or over half of the
-        highest value of the volume) and in a ring of two voxels around it; 0 elsewhere. Slices
-        without such a body are 0, so that a faint halo, an island or a vessel measures nothing.
+        highest value of the volume) and in a ring of two voxels around it, and the highest value
+        in its holes, as a lesion that a network doubts is cord; 0 elsewhere. Slices without such
+        a body are 0, so that a faint halo, an island or a vessel measures nothing.
     """
     weights: Array = np.clip(np.nan_to_num(cord.astype(np.float64)), 0.0, 1.0)
     highest = float(weights.max(initial=0.0))
@@ -34,9 +35,20 @@ def cord_sections(cord: NDArray[np.generic]) -> Array:
     kept = np.zeros(weights.shape, bool)
     if sure.any():
         plane = ROUND[:, :, None]
-        grown = ndimage.binary_dilation(_largest(sure[box], weights[box]), plane, EDGE_VOXELS)
+        body = _largest(sure[box], weights[box])
+        whole = fill_holes(body)
+        weights[box][whole & ~body] = highest
+        grown = ndimage.binary_dilation(whole, plane, EDGE_VOXELS)
         kept[box] = grown & (weights[box] > FAINT * highest)
     return np.where(kept, weights, 0.0)
+
+
+def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill what a mask, shape (I, J, K), encloses in each axial slice (4 neighbours)."""
+    plane = ndimage.generate_binary_structure(2, 1)[:, :, None]
+    return np.asarray(
+        ndimage.binary_fill_holes(mask, np.pad(plane, ((0, 0), (0, 0), (1, 1)))), bool
+    )
 
 
 def _box(sure: NDArray[np.bool_]) -> tuple[slice, ...]:

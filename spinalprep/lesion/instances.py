@@ -29,9 +29,15 @@ def lesion_instances(
     -------
     labels : ndarray of int32, shape (I, J, K)
         0 outside; components of 26 neighbours, 1 the largest; equal sizes in voxel order.
+
+    Notes
+    -----
+    In thick slices of a tilted cord the same place of the cord lies several voxels apart in two
+    neighbouring slices. Where it is more than one voxel, what counts as neighbours is shifted
+    along: else a lesion would not touch itself in the next slice, but one beside it.
     """
     reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
-    found, count = ndimage.label((lesion.data >= threshold) & reach, structure=EVERY_NEIGHBOUR)
+    found, count = _components((lesion.data >= threshold) & reach, cord.data > 0)
     sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
     kept = [n for n in range(count) if sizes[n] * lesion.voxel_volume >= min_mm3]
     kept.sort(key=lambda n: -sizes[n])
@@ -54,6 +60,35 @@ def share_outside(lesion: Image, cord: Image, threshold: float = 0.5) -> float:
     total = int(over.sum())
     reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
     return float((over & ~reach).sum() / total) if total else 0.0
+
+
+def _components(mask: NDArray[np.bool_], cord: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
+    """Return what touches along the cord, numbered in voxel order, and the count."""
+    ijk = np.argwhere(mask)
+    if not len(ijk):
+        return np.zeros(mask.shape, np.intp), 0
+    moved = ijk.copy()
+    moved[:, :2] -= _shifts(cord)[ijk[:, 2]]
+    moved -= moved.min(axis=0)
+    upright = np.zeros(moved.max(axis=0) + 1, bool)
+    upright[tuple(moved.T)] = True
+    bodies, count = ndimage.label(upright, structure=EVERY_NEIGHBOUR)
+    found = np.zeros(mask.shape, np.intp)
+    found[mask] = bodies[tuple(moved.T)]
+    return found, count
+
+
+def _shifts(cord: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the voxels, (K, 2), by which slices move so that the cord steps by one at most."""
+    every, area = np.arange(cord.shape[2]), cord.sum(axis=(0, 1))
+    known = np.flatnonzero(area)
+    middles = []
+    for axis in (0, 1):
+        moment = np.arange(cord.shape[axis]) @ cord.sum(axis=1 - axis)[:, known]
+        middles.append(np.interp(every, known, moment / area[known]))
+    steps = np.diff(np.stack(middles, axis=-1), axis=0, prepend=[[m[0] for m in middles]])
+    excess = np.sign(steps) * np.maximum(np.abs(steps) - 1.0, 0.0)
+    return np.cumsum(np.rint(excess), axis=0).astype(np.intp)
 
 
 def _plane() -> NDArray[np.bool_]:

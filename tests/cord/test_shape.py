@@ -86,6 +86,17 @@ def test_area_of_thick_soft_slices(pixel: float, thickness: float, tilt: float) 
     np.testing.assert_allclose(table["diameter_rl_mm"], 9.0, rtol=near)
 
 
+def test_a_hole_is_cord_whether_it_is_empty_or_faint() -> None:
+    cord, line = tilted_cylinder(20, 90, soft=True)
+    whole = measure_slices(cord, line)
+    for rest in (0.0, 0.3):
+        holed = cord.data.copy()
+        holed[47:52, 47:51, 3:6] = rest
+        assert (cord.data[46:53, 46:52, 3:6] == 1).all()
+        table = measure_slices(cord.with_data(holed), line)
+        pd.testing.assert_frame_equal(table, whole)
+
+
 def test_halo_and_islands_measure_nothing() -> None:
     cord, line = tilted_cylinder(20, 90, soft=True)
     spoilt = np.maximum(cord.data, np.float32(0.015))

@@ -80,6 +80,33 @@ def test_largest_first_small_ones_dropped() -> None:
     assert labels[10, 10, 10] == 1
 
 
+@pytest.mark.parametrize("towards", [0.0, 90.0, 225.0])
+@pytest.mark.parametrize(("tilt", "thick"), [(20.0, 5.0), (40.0, 3.0), (40.0, 5.0)])
+def test_a_lesion_goes_on_along_a_tilted_cord_in_thick_slices(
+    tilt: float, thick: float, towards: float
+) -> None:
+    lean, way = np.deg2rad([tilt, towards])
+    side = np.array([np.cos(way), np.sin(way)])
+    line = fit_centerline(
+        np.linspace(-30, 30, 80)[:, None] * -np.array([*np.sin(lean) * side, np.cos(lean)])
+    )
+    shape = (90, 90, round(45 / thick))
+    affine = np.diag([-0.5, 0.5, thick, 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    s, x, y = np.moveaxis(line.project(grid_points(shape, affine)), -1, 0)
+    cord = Image((np.hypot(x, y) <= 5).astype(np.uint8), affine)
+    middle = s - line.length / 2
+    parts = [
+        (middle / 8) ** 2 + (x / 1.5) ** 2 + (y / 1.2) ** 2 <= 1,
+        (np.abs(middle) < 8) & (np.hypot(x, y - 3.5) <= 0.8),  # beside it, never in touch
+    ]
+    for count, drawn in ((1, parts[0]), (2, parts[0] | parts[1])):
+        labels = lesion_instances(cord.with_data(drawn.astype(np.float32)), cord, min_mm3=0.0)
+        assert labels.max() == count
+        assert ((labels > 0) == drawn).all()
+    assert len(np.unique(labels[parts[1]])) == 1
+
+
 def test_nothing_far_outside_the_cord() -> None:
     cord = np.zeros((20, 20, 6), np.uint8)
     cord[8:12, 8:12] = 1

@@ -12,7 +12,7 @@ from spinalprep.interfaces.cord import read_centerline
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.phantom.anatomy import Person, make_person
 from spinalprep.phantom.images import render
-from spinalprep.workflows.cord import AutomaticCord
+from spinalprep.workflows.cord import AutomaticCord, ManualCord
 
 SEED = 100001  # a person for tests: no network was taught with it
 
@@ -69,3 +69,16 @@ def test_drawn_centerline_stays_where_it_was_drawn(
     _, right, front = person.centerline.project(read_centerline(found.centerline).points).T
     assert abs(right.mean() - 2.0) < 0.3
     assert abs(front.mean()) < 0.3
+
+
+def test_holes_of_a_drawn_cord_are_filled_and_that_is_said(tmp_path: Path) -> None:
+    affine = np.diag([-1.0, 1.0, 2.0, 1.0])
+    drawn = np.zeros((20, 20, 6), np.float32)
+    drawn[6:15, 6:13] = 1.0
+    image = save(Image(drawn + 1, affine), tmp_path / "T2w.nii.gz")
+    drawn[9:11, 9:11, 2:4] = 0.0
+    label = save(Image(drawn, affine), tmp_path / "label.nii.gz")
+    found: Any = ManualCord(image=image, label=label)(cache_root=tmp_path / "c", worker="debug")
+    assert (load(Path(found.cord)).data > 0).sum() == 9 * 7 * 6
+    assert len(found.warnings) == 1
+    assert "8 voxels in slices 2 to 3" in found.warnings[0]
