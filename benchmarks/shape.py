@@ -204,11 +204,12 @@ def phantom_sizes(seed: int) -> pd.DataFrame:
             truths |= {"gm_area_mm2": grey * person.area_at(s), "gm_ratio": np.full(len(s), grey)}
         for name, truth in truths.items():
             sd = (inner[f"{name}_upper"] - inner[name]) / NORMAL_95
-            edge = edges.get(name, 2 * pixel)
-            alone = np.sqrt(sd**2 - (EDGE_PIXELS * edge) ** 2)
             if name in GM_METRICS:
                 alone = inner[f"{name}_alone"]
                 edge = np.sqrt(sd**2 - alone**2) / EDGE_PIXELS
+            else:
+                edge = edges.get(name, 2 * pixel)
+                alone = np.sqrt(sd**2 - (EDGE_PIXELS * edge) ** 2)
             grid = f"{contrast} {' x '.join(f'{size:g}' for size in spacing)} mm"
             columns = {"off": inner[name] - truth, "truth": truth, "sd": sd, "edge": edge}
             parts.append(pd.DataFrame(columns).assign(alone=alone, measure=name, grid=grid))
