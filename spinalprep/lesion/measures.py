@@ -104,12 +104,13 @@ def measure_lesions(
        doi:10.1016/j.neuroimage.2016.10.009.
     """
     count = int(labels.data.max(initial=0))
-    frame = cord_frame(cord, centerline) if count else None
+    if not count:
+        return pd.DataFrame(columns=list(COLUMNS))
+    frame = cord_frame(cord, centerline)
     every = np.argwhere(labels.data)
     numbers = labels.data[tuple(every.T)]
     rows = []
     for number in range(1, count + 1):
-        assert frame is not None
         ijk = every[numbers == number]
         if len(ijk):
             row = {"lesion": number} | _measure(ijk, labels, cord, frame)
