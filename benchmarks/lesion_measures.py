@@ -27,47 +27,58 @@ def truth(person: Person, lesion: Lesion) -> dict[str, float]:
     turn = np.deg2rad(person.turn_deg)
     s, x, y = lesion.centre
     length, wide, deep = lesion.half_axes
-    grid = np.arange(-9, 9 + FINE_MM / 2, FINE_MM)
-    u, v = np.meshgrid(grid, grid, indexing="ij")
-    a, b = u * np.cos(turn) - v * np.sin(turn), u * np.sin(turn) + v * np.cos(turn)
     at = np.linspace(s - length, s + length, SECTIONS)
-    lines: list[tuple[float, ...]] = []
-    area, ratio, hit = [], [], 0
-    for here in at:
-        rl, ap = person.radii_at(here)
-        cord = (u / rl) ** 2 + (v / ap) ** 2 <= 1
-        reach = ((here - s) / length) ** 2 + ((a - x) / wide) ** 2 + ((b - y) / deep) ** 2
-        mask = cord & (reach <= 1)
-        if not mask.any():
-            continue
-        area.append(mask.sum() * FINE_MM**2)
-        ratio.append(mask.sum() / cord.sum())
-        row = round((mask.sum(axis=0) @ np.arange(len(grid))) / mask.sum())
-        left, right, _ = spared(cord[:, row], mask[:, row], grid)
-        back, front, width = spared(cord[len(grid) // 2], mask[len(grid) // 2], grid)
-        hit += np.isfinite(width)
-        least = (front + back) / (np.ptp(grid[cord[len(grid) // 2]]) + FINE_MM)
-        lines.append((front, back, left, right, -width, least))
-    ventral, dorsal, left, right, width, least = np.fmin.reduce(np.array(lines), axis=0)
+    rows = pd.DataFrame([section(person, lesion, here) for here in at]).dropna(subset="area")
+    step, least = float(at[1] - at[0]), rows.min()
+    total, hit = least["front"] + least["back"], int(rows["width"].count())
     rl, ap = person.radii_at(s)
     return {
-        "volume_mm3": sum(area) * (at[1] - at[0]),
+        "volume_mm3": float(rows["area"].sum()) * step,
         "length_mm": 2 * length,
         "width_ap_mm": 2 * deep,
         "width_rl_mm": 2 * wide,
-        "max_equivalent_diameter_mm": 2 * np.sqrt(max(area) / np.pi),
-        "max_axial_damage_ratio": max(ratio),
-        "midsagittal_length_mm": hit * (at[1] - at[0]) if hit else np.nan,
-        "midsagittal_width_mm": -width,
-        "midsagittal_spared_percent": 100 * least,
-        "bridge_ventral_mm": ventral,
-        "bridge_dorsal_mm": dorsal,
-        "bridge_total_mm": ventral + dorsal,
-        "bridge_ventral_percent": 100 * ventral / (ventral + dorsal),
-        "bridge_left_mm": left,
-        "bridge_right_mm": right,
+        "max_equivalent_diameter_mm": 2 * np.sqrt(rows["area"].max() / np.pi),
+        "max_axial_damage_ratio": rows["ratio"].max(),
+        "midsagittal_length_mm": hit * step if hit else np.nan,
+        "midsagittal_width_mm": rows["width"].max(),
+        "midsagittal_spared_percent": 100 * least["spared"],
+        "bridge_ventral_mm": least["front"],
+        "bridge_dorsal_mm": least["back"],
+        "bridge_total_mm": total,
+        "bridge_ventral_percent": 100 * least["front"] / total,
+        "bridge_left_mm": least["left"],
+        "bridge_right_mm": least["right"],
         "position_rl": (x * np.cos(turn) + y * np.sin(turn)) / rl,
         "position_ap": (y * np.cos(turn) - x * np.sin(turn)) / ap,
+    }
+
+
+def section(person: Person, lesion: Lesion, here: float) -> dict[str, float]:
+    """Return areas and widths in one section; NaN where it misses the lesion."""
+    turn = np.deg2rad(person.turn_deg)
+    s, x, y = lesion.centre
+    length, wide, deep = lesion.half_axes
+    grid = np.arange(-9, 9 + FINE_MM / 2, FINE_MM)
+    u, v = np.meshgrid(grid, grid, indexing="ij")
+    a, b = u * np.cos(turn) - v * np.sin(turn), u * np.sin(turn) + v * np.cos(turn)
+    rl, ap = person.radii_at(here)
+    cord = (u / rl) ** 2 + (v / ap) ** 2 <= 1
+    reach = ((here - s) / length) ** 2 + ((a - x) / wide) ** 2 + ((b - y) / deep) ** 2
+    mask = cord & (reach <= 1)
+    if not mask.any():
+        return {"area": np.nan}
+    row, middle = round((mask.sum(axis=0) @ np.arange(len(grid))) / mask.sum()), len(grid) // 2
+    left, right, _ = spared(cord[:, row], mask[:, row], grid)
+    back, front, width = spared(cord[middle], mask[middle], grid)
+    return {
+        "area": mask.sum() * FINE_MM**2,
+        "ratio": mask.sum() / cord.sum(),
+        "left": left,
+        "right": right,
+        "back": back,
+        "front": front,
+        "width": width,
+        "spared": (front + back) / (np.ptp(grid[cord[middle]]) + FINE_MM),
     }
 
 

@@ -132,6 +132,7 @@ class _Frames:
 
     @property
     def pixel_mm2(self) -> float:
+        """Area of a pixel of the slices."""
         return float(np.linalg.norm(self.normal))
 
     def measure_all(self, weights: NDArray[np.float64]) -> pd.DataFrame:
