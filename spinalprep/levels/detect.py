@@ -22,8 +22,9 @@ SLAB_MM = 4.0  # half the thickness that is averaged
 ABOVE_MM, BELOW_MM = 70.0, 30.0  # beyond the ends of the centerline, straight on
 STRIDE = 48
 THICKEST_MM = 3.0  # voxels longer along the cord: discs and bodies look alike in some contrast
-C2_MM, C2_DEPTH_MM = (18, 4), (8, 18)  # above C2/C3 and before the cord: there is the body of C2
-C2_SHARE = 0.8
+C2_MM, C2_DEPTH_MM = (22, 4), (8, 18)  # above C2/C3 and before the cord: there is the body of C2
+C2_SHARE = 0.85
+BEYOND_C2_MM, CUT_RATIO = 30, 2.0  # with less above, any vertebra that the image cuts is like C2
 AROUND_MM, LEAST_CONTRAST = (14.0, 7.0), 0.08  # of the parts that are brought to one contrast
 VIEWS = ((0.0, 1.0), (0.0, 1.4), (0.0, 0.7), (-2.0, 1.0), (2.0, 1.0))  # mm to the right, gamma
 
@@ -174,7 +175,8 @@ def weigh_signs(
 ) -> Evidence:
     """Turn logits into likelihood ratios by the scale that was measured on digital people.
 
-    A sign of C2/C3 counts where the body of C2 above it is in view.
+    A sign of C2/C3 counts where the body of C2 above it is in view, and for less where not much
+    more is.
 
     Parameters
     ----------
@@ -186,20 +188,23 @@ def weigh_signs(
         For ``disc`` and ``c2c3``, from the card of the weights: the logarithm of the ratio is
         ``slope * logit + offset`` within its limits.
     """
-    ratios = []
+    ratios = {}
     for values, name in zip(signs, ("disc", "c2c3"), strict=True):
         slope, offset, lowest, highest = scale[name]
-        ratios.append(np.clip(slope * values.astype(float) + offset, lowest, highest))
-    return Evidence(
-        plane.s, ratios[0], np.where(_shows_c2(plane), ratios[1], np.minimum(ratios[1], 0))
-    )
+        ratio = slope * values.astype(float) + offset
+        if name == "c2c3":
+            ratio -= np.where(_shown_above(plane, BEYOND_C2_MM), 0.0, CUT_RATIO)
+        ratios[name] = np.clip(ratio, lowest, highest)
+    c2c3 = ratios["c2c3"]
+    there = _shown_above(plane, C2_MM[0])
+    return Evidence(plane.s, ratios["disc"], np.where(there, c2c3, np.minimum(c2c3, 0)))
 
 
-def _shows_c2(plane: Plane) -> NDArray[np.bool_]:
-    """Tell for every row whether the body of C2 would be in view if C2/C3 were there."""
+def _shown_above(plane: Plane, height_mm: int) -> NDArray[np.bool_]:
+    """Tell for every row whether the spine above it is in view, up to a height."""
     depth = slice(int(C2_DEPTH_MM[0] - BACK_MM), int(C2_DEPTH_MM[1] - BACK_MM))
     shown = np.concatenate([[0.0], np.cumsum(plane.valid[:, depth].mean(axis=1))])
     rows = np.arange(len(plane.s))
-    first, last = (np.maximum(rows - mm, 0) for mm in C2_MM)
-    share: NDArray[np.float64] = (shown[last] - shown[first]) / (C2_MM[0] - C2_MM[1])
+    first, last = (np.maximum(rows - mm, 0) for mm in (height_mm, C2_MM[1]))
+    share: NDArray[np.float64] = (shown[last] - shown[first]) / (height_mm - C2_MM[1])
     return np.asarray(share >= C2_SHARE)

@@ -38,8 +38,8 @@ class DiscsRecipe:
     """
 
     preset: str = "disc_unet"
-    steps: int = 3000
-    zero_at: int = 3000
+    steps: int = 6000
+    zero_at: int = 6000
     batch: int = 12
     rate: float = 2e-3
     ranges: PlaneRanges = field(default_factory=PlaneRanges)
@@ -166,7 +166,7 @@ def _card(seed: int, steps: int, minutes: float) -> dict[str, Any]:
     """Return the model card."""
     return {
         "name": "discs",
-        "version": "2",
+        "version": "3",
         "task": "discs",
         "preset": RECIPE.preset,
         "inputs": "the straightened mid-sagittal plane, mean of 8 mm, brought to one contrast",

@@ -66,6 +66,9 @@ class PlaneRanges:
         Share of recoloured samples with dark edges of bones and discs.
     curved : float
         Share of samples whose grey values are bent by a power.
+    faint : float
+        Share of recoloured samples in which discs are hardly brighter or darker than bone, and
+        other tissues as grey.
     """
 
     size: float = 0.24
@@ -81,6 +84,7 @@ class PlaneRanges:
     mixed: float = 0.3
     edged: float = 0.5
     curved: float = 0.7
+    faint: float = 0.3
 
 
 def make_planes(
@@ -206,6 +210,22 @@ def _paint(
     chance: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Colour every label anew: bone, fluid and cord apart from each other, discs alike."""
+    means = _faint(chance) if chance.random() < ranges.faint else _distinct(chance)
+    values: NDArray[np.float64] = means[labels]
+    if chance.random() < ranges.edged:
+        values *= _edges(labels, chance)
+    if real is not None:
+        count = np.bincount(labels.ravel(), minlength=LABELS)
+        own = np.bincount(labels.ravel(), real.ravel(), LABELS) / np.maximum(count, 1)
+        values += (real - own[labels]) * chance.uniform(0.0, 1.3)
+        return values
+    grain = ndimage.gaussian_filter(chance.standard_normal(labels.shape), chance.uniform(0.5, 2.0))
+    values += grain * chance.uniform(0.0, 0.25)
+    return values
+
+
+def _distinct(chance: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the grey value of every label, discs well apart from bone."""
     means = chance.random(LABELS)
     if chance.random() < 0.5:  # as often in people: dark bone edges, a bright or a dark canal
         bright = chance.random() < 0.7
@@ -218,17 +238,25 @@ def _paint(
     means[FIRST_DISC_LABEL:] = disc + jitter
     hidden = chance.random(LABELS - FIRST_DISC_LABEL) < 0.03
     means[FIRST_DISC_LABEL:][hidden] = means[BONE]
-    values: NDArray[np.float64] = means[labels]
-    if chance.random() < ranges.edged:
-        values *= _edges(labels, chance)
-    if real is not None:
-        count = np.bincount(labels.ravel(), minlength=LABELS)
-        own = np.bincount(labels.ravel(), real.ravel(), LABELS) / np.maximum(count, 1)
-        values += (real - own[labels]) * chance.uniform(0.0, 1.3)
-        return values
-    grain = ndimage.gaussian_filter(chance.standard_normal(labels.shape), chance.uniform(0.5, 2.0))
-    values += grain * chance.uniform(0.0, 0.25)
-    return values
+    return means
+
+
+def _faint(chance: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the grey value of every label, discs and other tissues nearly as grey as bone.
+
+    The canal is bright or dark, or its fluid is as grey as bone and the cord stands out alone.
+    """
+    bone = chance.uniform(0.15, 0.6)
+    means = chance.random(LABELS)
+    alike = np.flatnonzero(chance.random(BONE) < 0.6)
+    means[alike] = bone + chance.normal(0, 0.04, len(alike))
+    means[BONE] = bone
+    means[CSF] = bone + chance.normal(0, 0.02) if chance.random() < 0.5 else chance.random()
+    means[CORD] = _apart(chance.random(), means[CSF], 0.08, chance)
+    apart = chance.uniform(0.03, 0.12) * (1 if chance.random() < 0.5 else -1)
+    means[FIRST_DISC_LABEL:] = bone + apart
+    means[FIRST_DISC_LABEL:] += chance.normal(0, 0.01, LABELS - FIRST_DISC_LABEL)
+    return np.maximum(means, 0.0)
 
 
 def _edges(labels: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import pytest
 
 from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.image import Image
-from spinalprep.levels.detect import find_discs, sagittal_plane, weigh_signs
+from spinalprep.levels.detect import WIDTH, Plane, find_discs, sagittal_plane, weigh_signs
 from spinalprep.levels.number import is_sure
 from spinalprep.levels.sequence import Sequence, join_discs
 from spinalprep.networks.weights import load_model
@@ -105,3 +105,24 @@ def test_an_image_beside_the_cord_shows_nothing(model) -> None:
     plane, signs = find_discs(Image(np.ones((9, 9, 9), np.float32), np.eye(4)), line, model)
     assert signs.shape == (2, len(plane.s)) == (2, 0)
     assert not join_discs(weigh_signs(plane, signs, model.card["scale"])).seen
+
+
+def test_a_sign_of_c2c3_needs_the_spine_above_it_in_view() -> None:
+    s = np.arange(80.0)
+    valid = np.ones((80, WIDTH), bool)
+    signs = np.full((2, 80), 2.0, np.float32)
+    scale = {"disc": [1.0, 0.0, -4.0, 6.0], "c2c3": [2.0, 1.0, -7.0, 7.0]}
+
+    def c2c3(valid: np.ndarray, signs: np.ndarray = signs) -> np.ndarray:
+        plane = Plane(s, np.ones((80, WIDTH), np.float32), valid)
+        return weigh_signs(plane, signs, scale).c2c3
+
+    ratio = c2c3(valid)
+    assert ratio[:19].max() == 0  # a vertebra cut at its upper end may look like C2
+    assert set(ratio[20:26]) == {3.0}
+    assert set(ratio[27:]) == {5.0}
+    assert c2c3(valid, -signs).max() < 0  # what speaks against C2/C3 counts everywhere
+    valid[:40] = False
+    assert c2c3(valid)[:59].max() == 0
+    plane = Plane(s, np.ones((80, WIDTH), np.float32), valid)
+    assert set(weigh_signs(plane, signs, scale).disc) == {2.0}

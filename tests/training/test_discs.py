@@ -8,8 +8,22 @@ import pytest
 from spinalprep.levels.sequence import FIRST
 from spinalprep.networks.weights import load_model
 from spinalprep.training import discs
-from spinalprep.training.discs_generator import PlaneRanges, _heat, _warp, make_planes
-from spinalprep.training.discs_material import FIRST_DISC_LABEL, X_MM, phantom_spines
+from spinalprep.training.discs_generator import (
+    PlaneRanges,
+    _faint,
+    _heat,
+    _paint,
+    _warp,
+    make_planes,
+)
+from spinalprep.training.discs_material import (
+    BONE,
+    CORD,
+    CSF,
+    FIRST_DISC_LABEL,
+    X_MM,
+    phantom_spines,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +55,30 @@ def test_the_same_seed_gives_the_same_planes(spines) -> None:
     np.testing.assert_array_equal(one.truth.numpy(), two.truth.numpy())
     assert 0 <= float(one.image.min()) <= float(one.image.max()) <= 1
     assert not one.truth.numpy()[:, 1][one.image.numpy()[:, 0].sum(axis=(1, 2)) == 0].any()
+
+
+def test_faint_colours_hide_fluid_and_discs_but_never_the_cord() -> None:
+    drawn = np.array([_faint(np.random.default_rng(seed)) for seed in range(400)])
+    disc = drawn[:, FIRST_DISC_LABEL:].mean(axis=1) - drawn[:, BONE]
+    assert 0.02 < np.abs(disc).min() < np.abs(disc).max() < 0.13
+    assert 0.4 < (disc > 0).mean() < 0.6
+    hidden = np.abs(drawn[:, CSF] - drawn[:, BONE]) < 0.05
+    assert 0.4 < hidden.mean() < 0.7
+    assert np.abs(drawn[:, CORD] - drawn[:, CSF]).min() > 0.07
+    assert drawn.min() >= 0
+
+
+def test_the_share_of_faint_planes_is_the_recipes(spines) -> None:
+    labels = spines[0].labels
+
+    def contrast(faint: float, seed: int) -> float:
+        ranges, chance = PlaneRanges(faint=faint, edged=0.0), np.random.default_rng(seed)
+        values = _paint(labels, None, ranges, chance)
+        bone, discs = values[labels == BONE], values[labels > FIRST_DISC_LABEL]
+        return abs(float(discs.mean() - bone.mean()))
+
+    assert max(contrast(1.0, seed) for seed in range(8)) < 0.14
+    assert max(contrast(0.0, seed) for seed in range(8)) > 0.2
 
 
 def test_logistic_finds_the_log_ratio_of_two_normal_classes() -> None:
