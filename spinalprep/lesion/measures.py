@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.section import cord_sections
 from spinalprep.image import Image, to_world
 from spinalprep.lesion.bridges import measure_bridges
 from spinalprep.lesion.frame import Array, CordFrame, cord_frame, cut_sections
@@ -106,14 +107,16 @@ def measure_lesions(
     count = int(labels.data.max(initial=0))
     if not count:
         return pd.DataFrame(columns=list(COLUMNS))
-    frame = cord_frame(cord, centerline)
+    body = cord.with_data(cord_sections(cord.data) > 0)  # an island has no part in the frame
+    frame = cord_frame(body, centerline)
     every = np.argwhere(labels.data)
     numbers = labels.data[tuple(every.T)]
     rows = []
     for number in range(1, count + 1):
         ijk = every[numbers == number]
         if len(ijk):
-            row = {"lesion": number} | _measure(ijk, labels, cord, frame)
+            outside = int((cord.data[tuple(ijk.T)] <= 0).sum()) * labels.voxel_volume
+            row = {"lesion": number, "outside_mm3": outside} | _measure(ijk, labels, body, frame)
             row["distance_c1_mm"] = row["s_mm"] - (np.nan if top_of_c1 is None else top_of_c1)
             rows.append(row | _level(ijk, levels))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -183,12 +186,10 @@ def _measure(
     points = to_world(ijk.astype(float), labels.affine)
     sxy = frame.centerline.project(points)
     uv, share = frame.place(sxy)
-    outside = int((cord.data[tuple(ijk.T)] <= 0).sum())
     length, width_rl, width_ap = _extents(ijk, sxy[:, 0], uv, (labels.affine, frame))
     centre = points.mean(axis=0)
     return {
         "volume_mm3": len(ijk) * labels.voxel_volume,
-        "outside_mm3": outside * labels.voxel_volume,
         "length_mm": length,
         "width_ap_mm": width_ap,
         "width_rl_mm": width_rl,

@@ -205,6 +205,15 @@ def test_a_cord_that_is_cut_through_has_no_bridge_and_no_share_of_one() -> None:
     assert np.isnan(row[["bridge_ventral_percent", "bridge_dorsal_percent"]].to_numpy(float)).all()
 
 
+def test_an_island_of_the_cord_mask_moves_no_measure() -> None:
+    lesion, cord, line = cylinder(10.0)
+    labels = lesion.with_data(lesion_instances(lesion, cord))
+    spoilt = cord.data.copy()
+    spoilt[1:5, 2:8, 38:44] = 1
+    alone = measure_lesions(labels, cord, line)
+    pd.testing.assert_frame_equal(measure_lesions(labels, cord.with_data(spoilt), line), alone)
+
+
 def test_what_lies_outside_the_cord_damages_none_of_it() -> None:
     cord = np.zeros((30, 30, 12), np.uint8)
     cord[10:20, 10:20] = 1
