@@ -3,10 +3,10 @@
 ``python benchmarks/shape.py BIDS_DEV [PEOPLE [WEIGHTS ...]]``: SCT's mask measured by us against
 what SCT says of it; areas and diameters against the truth of twice PEOPLE digital persons (default
 4) that no network was taught with, with grey matter where the contrast shows it: the first half to
-choose `EDGE_PIXELS`, the second to judge it; and, by the WEIGHTS of ``spinalprep-tools train cord
---leave-out ...``, each in the people that its card says it never saw, areas against raters and
-sizes against a second scan, slice by slice. WEIGHTS may be two files with a comma between them, of
-the cord and of the grey matter, whose area and share of the cord are measured then too.
+choose how far off an edge is, the second to judge it; and, by the WEIGHTS of ``spinalprep-tools
+train cord --leave-out ...``, each in the people that its card says it never saw, areas against
+raters and sizes against a second scan, slice by slice. WEIGHTS may be two files with a comma
+between them, of the cord and of the grey matter, whose area and share of the cord are measured too.
 """
 
 import sys
@@ -18,7 +18,13 @@ import pandas as pd
 import torch
 
 from spinalprep.cord.centerline import centerline_from_mask
-from spinalprep.cord.intervals import EDGE_PIXELS, FINEST_MM, GM_METRICS, NORMAL_95
+from spinalprep.cord.intervals import (
+    EDGE_ACROSS_PIXELS,
+    EDGE_PIXELS,
+    FINEST_MM,
+    GM_METRICS,
+    NORMAL_95,
+)
 from spinalprep.cord.shape import measure_slices
 from spinalprep.image import Image, load, reorient, to_voxel
 from spinalprep.networks.cards import read_card
@@ -209,7 +215,8 @@ def phantom_sizes(seed: int) -> pd.DataFrame:
                 edge = np.sqrt(sd**2 - alone**2) / EDGE_PIXELS
             else:
                 edge = edges.get(name, 2 * pixel)
-                alone = np.sqrt(sd**2 - (EDGE_PIXELS * edge) ** 2)
+                off = EDGE_PIXELS if name in edges else EDGE_ACROSS_PIXELS
+                alone = np.sqrt(sd**2 - (off * edge) ** 2)
             grid = f"{contrast} {' x '.join(f'{size:g}' for size in spacing)} mm"
             columns = {"off": inner[name] - truth, "truth": truth, "sd": sd, "edge": edge}
             parts.append(pd.DataFrame(columns).assign(alone=alone, measure=name, grid=grid))

@@ -6,7 +6,8 @@ from typing import Any
 _METRIC_NOTE = "corrected for the tilt of the cord against the slice"
 _INTERVAL_NOTE = (
     "+-1.96 standard deviations, from the soft voxels and, in a network's cord, the spread of its "
-    "views and an edge that is a tenth of a pixel off; set on digital persons, not on people"
+    "views and an edge that is a tenth of a pixel off (0.15 at the sides of a diameter); set on "
+    "digital persons, not on people"
 )
 _GM_INTERVAL_NOTE = (
     "+-1.96 standard deviations, from the soft voxels and, where a network found it, an edge that "

@@ -14,10 +14,11 @@ INTERVALS = {
     name: (f"{name}_lower", f"{name}_upper") for name in ("area_mm2", *DIAMETERS, *GM_METRICS)
 }
 NORMAL_95 = 1.96  # standard deviations on either side
-# how far off a network's whole edge is (SD): the least multiple of 0.05 pixels whose intervals held
-# 95 % of the true areas and diameters in every contrast of four digital persons
+# how far off a network's edge is (SD): the least multiples of 0.05 pixels whose intervals held 95 %
+# of the true areas, and of the true diameters, in every contrast of digital persons
 # (benchmarks/shape.py)
-EDGE_PIXELS = 0.1
+EDGE_PIXELS = 0.1  # the whole outline, of cord and grey matter
+EDGE_ACROSS_PIXELS = 0.15  # the two sides of a diameter
 # chance along a circle's edge moves a diameter of moments by (1 + 2 cos 2t) at angle t: the mean of
 # its square
 CHANCE_ACROSS = 3.0
@@ -51,20 +52,22 @@ def add_intervals(
     The variance has up to three parts: chance, that of every soft voxel by itself (`_chance`); and
     in a network's cord, where all voxels err together, its spread, (sum of spread)^2, and what
     all its views get wrong, (`EDGE_PIXELS` x circumference)^2. An edge that is d off changes
-    the area by d x circumference and a diameter by 2 d; chance moves a diameter as if it were
-    `CHANCE_ACROSS` as large.
+    the area by d x circumference and a diameter by 2 d; its sides are `EDGE_ACROSS_PIXELS` off,
+    and chance moves a diameter as if it were `CHANCE_ACROSS` as large.
     """
     slices, pixel_mm = table["slice"].to_numpy(int), _edge_mm(pixel)
     box = _box(weights)
     weights = weights[box]
     alone = _chance(weights)[slices]
     around = _around(weights.sum(axis=(0, 1)))[slices]
-    together = np.zeros(len(slices))
+    moved, edge = np.zeros(len(slices)), np.zeros(len(slices))
     if spread is not None:
         moved = np.where(weights > 0, spread[box], 0.0).sum(axis=(0, 1), dtype=float)[slices]
-        together = moved**2 + (_edge_pixels(pixel_mm) * around) ** 2
-    area = pixel_mm**2 * np.sqrt(alone + together) * _cosine(table)
-    across = 2.0 * pixel_mm * np.sqrt(CHANCE_ACROSS * alone + together) / around
+        edge = around * max(FINEST_MM / pixel_mm, 1.0)
+    area = np.sqrt(alone + moved**2 + (EDGE_PIXELS * edge) ** 2)
+    area *= pixel_mm**2 * _cosine(table)
+    across = np.sqrt(CHANCE_ACROSS * alone + moved**2 + (EDGE_ACROSS_PIXELS * edge) ** 2)
+    across *= 2.0 * pixel_mm / around
     table = _with_ends(table, "area_mm2", area)
     for name in DIAMETERS:
         table = _with_ends(table, name, across)
@@ -111,7 +114,8 @@ def add_grey_matter(
     variance = _chance(inside, MIRRORED)[slices]
     if found:
         slope = np.hypot(*np.gradient(inside, *pixel, axis=(0, 1))).sum(axis=(0, 1))[slices]
-        variance += (_edge_pixels(pixel_mm) * pixel_mm * slope) ** 2  # slope: length over area
+        off = EDGE_PIXELS * max(FINEST_MM / pixel_mm, 1.0)
+        variance += (off * pixel_mm * slope) ** 2  # slope: length over area
     area = table["area_mm2"].to_numpy(float)
     sd = np.where(share > 0, pixel_mm**2 * np.sqrt(variance) * _cosine(table), np.nan)
     table = table.assign(gm_area_mm2=area * share, gm_ratio=share)
@@ -142,11 +146,6 @@ def _chance(weights: Array, alike: int = 1) -> Array:
 def _edge_mm(pixel: Pixel) -> float:
     """Return the edge of a square as large as a pixel, in mm."""
     return float(np.sqrt(pixel[0] * pixel[1]))
-
-
-def _edge_pixels(pixel_mm: float) -> float:
-    """Return how far off a network's edge is, in pixels."""
-    return EDGE_PIXELS * max(FINEST_MM / pixel_mm, 1.0)
 
 
 def _around(area: Array) -> Array:
