@@ -1,7 +1,7 @@
 """How often vertebral levels are found, and whether they are ever wrong and sure.
 
-    python benchmarks/levels.py phantoms [--people 50] [--weights discs]
-    python benchmarks/levels.py template --shared ../shared
+    python benchmarks/levels.py phantoms [--people 50] [--first 100000] [--weights discs]
+    python benchmarks/levels.py template --shared ../shared [--people 60]
     python benchmarks/levels.py people --shared ../shared --derivatives OUT
 
 ``phantoms``: digital persons for tests, every one cropped at random. ``template``: PAM50's T2w
@@ -42,16 +42,18 @@ def main() -> None:
     parser.add_argument("what", choices=("phantoms", "template", "people"))
     parser.add_argument("--weights", default="discs")
     parser.add_argument("--people", type=int, default=50)
-    parser.add_argument("--first", type=int, default=FIRST_TEST_SEED)
+    parser.add_argument("--first", type=int, help="seed; those for tests if not given")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--derivatives", type=Path)
     parser.add_argument("-o", "--out", type=Path)
     given = parser.parse_args()
     model = load_model(given.weights)
     if given.what == "phantoms":
-        rows = [judge_phantom(given.first + n, model) for n in range(given.people)]
+        first = FIRST_TEST_SEED if given.first is None else given.first
+        rows = [judge_phantom(first + n, model) for n in range(given.people)]
     elif given.what == "template":
-        rows = [judge_template(n, given.shared / "data", model) for n in range(given.people)]
+        seeds = range(given.first or 0, (given.first or 0) + given.people)
+        rows = [judge_template(seed, given.shared / "data", model) for seed in seeds]
     else:
         rows = list(judge_people(given.shared / "data" / "bids-dev", given.derivatives, model))
     table = pd.DataFrame(rows)
