@@ -107,7 +107,17 @@ def _prepare(settings: Settings, sessions: list[Any]) -> tuple[Any, Any, list[An
             raise
         except Exception as error:
             raise DefectError(f"the graph of {session.name} could not be built: {error}") from error
+    _say_ignored(jobs)
     return jobs, shared, failed
+
+
+def _say_ignored(jobs: Mapping[str, Any]) -> None:
+    """Say in one line how many manual labels are not wanted."""
+    from spinalprep.bids.labels import NOT_WANTED
+
+    ignored = sum(x.reason == NOT_WANTED for job in jobs.values() for x in job.labels.found)
+    if ignored:
+        LOG.info("%d manual labels are ignored (%s)", ignored, NOT_WANTED)
 
 
 def _cache(settings: Settings, participant: str) -> Path:

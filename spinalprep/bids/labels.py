@@ -34,6 +34,7 @@ ENDINGS = {
     "centerline-manual": "centerline",
     "label-centerline_mask": "centerline",
 }
+NOT_WANTED = "--no-manual-labels"
 _NIFTI = (".nii.gz", ".nii")
 
 _log = logging.getLogger("spinalprep")
@@ -129,17 +130,23 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
         if not role:
             reason = "its ending is not one of " + ", ".join(ENDINGS)
         elif not settings.manual_labels:
-            reason = "--no-manual-labels"
+            reason = NOT_WANTED
         elif role in taken:
             reason = f"{taken[role]} is used"
         relative = path.relative_to(folder).as_posix()
         found.append(Label(path, role, not reason, reason, relative))
     for label in found:
-        if label.used:
-            _log.info("manual %s: %s", label.role, label.path)
-        else:
-            _log.info("ignored label: %s (%s)", label.path, label.reason)
+        _tell(label)
     return Labels(tuple(found))
+
+
+def _tell(label: Label) -> None:
+    """Log whether a label is used; one that is not wanted is only counted, by the run."""
+    if label.used:
+        _log.info("manual %s: %s", label.role, label.path)
+    else:
+        level = logging.DEBUG if label.reason == NOT_WANTED else logging.INFO
+        _log.log(level, "ignored label: %s (%s)", label.path, label.reason)
 
 
 def check_same_grid(label: Path, image: Path) -> str | None:

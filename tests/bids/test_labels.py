@@ -89,11 +89,13 @@ def test_labels_of_another_image_are_not_taken(dataset: Dataset) -> None:
     assert by_name["sub-01_ses-1_acq-ax_T2w"] == {}
 
 
-def test_manual_labels_can_be_refused(settings: Settings) -> None:
+def test_manual_labels_can_be_refused(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     put(settings, "seg-manual")
+    caplog.set_level(logging.INFO, "spinalprep")
     labels = find(replace(settings, manual_labels=False))
     assert labels.paths == {}
     assert [label.reason for label in labels.found] == ["--no-manual-labels"]
+    assert caplog.text == ""  # the run counts them in one line
 
 
 def test_another_folder_takes_the_place_of_the_default(settings: Settings) -> None:
