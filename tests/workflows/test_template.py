@@ -1,6 +1,7 @@
 """From the cord of a digital person to the generic template: every point in its true place."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,12 +66,16 @@ def test_points_of_the_cord_land_where_they_belong(
     own = load(Path(str(found.template_cord))).data
     assert own.any(axis=(0, 1)).all(), "a slice at an end is lost"
     if sees_gm:
-        model = load(template.cord)
-        image, mask, seen = (load(Path(str(f))) for f in (found.image, found.cord, found.coverage))
-        assert image.same_grid(model)
-        inside = mask.data > 0
-        true = (model.data >= 0.5) & inside.any(axis=(0, 1))
-        assert 2 * (inside & true).sum() / (inside.sum() + true.sum()) > 0.96
-        assert image.data[inside].min() > 0.4  # the soft cord itself went as the image
-        assert (seen.data[inside] == 1).all()
-        assert not (seen.data > 0)[:, :, ~inside.any(axis=(0, 1))].any()
+        check_images_on_the_template(found, template.cord)
+
+
+def check_images_on_the_template(found: Any, template_cord: Path) -> None:
+    model = load(template_cord)
+    image, mask, seen = (load(Path(str(f))) for f in (found.image, found.cord, found.coverage))
+    assert image.same_grid(model)
+    inside = mask.data > 0
+    true = (model.data >= 0.5) & inside.any(axis=(0, 1))
+    assert 2 * (inside & true).sum() / (inside.sum() + true.sum()) > 0.96
+    assert image.data[inside].min() > 0.4  # the soft cord itself went as the image
+    assert (seen.data[inside] == 1).all()
+    assert not (seen.data > 0)[:, :, ~inside.any(axis=(0, 1))].any()
