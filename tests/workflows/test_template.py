@@ -61,12 +61,16 @@ def test_points_of_the_cord_land_where_they_belong(
     assert off.mean() < 0.25
     assert np.percentile(off, 95) < 0.4
     assert np.abs(forward.apply(landed) - points).max() < 0.1
+    check_cord_of_the_template(found)
+    if sees_gm:
+        check_images_on_the_template(found, template.cord)
+
+
+def check_cord_of_the_template(found: Any) -> None:
     assert found.measures["jacobian_min"] > 0.2
     assert found.measures["dice_subject"] > 0.96
     own = load(Path(str(found.template_cord))).data
     assert own.any(axis=(0, 1)).all(), "a slice at an end is lost"
-    if sees_gm:
-        check_images_on_the_template(found, template.cord)
 
 
 def check_images_on_the_template(found: Any, template_cord: Path) -> None:
