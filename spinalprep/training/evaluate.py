@@ -26,6 +26,7 @@ from spinalprep.training.metrics import (
     surface_distances,
 )
 from spinalprep.training.pictures import draw_cases
+from spinalprep.training.slices import PERSONS
 from spinalprep.training.summary import COLUMNS, SUMMARY, UNKNOWN, summarise
 
 LOG = logging.getLogger("spinalprep")
@@ -205,6 +206,7 @@ def _was_trained_on(case: Case, answer: Answer, cards: Sequence[Mapping[str, Any
     if not used or len(used) < len(answer.sha256):
         return UNKNOWN
     names = {case.person, raw_name(case.image).participant}
+    names |= {PERSONS.get(name, name) for name in names}  # cards name people, not their visits
     return "yes" if any(names & set(card["data"]["people"]) for card in used) else "no"
 
 

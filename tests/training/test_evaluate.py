@@ -55,6 +55,16 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_visit_of_a_person_who_was_trained_on_is_told(tmp_path: Path) -> None:
+    write_person(tmp_path, "10062Ses2", volume(CORD))
+    cards = [{"sha256": SHA, "data": {"people": ["10062"]}}]  # as the packaged networks' cards
+    cases = find_cases(tmp_path)
+    out = tmp_path / "judged"
+    evaluate(cases, lambda image: from_folder(tmp_path / "out", image), out, cards)
+    table = pd.read_csv(out / "evaluation.tsv", sep="\t", keep_default_na=False)
+    assert table["trained_on"].tolist() == ["yes"]
+
+
 def test_a_person_counts_once_and_a_label_never_agrees_with_itself(dataset: Path) -> None:
     persons = read_persons(dataset, None, ["a1=a", "sub-a2=sub-a"])
     cases = find_cases(dataset, persons=persons)
