@@ -79,9 +79,8 @@ def to_voxel(points: Float, affine: Float) -> NDArray[np.float64]:
 
 def grid_points(shape: Sequence[int], affine: Float) -> NDArray[np.float64]:
     """Return the RAS+ millimetres of every voxel centre, shape (I, J, K, 3)."""
-    steps = [np.arange(n)[:, None] * affine[:3, axis] for axis, n in enumerate(shape)]
-    points: NDArray[np.float64] = (steps[0] + affine[:3, 3])[:, None] + steps[1]
-    return points[:, :, None] + steps[2]
+    ijk = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
+    return to_world(ijk.astype(np.float64), affine)
 
 
 def load(path: Path) -> Image:
