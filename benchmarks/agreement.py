@@ -1,6 +1,6 @@
 """Pairs of images of one person on one grid: whether the networks see the same cord in both.
 
-``python benchmarks/agreement.py BIDS_DIR [CENTERLINE CORD [GM]]`` (weights) takes every image of
+``python benchmarks/agreement.py BIDS_DIR [CENTERLINE CORD ...]`` (weights) takes every image of
 the dataset, needs no label, and prints Dice and the difference of mean area between runs, and
 between MTS images with the pulse on and off; for each image how many slices have cord, and the
 volume of lesions.
@@ -19,10 +19,10 @@ from spinalprep.errors import InputError
 from spinalprep.image import Image
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import lesion_instances
-from spinalprep.networks.cascade import Found, find_cord
+from spinalprep.networks.cascade import Found, by_role, find_cord
 from spinalprep.networks.weights import Model, load_model
 
-THRESHOLDS, MIN_MM3 = (0.5, 0.6, 0.8), 3.0
+THRESHOLDS, MIN_MM3 = (0.8, 0.9), 3.0
 PAIRED = re.compile(r"_(run|mt)-[a-z0-9]+")
 
 
@@ -36,7 +36,7 @@ def mean_area(found: Found, image: Image) -> float:
 def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, Found]:
     """Run the networks on one image and print a line."""
     image = conform(path)
-    found = find_cord(image, *models)
+    found = find_cord(image, **by_role(models))  # type: ignore[arg-type]
     told = []
     for threshold in THRESHOLDS:
         lesions = lesion_instances(
@@ -55,7 +55,11 @@ def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, Found]:
 
 def main() -> None:
     """Print a line per image, then one per pair."""
-    words: list[Path | str] = [Path(word) for word in sys.argv[2:]] or ["centerline", "cord", "gm"]
+    words: list[Path | str] = [Path(word) for word in sys.argv[2:]] or [
+        "centerline",
+        "cord",
+        "lesion",
+    ]
     models = tuple(load_model(word) for word in words)
     groups: dict[str, list[tuple[str, Image, Found]]] = defaultdict(list)
     for path in sorted(Path(sys.argv[1]).glob("sub-*/**/anat/*.nii.gz")):

@@ -1,9 +1,9 @@
 """Wall time and peak memory of the networks, from an image to cord, grey matter and lesions.
 
-``python benchmarks/inference.py [--threads 2 4] [--weights CENTERLINE CORD GM] [--profile]`` runs
-the whole cascade on digital persons, a T2starw stack of 256 x 256 x 20 at 0.9 x 0.9 x 3 mm and a
-T2w volume of 60 x 200 x 200 at 1 mm, in a process of its own for each. As in the App, the network
-of grey matter sees the T2starw alone. ``.onnx`` files run in ONNX Runtime.
+``python benchmarks/inference.py [--threads 2 4] [--weights NETWORKS] [--profile]`` runs the whole
+cascade on digital persons, a T2starw stack of 256 x 256 x 20 at 0.9 x 0.9 x 3 mm and a T2w volume
+of 60 x 200 x 200 at 1 mm, in a process of its own for each. As in the App, the network of grey
+matter sees the T2starw alone. ``.onnx`` files run in ONNX Runtime.
 """
 
 import argparse
@@ -20,12 +20,22 @@ from pathlib import Path
 
 import numpy as np
 
+from spinalprep.networks.cards import find_weights, read_card
+
 GRIDS = {
     "256 x 256 x 20": ((256, 256, 20), (0.9, 0.9, 3.0), "T2starw"),
     "60 x 200 x 200": ((60, 200, 200), (1.0, 1.0, 1.0), "T2w"),
 }
 SEED = 100_001
-PARTS = ("find_heat", "trace_centerline", "segment", "_probabilities", "binarise", "cord_extent")
+PARTS = (
+    "find_heat",
+    "trace_centerline",
+    "segment",
+    "lesions",
+    "_probabilities",
+    "binarise",
+    "cord_extent",
+)
 
 
 def measure(path: Path, threads: int, weights: list[str], profile: bool) -> None:
@@ -33,7 +43,7 @@ def measure(path: Path, threads: int, weights: list[str], profile: bool) -> None
     import torch
 
     from spinalprep.image import load
-    from spinalprep.networks.cascade import find_cord
+    from spinalprep.networks.cascade import by_role, find_cord
     from spinalprep.networks.weights import load_model
 
     torch.set_num_threads(threads)
@@ -44,7 +54,8 @@ def measure(path: Path, threads: int, weights: list[str], profile: bool) -> None
     before = resource.getrusage(resource.RUSAGE_SELF)
     watch = cProfile.Profile()
     began, cpu = time.monotonic(), time.process_time()
-    found = watch.runcall(find_cord, image, *models) if profile else find_cord(image, *models)
+    roles = by_role(models)
+    found = watch.runcall(find_cord, image, **roles) if profile else find_cord(image, **roles)  # type: ignore[arg-type]
     row = {
         "load_s": loaded,
         "wall_s": time.monotonic() - began,
@@ -57,6 +68,11 @@ def measure(path: Path, threads: int, weights: list[str], profile: bool) -> None
         calls = pstats.Stats(watch).stats.items()  # type: ignore[attr-defined]
         row |= {key[2]: value[3] for key, value in calls if key[2] in PARTS}
     sys.stdout.write(json.dumps(row) + "\n")
+
+
+def read_task(word: str) -> str:
+    """Return which of the App's networks a weight file is."""
+    return str(read_card(find_weights(word))["task"])
 
 
 def draw(name: str, path: Path) -> None:
@@ -75,7 +91,7 @@ def main() -> None:
     """Measure every grid with every number of threads, one process each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", nargs="+", type=int, default=[2, 4])
-    parser.add_argument("--weights", nargs="+", default=["centerline", "cord", "gm"])
+    parser.add_argument("--weights", nargs="+", default=["centerline", "cord", "gm", "lesion"])
     parser.add_argument("--grid", nargs="+", choices=GRIDS, default=list(GRIDS))
     parser.add_argument("--profile", action="store_true", help="seconds of the parts, too")
     parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
@@ -89,10 +105,9 @@ def main() -> None:
             painter = get_context("spawn").Process(target=draw, args=(name, path))
             painter.start()  # apart: a child's peak memory begins with its parent's
             painter.join()
-            shows_gm = (
-                GRIDS[name][2] == "T2starw"
-            )  # elsewhere the App does without the third network
-            given.used = given.weights if shows_gm else given.weights[:2]
+            given.used = list(given.weights)
+            if GRIDS[name][2] != "T2starw":  # where the App does without grey matter
+                given.used = [word for word in given.weights if read_task(word) != "gm"]
             for threads in given.threads:
                 sys.stdout.write(f"{name}, {threads} threads: {run(path, threads, given)}\n")
                 sys.stdout.flush()

@@ -46,7 +46,7 @@ def mean_dice(cases: list[Case], models: tuple[Model, ...], structure: str) -> f
     rows = [
         row
         for case in cases
-        for row in judge(case, from_networks(case.image, models, lesion_threshold=0.6))
+        for row in judge(case, from_networks(case.image, models, lesion_threshold=0.9))
         if row["structure"] == structure
     ]
     return float(np.mean([float(str(row["dice"])) for row in rows]))

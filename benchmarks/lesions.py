@@ -25,7 +25,7 @@ from spinalprep.training.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)
-DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.4, 0.5, 0.6, 0.7, 0.8), 3.0
+DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.8, 0.85, 0.9, 0.95), 3.0
 LONG = 2.0  # times as long as wide
 
 

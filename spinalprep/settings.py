@@ -26,7 +26,7 @@ class Settings:
     denoise: bool = False
     models: dict[str, Path] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
-    lesion_threshold: float = 0.6
+    lesion_threshold: float = 0.9
     min_lesion_mm3: float = 3.0
     template: str | None = None
     level_hint: str | None = None

@@ -29,7 +29,7 @@ class Parameters:
     lesion: bool = True
     shows_gm: bool = False
     spaces: tuple[str, ...] = ("reference", "template")
-    lesion_threshold: float = 0.6
+    lesion_threshold: float = 0.9
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
     seed: int = 0
@@ -48,6 +48,8 @@ class Weights:
     discs_card: File
     grey: File
     grey_card: File
+    lesions: File
+    lesions_card: File
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ def _cord(
         segmenter_card=weights.segmenter_card,
         grey=weights.grey if p.shows_gm else None,
         grey_card=weights.grey_card if p.shows_gm else None,
+        lesions=weights.lesions if p.lesion else None,
+        lesions_card=weights.lesions_card if p.lesion else None,
         centerline_label=None if "cord" in labels else labels.get("centerline"),
     )
     cord = automatic = workflow.add(stage, name="automatic")

@@ -27,7 +27,13 @@ from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
-TASKS = {"centerline": "finder", "cord": "segmenter", "discs": "discs", "gm": "grey"}
+TASKS = {
+    "centerline": "finder",
+    "cord": "segmenter",
+    "discs": "discs",
+    "gm": "grey",
+    "lesion": "lesions",
+}
 
 
 @dataclass(frozen=True)

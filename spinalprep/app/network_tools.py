@@ -39,9 +39,9 @@ def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--lesion-threshold",
         type=share,
-        default=0.6,
+        default=0.9,
         metavar="P",
-        help="least probability of a lesion's voxel (default: 0.6)",
+        help="least probability that a lesion reaches; it goes down to 0.6 (default: 0.9)",
     )
     sub.add_argument(
         "--min-lesion-mm3",
@@ -168,9 +168,9 @@ def _add_evaluate(sub: ArgumentParser) -> None:
         "--weights",
         nargs="+",
         metavar="WEIGHTS",
-        default=["centerline", "cord", "gm"],
-        help="centerline, cord, and grey matter if it has its own: files, or names of packaged "
-        "networks (default: the packaged ones)",
+        default=["centerline", "cord", "gm", "lesion"],
+        help="centerline, cord, and where they have their own grey matter and lesions: files, or "
+        "names of packaged networks, in any order (default: the packaged ones)",
     )
     sub.add_argument("-o", "--out-dir", type=Path, required=True, help="where results go")
     _add_labels(sub)
@@ -179,9 +179,9 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--lesion-threshold",
         type=share,
-        default=0.6,
+        default=0.9,
         metavar="P",
-        help="with --weights (default: 0.6)",
+        help="with --weights (default: 0.9)",
     )
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     _add_threads(sub)

@@ -221,7 +221,13 @@ def _add_workflow(parser: ArgumentParser) -> None:
         metavar="NAME=GLOB",
         help="measure these maps by region (repeatable); GLOB below BIDS_DIR, or absolute",
     )
-    add("--lesion-threshold", type=share, default=0.6, metavar="P", help="default: 0.6")
+    add(
+        "--lesion-threshold",
+        type=share,
+        default=0.9,
+        metavar="P",
+        help="least probability that a lesion reaches; it goes down to 0.6 (default: 0.9)",
+    )
     add("--min-lesion-mm3", type=volume, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")
     add("--level-hint", metavar="HINT", help="C3@z=12.5 (mid-body) or C2/C3@z=20 (disc), RAS mm")

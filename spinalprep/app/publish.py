@@ -97,7 +97,9 @@ class Publisher:
         changed = self._image("cord", outputs.cord, model=model, auto=beside)
         changed |= self._image("cord_probability", outputs.probability, model=model, auto=beside)
         changed |= self._image("cord_uncertainty", outputs.uncertainty, model=model)
-        changed |= self._image("lesion_probability", outputs.lesion, model=model)
+        if "lesion" not in self.shared.settings.skip:
+            lesions = self._model("lesion")
+            changed |= self._image("lesion_probability", outputs.lesion, model=lesions)
         if self.job.reference.contrast in SHOWS_GM:
             drawn = "gm" in self.job.labels.paths
             grey = self._model("gm")
@@ -140,7 +142,7 @@ class Publisher:
 
     def _lesion(self, outputs: Any) -> bool:
         manual = "lesion" if "lesion" in self.job.labels.paths else None
-        model = None if manual else self._model("cord")
+        model = None if manual else self._model("lesion")
         names = lesion_labels(len(outputs.volumes))
         changed = self._image("lesion", outputs.mask, manual=manual, model=model)
         changed |= self._image(
@@ -182,7 +184,7 @@ class Publisher:
 
     def _lesion_template(self, outputs: Any) -> bool:
         manual = "lesion" if "lesion" in self.job.labels.paths else None
-        model = None if manual else self._model("cord")
+        model = None if manual else self._model("lesion")
         changed = self._image("lesion_template", outputs.mask, manual=manual, model=model)
         return changed | self._image(
             "lesion_probability_template", outputs.soft, manual=manual, model=model

@@ -24,7 +24,7 @@ from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
 
-REQUIRED, OPTIONAL = ("centerline", "cord"), ("gm",)
+REQUIRED, OPTIONAL = ("centerline", "cord", "lesion"), ("gm",)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Wishes:
         Of every window, see `networks.predict.segment`; with one there is no spread.
     """
 
-    lesion_threshold: float = 0.6
+    lesion_threshold: float = 0.9
     min_lesion_mm3: float = 3.0
     shows_gm: bool | None = None
     views: int = VIEWS
@@ -101,7 +101,7 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
     image : Image, shape (I, J, K)
         Voxel order LAS.
     models : mapping of Model
-        ``centerline``, ``cord``, and ``gm`` where grey matter can be seen.
+        ``centerline``, ``cord``, ``lesion``, and ``gm`` where grey matter can be seen.
     wishes : Wishes
 
     Raises
@@ -109,7 +109,14 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
     NoCordError
         If the networks see none.
     """
-    found = find_cord(image, *models.values(), views=wishes.views)
+    found = find_cord(
+        image,
+        models["centerline"],
+        models["cord"],
+        models.get("gm"),
+        models.get("lesion"),
+        views=wishes.views,
+    )
     maps, shows_gm = found.maps, "gm" in models
     numbers = lesion_instances(
         image.with_data(maps.lesion), found.cord, wishes.lesion_threshold, wishes.min_lesion_mm3

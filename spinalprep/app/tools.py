@@ -94,7 +94,7 @@ def _doctor(_: Namespace) -> None:
     from spinalprep.template.files import resolve_template
 
     LOG.info("spinalprep %s, Python %s", __version__, platform.python_version())
-    for name in ("centerline", "cord", "gm", "discs"):
+    for name in ("centerline", "cord", "gm", "lesion", "discs"):
         LOG.info("weights %s: %s", name, load_model(name).card["sha256"][:12])
     template = resolve_template(None)
     LOG.info("template: %s (%s)", template.name, template.version)

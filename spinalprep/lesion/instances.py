@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from spinalprep.image import Image
 
+EXTENT = 0.6  # probability down to which a lesion goes
 EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 
 
@@ -21,7 +22,7 @@ def lesion_instances(
     cord : Image, shape (I, J, K)
         Mask on the same grid; a lesion may reach one voxel beyond it, in plane.
     threshold : float
-        A voxel at or over it is lesion.
+        A lesion reaches it somewhere; from there on it goes as far as ``EXTENT``, if that is less.
     min_mm3 : float
         Smaller lesions are dropped.
 
@@ -37,9 +38,11 @@ def lesion_instances(
     along: else a lesion would not touch itself in the next slice, but one beside it.
     """
     reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
-    found, count = _components((lesion.data >= threshold) & reach, cord.data > 0)
+    over = (lesion.data >= min(threshold, EXTENT)) & reach
+    found, count = _components(over, cord.data > 0)
     sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
-    kept = [n for n in range(count) if sizes[n] * lesion.voxel_volume >= min_mm3]
+    sure = np.unique(found[over & (lesion.data >= threshold)]) - 1
+    kept = [n for n in sure.tolist() if sizes[n] * lesion.voxel_volume >= min_mm3]
     kept.sort(key=lambda n: -sizes[n])
     number = np.zeros(count + 1, np.int32)
     for rank, n in enumerate(kept, start=1):

@@ -21,6 +21,7 @@ from spinalprep.networks.window import (
     CORD_SPACING_MM,
     HEAT_SPACING_MM,
     axial_at,
+    differences,
     scale_window,
     usual_sections,
 )
@@ -242,7 +243,7 @@ def _windows_to_maps(
     shown = shown[:, None]
     if "usual_mm" in model.card:
         usual = usual_sections(shown[:, 0], heights, float(model.card["usual_mm"]))
-        shown = np.concatenate([shown, usual[:, None]], axis=1)
+        shown = np.stack([shown[:, 0], differences(usual, shown[:, 0])], axis=1)
     looks: list[Callable[[], Volume]] = [
         lambda: _probabilities(model, shown),
         lambda: _probabilities(model, shown[:, :, ::-1])[:, :, ::-1],

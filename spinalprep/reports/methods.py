@@ -79,7 +79,10 @@ def _segmented(unit: UnitFacts, skipped: str, drawn: set[str]) -> tuple[list[str
     if "lesion" in drawn:
         parts.append("Lesions were segmented by hand.")
     elif "lesion" not in skipped:
-        parts.append(f"Lesions were segmented by {network}, with lesions drawn in [SynthSeg].")
+        parts.append(
+            f"Lesions were segmented by {network}, with lesions drawn in [SynthSeg], from each "
+            "section and its difference from the cord's usual section within 30 mm."
+        )
         cited.append("SynthSeg")
     return parts, cited
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spinalprep.networks.window import HIGH, LOW
+from spinalprep.networks.window import HIGH, LOW, differences
 from spinalprep.training.lesions import (
     chance,
     change_at_random,
@@ -60,8 +60,12 @@ class Randomness:
         Share of samples cut by thick sagittal (one in five: coronal) slices, and the thickest.
     noise : float
         Largest standard deviation of the noise, as a share of the window's range.
+    voxel_noise : float
+        The same of noise in the acquired voxels, of which the window's pixels are interpolated.
     flat : float
         Share of samples squeezed from front to back by up to 45 %, as a compressed cord is.
+    realistic : bool
+        Draw lesions of any shape, towards the fluid, and what only looks like one.
     """
 
     size: int
@@ -75,6 +79,7 @@ class Randomness:
     thick: float = 0.0
     thickest: float = 10.0
     noise: float = 0.09
+    voxel_noise: float = 0.0
     flat: float = 0.0
     realistic: bool = False
 
@@ -86,7 +91,7 @@ class Batch:
     Attributes
     ----------
     image : Tensor, shape (N, 1 or 2, H, W)
-        0 to 1; the second is the usual section.
+        0 to 1; the second is the difference from the usual section.
     truth : Tensor, shape (N, C, H, W)
         Share of each pixel.
     weight : Tensor, shape (N, C, 1, 1)
@@ -142,7 +147,7 @@ def make_batch(
     weight = torch.ones(len(index), 3, 1, 1)
     weight[:, 0, 0, 0] = torch.from_numpy(slices.has_cord[index].astype(np.float32))
     weight[:, 1, 0, 0] = torch.from_numpy(slices.has_gm[index].astype(np.float32))
-    return Batch(_scale(image, inside), truth, weight)
+    return Batch(_differ(_scale(image, inside)), truth, weight)
 
 
 def _warp(
@@ -279,6 +284,8 @@ def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor
         coarser = _voxel(ranges, draw)
         shape = [max(round(size / float(c)), 8) for c in coarser]
         low = functional.interpolate(image[n : n + 1], shape, mode="area")
+        if ranges.voxel_noise > 0:
+            low = low + _noise_of(low, draw) * uniform(0.0, ranges.voxel_noise, (1,), draw)
         mode = "bicubic" if bool(torch.rand((1,), generator=draw) < 0.5) else "bilinear"
         mode = "bilinear" if float(coarser.max()) > COARSE else mode
         samples.append(functional.interpolate(low, (size, size), mode=mode, align_corners=False))
@@ -287,11 +294,17 @@ def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor
     bias = torch.exp(smooth_noise((len(image), 1, 0), 4, size, draw) * strength)
     if image.shape[1] > 1:
         bias = bias * _unevenness(image, draw)
-    noise = torch.randn(image.shape, generator=draw)
+    noise = _noise_of(image, draw)
     grain = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
     noise = torch.where(chance(0.5, len(image), draw), grain, noise)
-    noise[:, 1:] *= QUIET
     return blurred * bias + noise * uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+
+
+def _noise_of(image: Tensor, draw: torch.Generator) -> Tensor:
+    """Return noise of one; a median over slices, the usual section, holds less of it."""
+    noise = torch.randn(image.shape, generator=draw)
+    noise[:, 1:] *= QUIET
+    return noise
 
 
 def _unevenness(image: Tensor, draw: torch.Generator) -> Tensor:
@@ -325,6 +338,14 @@ def _black_out(
     window = (rows[:, :, None] & columns[:, None, :])[:, None]
     window = window | ~chance(ranges.black, len(image), draw)
     return image * window, inside & window
+
+
+def _differ(image: Tensor) -> Tensor:
+    """Put the difference from the usual section in its place, as inference does."""
+    if image.shape[1] > 1:
+        apart = differences(image[:, 1].numpy(), image[:, 0].numpy())
+        image = torch.stack([image[:, 0], torch.from_numpy(apart)], dim=1)
+    return image
 
 
 def _scale(image: Tensor, inside: Tensor) -> Tensor:

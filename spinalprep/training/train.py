@@ -241,13 +241,17 @@ def _task_of(recipe: Recipe) -> str:
 
 def _card(recipe: Recipe, material: Slices, run: tuple[int, int], seconds: float) -> dict[str, Any]:
     """Return the model card of decisions on names, data, recipe and limits."""
+    beside = ""
+    if recipe.usual_mm:
+        reach = f"{recipe.usual_mm:g} mm along the cord"
+        beside = f", and its difference from the median of those within {reach}"
     people = sorted(set(material.person.tolist()))
     return {
         "name": recipe.name,
         "version": "1",
         "task": _task_of(recipe),
         "preset": recipe.preset,
-        "inputs": "one axial slice, scaled to [0, 1] between its percentiles 1 and 99",
+        "inputs": "one axial slice, scaled to [0, 1] between its percentiles 1 and 99" + beside,
         "spacing": [recipe.spacing_mm, recipe.spacing_mm],
         "window": recipe.ranges.size,
         "orientation": "LAS axial",

@@ -80,6 +80,18 @@ def test_largest_first_small_ones_dropped() -> None:
     assert labels[10, 10, 10] == 1
 
 
+def test_a_lesion_is_called_by_its_peak_and_goes_down_from_there() -> None:
+    data = np.zeros((30, 30, 6), np.float32)
+    data[4:10, 4:10, 1:4], data[6:8, 6:8, 2] = 0.65, 0.85
+    data[18:24, 18:24, 1:4] = 0.7  # never sure enough
+    cord = Image(np.ones((30, 30, 6), np.uint8), np.eye(4))
+    labels = lesion_instances(Image(data, np.eye(4)), cord, 0.8)
+    assert (labels > 0).sum() == 6 * 6 * 3
+    assert labels.max() == labels[7, 7, 2] == 1
+    low = lesion_instances(Image(data, np.eye(4)), cord, 0.4)
+    assert (low.max(), (low > 0).sum()) == (2, 2 * 6 * 6 * 3)
+
+
 @pytest.mark.parametrize("towards", [0.0, 90.0, 225.0])
 @pytest.mark.parametrize(("tilt", "thick"), [(20.0, 5.0), (40.0, 3.0), (40.0, 5.0)])
 def test_a_lesion_goes_on_along_a_tilted_cord_in_thick_slices(

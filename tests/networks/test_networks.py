@@ -18,7 +18,7 @@ from spinalprep.networks.predict import find_heat, segment
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.unet2d import InstanceNorm, halve
 from spinalprep.networks.weights import load_model, save_model
-from spinalprep.networks.window import axial_at, scale_window, usual_sections
+from spinalprep.networks.window import axial_at, differences, scale_window, usual_sections
 
 
 @pytest.mark.parametrize(("name", "channels"), [("centerline_unet", 1), ("cord_unet", 3)])
@@ -168,3 +168,18 @@ def test_networks_are_known_by_their_task() -> None:
         by_role([cord, cord])
     with pytest.raises(ModelError, match="task discs"):
         by_role([load_model("discs")])
+
+
+def test_difference_is_the_lesion_whatever_the_greys_around() -> None:
+    a, b = np.mgrid[:48, :48] - 23.5
+    far, lesion = np.hypot(a, b), np.hypot(a - 4, b) < 4
+    usual = np.where(far < 9, 0.4, np.where(far < 14, 0.9, 0.2)).astype(np.float32)[None]
+    window = 0.8 * usual + np.float32(0.12)
+    window[0, lesion] += 0.2
+    window[0, far > 20] = 0.6  # a disc in place of bone, beyond the canal
+    apart = differences(usual, window)[0]
+    np.testing.assert_allclose(apart[~lesion], 0.5, atol=0.02)
+    np.testing.assert_allclose(apart[lesion], 0.5 + 2 * 0.2, atol=0.02)
+    flat = np.full_like(usual, 0.5)  # nothing to tell a slope from
+    assert np.isfinite(differences(flat, window)).all()
+    np.testing.assert_array_equal(differences(usual * 0, window), 0.5)  # beyond the image

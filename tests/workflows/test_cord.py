@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
-from spinalprep.image import Image, load, save
+from spinalprep.image import Image, grid_points, load, save
 from spinalprep.interfaces.cord import read_centerline
+from spinalprep.lesion.instances import lesion_instances
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.phantom.anatomy import Person, make_person
 from spinalprep.phantom.images import render
+from spinalprep.settings import Settings
 from spinalprep.workflows.cord import AutomaticCord, ManualCord
 
 SEED = 100001  # a person for tests: no network was taught with it
@@ -30,7 +32,9 @@ def scan(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(save(image, tmp_path_factory.mktemp("scan") / "T2w.nii.gz"))
 
 
-def find_cord(scan: Path, cache: Path, centerline: Path | None = None) -> Any:
+def find_cord(
+    scan: Path, cache: Path, centerline: Path | None = None, lesions: Path | None = None
+) -> Any:
     finder, segmenter = packaged_weights("centerline"), packaged_weights("cord")
     graph = AutomaticCord(
         image=scan,
@@ -38,6 +42,8 @@ def find_cord(scan: Path, cache: Path, centerline: Path | None = None) -> Any:
         finder_card=card_path(finder),
         segmenter=segmenter,
         segmenter_card=card_path(segmenter),
+        lesions=lesions,
+        lesions_card=card_path(lesions) if lesions is not None else None,
         centerline_label=centerline,
     )
     return graph(cache_root=cache, worker="debug")
@@ -69,6 +75,30 @@ def test_drawn_centerline_stays_where_it_was_drawn(
     _, right, front = person.centerline.project(read_centerline(found.centerline).points).T
     assert abs(right.mean() - 2.0) < 0.3
     assert abs(front.mean()) < 0.3
+
+
+def test_a_lesion_is_found_where_it_is_and_nowhere_else(
+    person: Person, scan: Path, tmp_path: Path
+) -> None:
+    image = load(scan)
+    points = grid_points(image.shape, image.affine)
+    middle = person.centerline.at(np.array([person.centerline.project(points[28, 40, 12])[0]]))[0]
+    far = np.linalg.norm((points - middle - [2.0, -1.5, 0.0]) / [1.0, 1.0, 2.0], axis=-1)
+    fluid, cord = np.percentile(image.data, 99), float(np.median(image.data[far < 3]))
+    blob = np.exp2(-((far / 2.0) ** 2))  # half of the step at 2 mm, 4 mm along the cord
+    lesion = image.with_data((image.data + 0.7 * (fluid - cord) * blob).astype(np.float32))
+    path = Path(save(lesion, tmp_path / "T2w.nii.gz"))
+    weights = packaged_weights("lesion")
+
+    def called(path: Path, cache: Path) -> np.ndarray:
+        found = find_cord(path, cache, lesions=weights)
+        return lesion_instances(load(found.lesion), load(found.cord), Settings.lesion_threshold)
+
+    labels = called(path, tmp_path / "with")
+    assert labels.max() == 1
+    assert (labels[blob > 0.8] == 1).mean() > 0.7
+    assert (blob[labels == 1] > 0.1).mean() > 0.8
+    assert called(scan, tmp_path / "without").max() == 0
 
 
 def test_holes_of_a_drawn_cord_are_filled_and_that_is_said(tmp_path: Path) -> None:
