@@ -32,10 +32,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
 def test_probabilities_are_those_of_torch_at_any_size(
     exported: dict[str, Model], shape: tuple[int, ...]
 ) -> None:
-    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(0)
     for name in packaged_names():
+        model = load_model(name)
+        image = torch.rand((shape[0], model.card["channels"], *shape[2:]), generator=draw)
         with torch.no_grad():
-            ours, theirs = (m.network(image) for m in (load_model(name), exported[name]))
+            ours, theirs = (m.network(image) for m in (model, exported[name]))
         assert ours.shape == theirs.shape
         assert float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 1e-5
 
