@@ -39,7 +39,7 @@ def test_probabilities_are_those_of_torch_at_any_size(
         with torch.no_grad():
             ours, theirs = (m.network(image) for m in (model, exported[name]))
         assert ours.shape == theirs.shape
-        assert float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 1e-5
+        assert float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 2e-5
 
 
 def test_masks_of_a_phantom_are_those_of_torch(exported: dict[str, Model]) -> None:
