@@ -18,7 +18,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import InputError
 from spinalprep.image import Image
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import lesion_instances
+from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.cascade import Found, by_role, find_cord
 from spinalprep.networks.weights import Model, load_model
 
@@ -40,7 +40,7 @@ def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, Found]:
     told = []
     for threshold in THRESHOLDS:
         lesions = lesion_instances(
-            image.with_data(found.maps.lesion), found.cord, threshold, MIN_MM3
+            image.with_data(found.maps.lesion), found.cord, threshold, MIN_MM3, SHORTEST_MM
         )
         told.append(f"{(lesions > 0).sum() * image.voxel_volume:.0f} mm3 over {threshold}")
     slices = int((found.cord.data > 0).any(axis=(0, 1)).sum())

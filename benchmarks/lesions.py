@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.image import Image, load, reorient
-from spinalprep.lesion.instances import lesion_instances
+from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.training.metrics import count_lesions
@@ -61,7 +61,7 @@ def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) ->
     step = float(np.median(image.data[around])) - float(np.median(image.data[cord]))
     own = look(image, line, models)
     for threshold in THRESHOLDS:
-        found = lesion_instances(*own, threshold, MIN_MM3)
+        found = lesion_instances(*own, threshold, MIN_MM3, SHORTEST_MM)
         volume = float((found > 0).sum()) * image.voxel_volume
         sys.stdout.write(f"  no lesion, threshold {threshold}: {volume:.0f} mm3 found\n")
     for size, share in product(SIZES, STEPS):
@@ -71,7 +71,7 @@ def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) ->
             changed = image.with_data(image.data + np.float32(share * step) * lesion)
             seen, truth = look(changed, line, models), lesion >= 0.5
             for threshold in THRESHOLDS:
-                found = lesion_instances(*seen, threshold, MIN_MM3)
+                found = lesion_instances(*seen, threshold, MIN_MM3, SHORTEST_MM)
                 counts[threshold].append(_count(found > 0, truth, cord))
         for threshold, rows in counts.items():
             _tell(size, share, threshold, rows)

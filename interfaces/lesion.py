@@ -19,11 +19,11 @@ from spinalprep.template.regions import list_regions
 
 @python.define(outputs=["mask", "instances", "soft", "volumes", "outside"])
 def SeparateLesions(
-    lesion: NiftiGz, cord: NiftiGz, threshold: float, min_mm3: float
+    lesion: NiftiGz, cord: NiftiGz, threshold: float, min_mm3: float, min_length_mm: float
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, list[float], float]:
     """Separate the lesions inside the cord; tell what share of voxels lay outside."""
     probability, mask = load(lesion.fspath), load(cord.fspath)
-    labels = lesion_instances(probability, mask, threshold, min_mm3)
+    labels = lesion_instances(probability, mask, threshold, min_mm3, min_length_mm)
     return (
         save(mask.with_data(labels > 0), Path("lesion.nii.gz"), dtype=np.uint8),
         save(mask.with_data(labels), Path("lesions.nii.gz"), dtype=np.int16),

@@ -15,6 +15,7 @@ from spinalprep.interfaces.shape import (
     ScoreSlices,
     ShapeOnTemplate,
 )
+from spinalprep.lesion.instances import SHORTEST_MM
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ def Lesions(
     if label is not None:
         lesion = workflow.add(ConformLabel(label=label, image=cord)).label
         threshold, min_mm3 = 0.5, 0.0
-    parts = workflow.add(
-        SeparateLesions(lesion=lesion, cord=cord, threshold=threshold, min_mm3=min_mm3)
-    )
+    shortest = SHORTEST_MM if label is None else 0.0
+    given = {"threshold": threshold, "min_mm3": min_mm3, "min_length_mm": shortest}
+    parts = workflow.add(SeparateLesions(lesion=lesion, cord=cord, **given))
     return parts.mask, parts.instances, parts.soft, parts.volumes, parts.outside
 
 

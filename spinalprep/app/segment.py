@@ -19,7 +19,7 @@ from spinalprep.cord.whole import Estimate, measure_whole
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import lesion_instances
+from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
@@ -118,9 +118,8 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
         views=wishes.views,
     )
     maps, shows_gm = found.maps, "gm" in models
-    numbers = lesion_instances(
-        image.with_data(maps.lesion), found.cord, wishes.lesion_threshold, wishes.min_lesion_mm3
-    )
+    limits = wishes.lesion_threshold, wishes.min_lesion_mm3, SHORTEST_MM
+    numbers = lesion_instances(image.with_data(maps.lesion), found.cord, *limits)
     grey = image.with_data(maps.gm) if shows_gm else None
     spread = image.with_data(maps.sd)  # 0 with one view: the interval keeps a network's edge
     cord = image.with_data(maps.cord)

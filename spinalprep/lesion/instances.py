@@ -7,11 +7,17 @@ from scipy import ndimage
 from spinalprep.image import Image
 
 EXTENT = 0.6  # probability down to which a lesion goes
+LEAST_MM3 = 3.0
+SHORTEST_MM = 4.0  # what is seen in one thin slice alone is more often noise than a lesion
 EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 
 
 def lesion_instances(
-    lesion: Image, cord: Image, threshold: float = 0.5, min_mm3: float = 3.0
+    lesion: Image,
+    cord: Image,
+    threshold: float = 0.5,
+    min_mm3: float = LEAST_MM3,
+    min_length_mm: float = 0.0,
 ) -> NDArray[np.int32]:
     """Give every lesion of a cord its number, the largest first.
 
@@ -25,6 +31,8 @@ def lesion_instances(
         A lesion reaches it somewhere; from there on it goes as far as ``EXTENT``, if that is less.
     min_mm3 : float
         Smaller lesions are dropped.
+    min_length_mm : float
+        Shorter ones, by their slices, are dropped; see ``SHORTEST_MM``.
 
     Returns
     -------
@@ -43,6 +51,9 @@ def lesion_instances(
     sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
     sure = np.unique(found[over & (lesion.data >= threshold)]) - 1
     kept = [n for n in sure.tolist() if sizes[n] * lesion.voxel_volume >= min_mm3]
+    if min_length_mm > 0:
+        spans = [where[2].stop - where[2].start for where in ndimage.find_objects(found)]
+        kept = [n for n in kept if spans[n] * lesion.voxel_sizes[2] >= min_length_mm]
     kept.sort(key=lambda n: -sizes[n])
     number = np.zeros(count + 1, np.int32)
     for rank, n in enumerate(kept, start=1):

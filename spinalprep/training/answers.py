@@ -15,7 +15,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import lesion_instances
+from spinalprep.lesion.instances import LEAST_MM3, SHORTEST_MM, lesion_instances
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.weights import Model
@@ -126,10 +126,11 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
         nothing = dict.fromkeys(told, empty)
         return Answer(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
     probability = grid.with_data(found.maps.lesion)
+    limits = lesion_threshold, LEAST_MM3, SHORTEST_MM
     masks = {
         "cord": found.cord,
         "gm": grid.with_data((found.maps.gm >= 0.5) & found.cord.data),
-        "lesion": grid.with_data(lesion_instances(probability, found.cord, lesion_threshold) > 0),
+        "lesion": grid.with_data(lesion_instances(probability, found.cord, *limits) > 0),
     }
     masks = {role: masks[role] for role in told}
     line = _crossings(found.centerline, grid)

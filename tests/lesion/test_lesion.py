@@ -88,6 +88,10 @@ def test_a_lesion_is_called_by_its_peak_and_goes_down_from_there() -> None:
     labels = lesion_instances(Image(data, np.eye(4)), cord, 0.8)
     assert (labels > 0).sum() == 6 * 6 * 3
     assert labels.max() == labels[7, 7, 2] == 1
+    thin = np.diag([1.0, 1.0, 1.2, 1.0])  # three slices of 1.2 mm
+    for shortest, count in ((3.5, 1), (4.0, 0)):
+        short = lesion_instances(Image(data, thin), Image(cord.data, thin), 0.8, 3.0, shortest)
+        assert short.max() == count
     low = lesion_instances(Image(data, np.eye(4)), cord, 0.4)
     assert (low.max(), (low > 0).sum()) == (2, 2 * 6 * 6 * 3)
 
