@@ -34,7 +34,7 @@ def _add_segment(sub: ArgumentParser) -> None:
         type=named_path,
         default=[],
         metavar="NAME=PATH",
-        help="weights of your own for centerline, cord or gm",
+        help="weights of your own for centerline, cord, gm or lesion",
     )
     sub.add_argument(
         "--lesion-threshold",

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 import tomllib
 from argparse import Action, ArgumentTypeError, Namespace
 from argparse import ArgumentParser as _ArgumentParser
@@ -164,23 +165,22 @@ def _gigabytes(text: str) -> float:
 
 def share(text: str) -> float:
     """Read a number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"{text} is not a number from 0 to 1")
-    return value
+    return _number(text, 1.0, "a number from 0 to 1")
 
 
 def volume(text: str) -> float:
     """Read a volume in mm3."""
+    return _number(text, sys.float_info.max, "a volume in mm3")
+
+
+def _number(text: str, most: float, what: str) -> float:
+    """Read a number from 0 to ``most``."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise ArgumentTypeError(f"{text} is not a volume in mm3")
+    if not 0 <= value <= most:
+        raise ArgumentTypeError(f"{text} is not {what}")
     return value
 
 

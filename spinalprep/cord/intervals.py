@@ -45,7 +45,9 @@ def add_intervals(
     Returns
     -------
     table : DataFrame
-        With ``_lower`` and ``_upper`` after each size: +-1.96 standard deviations.
+        With ``_lower`` and ``_upper`` after each size: +-1.96 standard deviations. Those of a
+        network's cord are made to hold the true sizes of digital persons; those of a mask
+        without spread know nothing of where a rater saw the edge.
 
     Notes
     -----

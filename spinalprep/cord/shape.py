@@ -45,12 +45,11 @@ def measure_slices(
     -------
     table : DataFrame
         A row per slice with cord, superior first: ``slice`` (index k), ``z_mm`` and ``s_mm`` of
-        its centre of mass, ``area_mm2``, the shape (see `outline.measure_outline`), area and
-        diameters with their intervals (``_lower``, ``_upper``), ``mscc_percent`` (see
-        `compression.compression_along`), ``length_mm`` along the centerline, ``tilt_deg``, and
-        ``complete``, false where the cord reaches the border of the image. With ``gm`` also
-        ``gm_area_mm2``, corrected like the area, and ``gm_ratio``, its share of the cord, with
-        their intervals; NaN in slices without.
+        its centre of mass, ``area_mm2``, the shape (`outline.measure_outline`), area and diameters
+        with intervals (`intervals.add_intervals`), ``mscc_percent`` (`compression_along`),
+        ``length_mm`` along the centerline, ``tilt_deg``, and ``complete``, false where the cord
+        reaches the image's border. With ``gm`` also ``gm_area_mm2``, corrected alike, and
+        ``gm_ratio``, with intervals; NaN in slices without.
 
     Raises
     ------
@@ -59,14 +58,9 @@ def measure_slices(
 
     Notes
     -----
-    The area of the axial section is multiplied by the cosine of the true angle between the
-    normal of the slice and the tangent, 1 / sqrt(1 + tan2 a + tan2 b) for tilts a and b about
-    the two in-plane axes, where SCT [1]_ takes cos a cos b. The shape is that of the outline
-    projected along the tangent.
-
-    Intervals are +-1.96 standard deviations (see `intervals.add_intervals`). Those of a network's
-    cord are made to hold the true sizes of digital persons; those of a mask without ``spread``
-    know where its pixels happen to lie, and nothing of where a rater saw the edge.
+    The axial area is multiplied by the cosine of the true angle between slice normal and tangent,
+    1 / sqrt(1 + tan2 a + tan2 b) for tilts a, b about the in-plane axes; SCT [1]_: cos a cos b.
+    The shape is that of the outline projected along the tangent.
 
     References
     ----------
@@ -76,8 +70,7 @@ def measure_slices(
     weights = cord_sections(cord.data)
     if not weights.any():
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
-    frames = _Frames(cord.affine, centerline)
-    table = frames.measure_all(weights)
+    table = _Frames(cord.affine, centerline).measure_all(weights)
     table["complete"] = ~_touches_border(weights)[table["slice"]]
     table["mscc_percent"] = _compression(table)
     pixel = float(cord.voxel_sizes[0]), float(cord.voxel_sizes[1])

@@ -68,10 +68,8 @@ def measure_lesions(
 
     Parameters
     ----------
-    labels : Image of int, shape (I, J, K)
-        Lesions 1 to N, voxel order LAS.
-    cord : Image, shape (I, J, K)
-        Cord mask.
+    labels, cord : Image of int, shape (I, J, K)
+        Lesions 1 to N, and the mask of the cord; voxel order LAS.
     centerline : Centerline
         RAS+ mm.
     levels : Image of int, optional
@@ -104,21 +102,19 @@ def measure_lesions(
     .. [1] De Leener et al. (2017), "SCT: Spinal Cord Toolbox", NeuroImage 145:24-43,
        doi:10.1016/j.neuroimage.2016.10.009.
     """
-    count = int(labels.data.max(initial=0))
-    if not count:
+    if not labels.data.any():
         return pd.DataFrame(columns=list(COLUMNS))
     body = cord.with_data(cord_sections(cord.data) > 0)  # an island has no part in the frame
     frame = cord_frame(body, centerline)
     every = np.argwhere(labels.data)
     numbers = labels.data[tuple(every.T)]
+    top = np.nan if top_of_c1 is None else top_of_c1
     rows = []
-    for number in range(1, count + 1):
+    for number in np.unique(numbers).astype(int).tolist():
         ijk = every[numbers == number]
-        if len(ijk):
-            outside = int((cord.data[tuple(ijk.T)] <= 0).sum()) * labels.voxel_volume
-            row = {"lesion": number, "outside_mm3": outside} | _measure(ijk, labels, body, frame)
-            row["distance_c1_mm"] = row["s_mm"] - (np.nan if top_of_c1 is None else top_of_c1)
-            rows.append(row | _level(ijk, levels))
+        row = {"lesion": number} | _measure(ijk, labels, body, frame) | _level(ijk, levels)
+        row["outside_mm3"] = int((cord.data[tuple(ijk.T)] <= 0).sum()) * labels.voxel_volume
+        rows.append(row | {"distance_c1_mm": row["s_mm"] - top})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
