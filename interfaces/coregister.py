@@ -32,6 +32,7 @@ def Coregister(
         {
             "gain": fit.gain,
             "accepted": fit.accepted,
+            "headers_hold": fit.headers_hold,
             "before": fit.before,
             "after": fit.after,
         },

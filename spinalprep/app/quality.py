@@ -35,7 +35,7 @@ def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:
     gains = [
         float(found.measures["gain"])
         for stage, found in outputs.items()
-        if stage.startswith("coregister_")
+        if stage.startswith("coregister_") and not found.measures.get("headers_hold", False)
     ]
     if gains:
         measured["coreg_gain"] = float(np.nan_to_num(min(gains), nan=0.0))

@@ -19,6 +19,7 @@ AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
 LEAST_GAIN = 0.005  # of normalised mutual information, which is 1 for strangers
 BINS = 32
+AWAY_MM = 3.0  # a wrong place beside the right one
 FEWEST_VOXELS = 500
 STEPS = ("search", "Rigid", "near", "Rigid", "Affine")
 
@@ -38,6 +39,9 @@ class Coregistration:
         NaN where the two don't overlap.
     accepted : bool
         False where the registration gained too little: ``forward`` is then the identity.
+    peak : float
+        What the similarity by the headers has over the best of those moved by 3 mm to the left,
+        right, back or front: where it is positive, they are a local optimum.
     """
 
     forward: Affine
@@ -45,11 +49,17 @@ class Coregistration:
     before: float
     after: float
     accepted: bool
+    peak: float
 
     @property
     def gain(self) -> float:
         """What the registration gained over the headers."""
         return self.after - self.before
+
+    @property
+    def headers_hold(self) -> bool:
+        """Whether nothing was gained because the headers are right by themselves."""
+        return not self.accepted and self.peak >= LEAST_GAIN
 
 
 def coregister(
@@ -93,7 +103,9 @@ def coregister(
     after, best = max(fits, key=_score)
     accepted = _gained(fits) >= LEAST_GAIN
     forward = best if accepted else Affine.identity()
-    return Coregistration(forward, forward.inverse(), before, after, accepted)
+    beside = [similarity(moving, target, around, aside) for aside in _beside()]
+    peak = before - float(np.nanmax([*beside, 1.0]))
+    return Coregistration(forward, forward.inverse(), before, after, accepted, peak)
 
 
 def similarity(
@@ -129,6 +141,15 @@ def similarity(
     apart, together = [share.sum(axis=0), share.sum(axis=1)], share.ravel()
     excess = sum(map(_entropy, apart)) / max(_entropy(together), 1e-9) - 1.0
     return 1.0 + excess * float(shared.sum() / around.sum())
+
+
+def _beside() -> list[Affine]:
+    """Return shifts to the left, right, back and front."""
+    steps = [(sign * AWAY_MM, axis) for axis in (0, 1) for sign in (-1, 1)]
+    matrices = np.tile(np.eye(4), (len(steps), 1, 1))
+    for matrix, (step, axis) in zip(matrices, steps, strict=True):
+        matrix[axis, 3] = step
+    return [Affine(matrix) for matrix in matrices]
 
 
 def _gained(fits: list[tuple[float, Affine]]) -> float:

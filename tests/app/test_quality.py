@@ -95,6 +95,10 @@ def test_the_worst_contrast_counts_and_one_that_overlaps_nowhere_gains_nothing()
     assert verdicts(measure_quality(two))["coreg_gain"] == "PASS"
     two["coregister_T1w"] = stage(float("nan"))
     assert verdicts(measure_quality(two))["coreg_gain"] == "WARN"
+    two["coregister_T1w"].measures["headers_hold"] = True  # nothing to gain
+    assert verdicts(measure_quality(two))["coreg_gain"] == "PASS"
+    del two["coregister_T2starw"]
+    assert verdicts(measure_quality(two))["coreg_gain"] == "n/a"
 
 
 def test_lesions_far_outside() -> None:

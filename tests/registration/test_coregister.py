@@ -76,6 +76,10 @@ def test_aligned_images_stay_and_repeat() -> None:
     again = coregister(t1w, t2w, cord, sloppy=True)
     assert _error(first.forward, np.eye(4), cord) < 0.3
     np.testing.assert_array_equal(first.forward.matrix, again.forward.matrix)
+    same = coregister(t2w, t2w, cord, sloppy=True)
+    assert not same.accepted
+    assert same.headers_hold
+    assert same.peak > 0.1
 
 
 def test_strangers_keep_their_headers() -> None:
@@ -83,7 +87,11 @@ def test_strangers_keep_their_headers() -> None:
     noise = t2w.with_data(np.random.default_rng(9).random(t2w.shape).astype(np.float32))
     fit = coregister(noise, t2w, cord, sloppy=True)
     assert not fit.accepted
+    assert not fit.headers_hold
     np.testing.assert_array_equal(fit.forward.matrix, np.eye(4))
+    far = t2w.affine.copy()
+    far[2, 3] += 20.0  # four slices are in both: too few to tell
+    assert not coregister(Image(t2w.data, far), t2w, cord, sloppy=True).headers_hold
 
 
 def test_similarity_knows_alignment_and_coverage() -> None:
