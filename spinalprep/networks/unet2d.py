@@ -61,13 +61,27 @@ class UNet2d(nn.Module):
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm by torch's group norm of one channel a group, four times as fast on a CPU."""
+    """Instance norm by torch's group norm of one channel a group, four times as fast on a CPU.
+
+    Where channels come last (inference), torch's own loses digits (probabilities were off by up to
+    2e-4): mean and variance are then taken one after the other.
+    """
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the image with every channel of mean 0 and variance 1, scaled and shifted."""
         if torch.onnx.is_in_onnx_export():  # ONNX Runtime has its own fast one
             return super().forward(image)
+        if not image.is_contiguous() and image.is_contiguous(memory_format=torch.channels_last):
+            return self._channels_last(image)
         return nn.functional.group_norm(image, self.num_features, self.weight, self.bias, self.eps)
+
+    def _channels_last(self, image: Tensor) -> Tensor:
+        """Return the same for an image whose memory runs over (N, H, W, C)."""
+        pixels = image.permute(0, 2, 3, 1)
+        flat = pixels.flatten(1, 2)
+        apart = flat - flat.mean(1, keepdim=True)
+        scale = self.weight * torch.rsqrt(apart.square().mean(1, keepdim=True) + self.eps)
+        return torch.addcmul(self.bias, apart, scale).view(pixels.shape).permute(0, 3, 1, 2)
 
 
 def halve(image: Tensor) -> Tensor:

@@ -57,6 +57,8 @@ def load_model(weights: Path | str) -> Model:
         network.load_state_dict(state)
     except Exception as error:  # safetensors and torch raise several kinds
         raise ModelError(f"{path} does not fit preset {card['preset']} ({error})") from error
+    if all(values.dim() <= 4 for values in network.parameters()):  # faster on a CPU
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network.eval(), card)
 
 

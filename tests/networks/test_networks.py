@@ -14,10 +14,10 @@ from spinalprep.image import Image, grid_points
 from spinalprep.networks.cards import packaged_weights
 from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.parallel import map_parts
-from spinalprep.networks.predict import find_heat, segment
+from spinalprep.networks.predict import _voxels_near, find_heat, segment
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.unet2d import InstanceNorm, halve
-from spinalprep.networks.weights import load_model, save_model
+from spinalprep.networks.weights import Model, load_model, save_model
 from spinalprep.networks.window import axial_at, differences, scale_window, usual_sections
 
 
@@ -129,6 +129,50 @@ def test_the_number_of_threads_changes_no_number(
     np.testing.assert_array_equal(*(each.centerline.points for each in found))
 
 
+@pytest.mark.parametrize(("thickness", "seen"), [(3.0, 14), (1.0, 8), (0.6, 6)])
+def test_thin_slices_are_looked_at_every_2_mm(
+    tube: tuple[Image, np.ndarray, np.ndarray], thickness: float, seen: int
+) -> None:
+    shown = []
+
+    class Middle(torch.nn.Module):
+        """What a network would see: the greys of the middle of a slice."""
+
+        def forward(self, slices: torch.Tensor) -> torch.Tensor:
+            shown.append(len(slices))
+            height = slices[..., 64:65, 64:65]  # in the padded window
+            return height.expand_as(slices)
+
+    affine = tube[0].affine.copy()
+    affine[2, 2] = thickness
+    ramp = np.full((100, 100, 14), 0.0, np.float32)
+    ramp[:30] = 1.0  # percentiles of every slice
+    ramp[40:60, 40:60] = np.arange(14) / 13
+    heat = find_heat(Image(ramp, affine), Model(Middle(), {"task": "centerline"}))
+    assert sum(shown) == seen
+    assert heat.shape[2] == 14
+    told = heat.data[40, 40]
+    np.testing.assert_allclose(told, 1 / (1 + np.exp(-np.arange(14) / 13)), atol=2e-3)
+
+
+def test_the_voxels_near_a_line_are_all_there() -> None:
+    affine = np.diag([-0.9, 0.9, 1.3, 1.0])
+    affine[:3, 3] = [30, -45, -30]
+    image = Image(np.zeros((70, 100, 50), np.float32), affine)
+    angle = np.linspace(-0.9, 0.9, 60)  # a bend of a radius of 45 mm
+    bent = np.stack([0.2 * angle, 45 * np.cos(angle) - 45, 45 * np.sin(angle)], axis=-1)
+    line = fit_centerline(bent, smoothing_mm=2.0)
+    reach = 12.0
+    chosen = np.zeros(image.shape, bool)
+    chosen[tuple(_voxels_near(image, line, reach).T)] = True
+    sxy = line.project(grid_points(image.shape, affine))
+    within = (sxy[..., 0] >= -2) & (sxy[..., 0] <= line.length + 2)
+    near = within & (np.hypot(sxy[..., 1], sxy[..., 2]) <= reach)
+    assert near.sum() > 10_000
+    assert (near & ~chosen).sum() == 0
+    assert chosen.sum() < 0.6 * chosen.size
+
+
 def test_parts_keep_their_order_and_their_errors() -> None:
     parts = [torch.full((2,), float(n)) for n in range(20)]
     assert [float(part[0]) for part in map_parts(lambda part: part * 2, parts)] == [
@@ -146,7 +190,10 @@ def test_the_fast_layers_are_torch_s_own() -> None:
         for layer in (norm, slow):
             layer.weight.copy_(torch.arange(5.0))
             layer.bias.copy_(torch.arange(5.0) - 2)
-    torch.testing.assert_close(norm(image), slow(image))
+    last = image.contiguous(memory_format=torch.channels_last)
+    for given in (image, last, last + 100.0):
+        torch.testing.assert_close(norm(given), slow(given), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(norm(last), slow(image))
 
 
 def test_usual_section_keeps_what_runs_along_the_cord() -> None:
