@@ -10,9 +10,10 @@ from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_with_spacing, resample, to_voxel, to_world
 from spinalprep.registration.ants_arrays import from_ants, to_ants
 
-FIELD_SPACING = 4.0  # mm between the voxels on which the field is fitted
-SPLINE_DISTANCE = 160  # mm between the knots at the first of the levels; halved at each
-LEVELS = 3
+FIELD_VOXELS = 6000  # of the body, on which the field is fitted, about
+FIELD_SPACING = 4.0, 8.0  # mm between them
+SPLINE_DISTANCE = 100  # mm between the knots at the first of the levels; halved at each
+ROUNDS = [100, 100]  # of every level; 40 left most of a coil's field where it was
 FEWEST_VOXELS = 500
 STRONGEST_FIELD = 20.0  # times the median by which the field may brighten or darken
 
@@ -92,7 +93,8 @@ def correct_bias(
     Notes
     -----
     N4 (Tustison et al. 2010, IEEE TMI, doi:10.1109/TMI.2010.2046908) on a copy with voxels of
-    4 mm in plane; slices that are thicker are kept, where a shrink factor would thin them out.
+    4 to 8 mm in plane, by the size of the body; slices that are thicker are kept, where a shrink
+    factor would thin them out.
     """
     body = (neck_mask(image) if mask is None else mask).data > 0
     coarse, coarse_mask = _coarse(image, body)
@@ -106,7 +108,7 @@ def correct_bias(
         mask=to_ants(coarse_mask),
         shrink_factor=1,
         spline_param=SPLINE_DISTANCE,
-        convergence={"iters": [10 if sloppy else 40] * LEVELS, "tol": 1e-4},
+        convergence={"iters": [10, 10] if sloppy else ROUNDS, "tol": 1e-4},
         return_bias_field=True,
     )
     field = _spread(from_ants(fitted), image)
@@ -116,8 +118,9 @@ def correct_bias(
 
 
 def _coarse(image: Image, body: NDArray[np.bool_]) -> tuple[Image, Image]:
-    """Return image and mask (float32, 0 or 1) on voxels of at least 4 mm, means not samples."""
-    spacing = np.maximum(image.voxel_sizes, FIELD_SPACING)
+    """Return image and mask (float32, 0 or 1) on voxels of 4 to 8 mm, means not samples."""
+    wanted = np.cbrt(float(body.sum()) * image.voxel_volume / FIELD_VOXELS)
+    spacing = np.maximum(image.voxel_sizes, np.clip(wanted, *FIELD_SPACING))
     shape, affine = grid_with_spacing(image, spacing.tolist())
     blur = np.where(spacing > image.voxel_sizes, 0.4 * spacing / image.voxel_sizes, 0)
     counted = body & (image.data > 0)

@@ -5,6 +5,8 @@ import pytest
 
 from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_points
+from spinalprep.phantom.anatomy import make_person
+from spinalprep.phantom.images import render
 from spinalprep.registration.bias import correct_bias, neck_mask
 
 AFFINE = np.diag([-1.5, 1.5, 3.0, 1.0])
@@ -63,6 +65,26 @@ def test_planted_field_is_removed() -> None:
     assert ratio.std() < 0.1
     assert np.median(field.data[body]) == pytest.approx(1, abs=0.05)
     np.testing.assert_allclose(corrected.data * field.data, shaded.data, rtol=1e-4, atol=1e-3)
+
+
+def test_the_field_of_a_surface_coil_is_removed_from_a_neck() -> None:
+    affine = np.diag([-1.6, 1.6, 2.0, 1.0])
+    person = make_person(100_004)
+    affine[:3, 3] = person.centerline.at(np.array([person.centerline.length / 2]))[0]
+    affine[:3, 3] -= affine[:3, :3] @ np.array([32.0, 48.0, 30.0])
+    even = render(person, "T2w", ((64, 96, 60), affine), 4, noise=0.01)
+    points = grid_points(even.shape, affine)
+    behind = points[even.data > np.median(even.data)].mean(axis=0) - np.array([0.0, 60.0, 0.0])
+    coil = 1 / (0.4 + (((points - behind) / [90.0, 80.0, 120.0]) ** 2).sum(axis=-1))
+    body = neck_mask(even)
+    inside = body.data > 0
+    fields = [
+        correct_bias(each, body)[1].data[inside]
+        for each in (even, even.with_data((even.data * coil).astype(np.float32)))
+    ]
+    left = np.log(fields[1] / fields[0] / coil[inside])
+    assert np.log(coil[inside]).std() > 0.3
+    assert left.std() < 0.2 * np.log(coil[inside]).std()
 
 
 def test_even_image_stays_even_and_repeats() -> None:
