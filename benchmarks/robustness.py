@@ -1,18 +1,25 @@
 """The cord of one labelled image after changes that must not matter.
 
-``python benchmarks/robustness.py IMAGE CORD_MASK [CENTERLINE CORD]`` (weights) prints Dice and the
-ratio of volumes for other resolutions, a small field of view, tilt, inverted contrast, noise, bias
-and a faint edge, and whether the mask is the same in all 48 orders of the axes.
+``python benchmarks/robustness.py IMAGE CORD_MASK [CENTERLINE CORD] [--picture PNG]`` (weights)
+prints Dice and the ratio of volumes for other resolutions, a small field of view, tilt, inverted
+contrast, noise, bias and a faint edge, and whether the mask is the same in all 48 orders of the
+axes. The picture shows the change that did most harm beside the image as it is (mask green, found
+red).
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import permutations, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -24,6 +31,16 @@ from spinalprep.networks.weights import Model, load_model
 
 FIELD_MM, TILT_DEG, NOISE, BIAS, FADED = 25.0, 30.0, 0.1, 0.5, 0.5
 Case = tuple[str, Image, Image]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A changed image, what was found in it, and how good that is."""
+
+    case: Case
+    found: NDArray[np.bool_]
+    dice: float
+    said: str
 
 
 def variants(image: Image, mask: Image) -> Iterator[Case]:
@@ -98,18 +115,46 @@ def orders(image: Image) -> Iterator[tuple[str, nib.Nifti1Image]]:
             yield "".join(nib.aff2axcodes(turned.affine)), turned
 
 
-def judge(image: Image, mask: Image, models: tuple[Model, Model]) -> str:
-    """Return Dice and volume ratio over the labelled slices."""
+def judge(case: Case, models: tuple[Model, Model]) -> Judged:
+    """Compare what is found with the mask in the labelled slices."""
+    _, image, mask = case
+    true = mask.data > 0.5
     try:
         found = find_cord(image, *models).cord.data > 0
     except NoCordError as error:
-        return str(error)
-    true = mask.data > 0.5
+        return Judged(case, np.zeros_like(true), 0.0, str(error))
     rows = true.any(axis=(0, 1))
-    true, found = true[:, :, rows], found[:, :, rows]
-    total = int(found.sum()) + int(true.sum())
+    total = int(found[:, :, rows].sum()) + int(true.sum())
     dice = 2 * int((found & true).sum()) / total
-    return f"Dice {dice:.3f}, volume {found.sum() / true.sum():.2f}"
+    ratio = found[:, :, rows].sum() / true.sum()
+    return Judged(case, found, dice, f"Dice {dice:.3f}, volume {ratio:.2f}")
+
+
+def draw(judged: list[Judged], path: Path) -> None:
+    """Draw the middle slice of the first case and the worst slice of the worst one."""
+    worst = min(judged[1:], key=lambda one: one.dice)
+    figure = Figure(figsize=(7, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, one in zip(figure.subplots(1, 2), (judged[0], worst), strict=True):
+        name, image, mask = one.case
+        true = mask.data > 0.5
+        missed = (true ^ one.found).sum(axis=(0, 1)) / np.maximum(true.sum(axis=(0, 1)), 1)
+        labelled = np.flatnonzero(true.any(axis=(0, 1)))
+        k = int(labelled[len(labelled) // 2 if one is judged[0] else missed[labelled].argmax()])
+        grey = image.data[:, :, k]
+        low, high = np.percentile(grey, [1, 99])
+        aspect = float(image.voxel_sizes[1] / image.voxel_sizes[0])
+        axis.imshow(grey.T, cmap="gray", origin="lower", vmin=low, vmax=high, aspect=aspect)
+        for what, colour in ((true, "lime"), (one.found, "red")):
+            if what[:, :, k].any():
+                axis.contour(what[:, :, k].T, [0.5], colors=colour, linewidths=1)
+        i, j = (n.mean() for n in np.nonzero(true[:, :, k]))
+        reach = 20.0 / image.voxel_sizes[:2]
+        axis.set_xlim(i - reach[0], i + reach[0])
+        axis.set_ylim(j - reach[1], j + reach[1])
+        axis.set_title(f"{name}, slice {k}\n{one.said[:60]}", fontsize=8)
+        axis.set_axis_off()
+    figure.savefig(path, dpi=90, metadata={"Software": None})
 
 
 def same_in_all_orders(image: Image, models: tuple[Model, Model]) -> str:
@@ -126,12 +171,21 @@ def same_in_all_orders(image: Image, models: tuple[Model, Model]) -> str:
 
 def main() -> None:
     """Print one line per change."""
-    image, mask = (reorient(load(Path(word))) for word in sys.argv[1:3])
-    weights: list[Path | str] = [Path(word) for word in sys.argv[3:5]] or ["centerline", "cord"]
-    models = load_model(weights[0]), load_model(weights[1])
-    for name, changed, label in variants(image, mask):
-        sys.stdout.write(f"{name:24s} {judge(changed, label, models)}\n")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("image", type=Path)
+    parser.add_argument("mask", type=Path)
+    parser.add_argument("weights", nargs="*", default=["centerline", "cord"])
+    parser.add_argument("--picture", type=Path)
+    given = parser.parse_args()
+    image, mask = (reorient(load(path)) for path in (given.image, given.mask))
+    models = load_model(given.weights[0]), load_model(given.weights[1])
+    judged = []
+    for case in variants(image, mask):
+        judged.append(judge(case, models))
+        sys.stdout.write(f"{case[0]:24s} {judged[-1].said}\n")
         sys.stdout.flush()
+    if given.picture:
+        draw(judged, given.picture)
     sys.stdout.write(same_in_all_orders(image, models) + "\n")
 
 
