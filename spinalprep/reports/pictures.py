@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from spinalprep.image import Image, sample, to_world
@@ -81,7 +82,8 @@ def cord_mosaic(
             if values.max() > 0.5:
                 axis.contour(values.T, [0.5], colors=COLOURS[name], linewidths=1.0)
         level = (names or {}).get(k, "")
-        axis.text(2, 2, f"{k}  {level}", color="white", fontsize=7, va="bottom")
+        told = axis.text(2, 2, f"{k}  {level}", color="white", fontsize=7, va="bottom")
+        told.set_path_effects([withStroke(linewidth=2, foreground="black")])  # on fat, too
     figure.subplots_adjust(0, 0, 1, 1, 0.02, 0.02)
     return to_uri(figure)
 
