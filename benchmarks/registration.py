@@ -1,11 +1,11 @@
 """Registration to the template on labelled people: overlap, round trips, grey matter, time.
 
-``python benchmarks/registration.py BIDS_DIR PAM50_DIR [--only TEXT]`` prints a line per image of a
-BIDS dataset with ``derivatives/labels``: what drives (manual or automatic cord; ``+gm``: automatic
-grey matter too; ``+hint``: levels by a hint), Dice of the cord that drives and, where there are
-two, of the other one, on the subject's and on the template's grid; Dice of the template's grey
-matter and the manual one; distance there and back at random points of the cord (mean, 99 %,
-largest); smallest Jacobian; seconds of one core.
+``python benchmarks/registration.py BIDS_DIR PAM50_DIR [--only TEXT] [--weights CENTERLINE CORD
+GM]`` prints a line per image of a BIDS dataset with ``derivatives/labels``: what drives (manual or
+automatic cord; ``+gm``: automatic grey matter too; ``+hint``: levels by a hint), Dice of the cord
+that drives and, where there are two, of the other one, on the subject's and on the template's grid;
+Dice of the template's grey matter and the manual one; distance there and back at random points of
+the cord (mean, 99 %, largest); smallest Jacobian; seconds of one core.
 """
 
 import argparse
@@ -121,8 +121,9 @@ def main() -> None:
     parser.add_argument("bids_dir", type=Path)
     parser.add_argument("template", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--weights", nargs=3, default=["centerline", "cord", "gm"])
     given = parser.parse_args()
-    models = [load_model(name) for name in ("centerline", "cord", "gm")]
+    models = [load_model(name) for name in given.weights]
     template = read_template(given.template)
     for path in sorted(given.bids_dir.glob("sub-*/anat/*.nii.gz")):
         if given.only in path.name:
