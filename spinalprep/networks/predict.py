@@ -195,12 +195,10 @@ def window_of(model: Model) -> tuple[int, float]:
 def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> list[Volume]:
     """Predict in the axial slices that the centerline crosses."""
     size, spacing_mm = window_of(model)
-    line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
-    order = np.argsort(line[:, 2])
     ends = np.sort(to_voxel(centerline.points[[0, -1]], image.affine)[:, 2])
     first, last = max(int(np.ceil(ends[0] - 0.75)), 0), min(int(ends[1] + 0.75), image.shape[2] - 1)
     slices = np.arange(first, last + 1)
-    centres = np.stack([np.interp(slices, line[order, 2], line[order, n]) for n in (0, 1)], axis=-1)
+    centres = _crossings(image, centerline, slices)
     pitch = spacing_mm / image.voxel_sizes[:2]
     offsets = np.arange(size) - size / 2 + 0.5
     ijk = np.empty((len(slices), size, size, 3))
@@ -240,18 +238,24 @@ def _across(image: Image, centerline: Centerline, model: Model, views: int) -> l
 def _voxels_near(image: Image, centerline: Centerline, reach_mm: float) -> NDArray[np.intp]:
     """Return the voxels (n, 3) of every slice that may lie within ``reach_mm`` of the line."""
     cosines = np.abs(centerline.tangent @ _normal(image))
-    in_plane = reach_mm / max(float(cosines.min()), 0.2) + 5.0  # as much again for bends
-    line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
-    order = np.argsort(line[:, 2])
+    in_plane = reach_mm / max(float(cosines.min()), 0.2) + 5.0  # a margin for bends
     k = np.arange(image.shape[2])
-    i, j = (np.interp(k, line[order, 2], line[order, n]) for n in (0, 1))
     across, along = (
         (np.arange(image.shape[n])[:, None] - middle) * image.voxel_sizes[n]
-        for n, middle in ((0, i), (1, j))
+        for n, middle in enumerate(_crossings(image, centerline, k).T)
     )
-    ends = line[:, 2].min() - 1, line[:, 2].max() + 1
-    inside = np.hypot(across[:, None], along[None]) <= in_plane
-    return np.argwhere(inside & (k >= ends[0]) & (k <= ends[1]))
+    heights = to_voxel(centerline.at(np.array([-5.0, centerline.length + 5.0])), image.affine)[:, 2]
+    seen = (k >= heights.min() - 1) & (k <= heights.max() + 1)
+    return np.argwhere((np.hypot(across[:, None], along[None]) <= in_plane) & seen)
+
+
+def _crossings(
+    image: Image, centerline: Centerline, slices: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the voxel indices (n, 2) at which the line crosses axial slices."""
+    line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
+    line = line[np.argsort(line[:, 2])]
+    return np.stack([np.interp(slices, line[:, 2], line[:, n]) for n in (0, 1)], axis=-1)
 
 
 def _windows_to_maps(
