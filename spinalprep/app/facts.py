@@ -106,6 +106,7 @@ class Reporter:
                     measures.get("gain"),
                     scan.relative,
                     frame_name(scan, job.reference),
+                    bool(measures.get("headers_hold", False)),
                 )
             )
         reference = job.reference

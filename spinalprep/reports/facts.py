@@ -10,8 +10,8 @@ class CoregFacts:
     """One contrast moved to the reference; ``gain`` is the rise of similarity near the cord.
 
     ``accepted`` is False where the registration gained nothing and the header's alignment was
-    kept; ``source`` is the raw image, relative to the BIDS folder; ``frame`` is what transforms
-    call it (``MTSmtoff``).
+    kept, ``headers_hold`` true where that is right by itself; ``source`` is the raw image,
+    relative to the BIDS folder; ``frame`` is what transforms call it (``MTSmtoff``).
     """
 
     contrast: str
@@ -19,6 +19,7 @@ class CoregFacts:
     gain: float | None = None
     source: str = ""
     frame: str = ""
+    headers_hold: bool = False
 
 
 @dataclass(frozen=True)
