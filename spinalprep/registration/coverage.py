@@ -77,11 +77,12 @@ def shape_on_template(
         first: ``template_slice`` (index k), ``vertebral_level`` as a number, ``s_mm`` on
         the subject's centerline, and the metrics, linear in arc length between its slices.
     """
-    depth = np.flatnonzero(template_cord.data.any(axis=(0, 1)))
-    weights = template_cord.data[:, :, depth].astype(float)
+    where = [np.flatnonzero(template_cord.data.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    depth = where[2]
+    weights = template_cord.data[np.ix_(*where)].astype(np.float64)
     total = weights.sum(axis=(0, 1))
-    i = np.einsum("ijk,i->k", weights, np.arange(weights.shape[0])) / total
-    j = np.einsum("ijk,j->k", weights, np.arange(weights.shape[1])) / total
+    i = np.einsum("ijk,i->k", weights, where[0]) / total
+    j = np.einsum("ijk,j->k", weights, where[1]) / total
     there = forward.apply(to_world(np.column_stack([i, j, depth]), template_cord.affine))
     s = centerline.project(there)[:, 0]
     whole = perslice[perslice["complete"].astype(str).str.lower() == "true"].sort_values("s_mm")
