@@ -1,15 +1,20 @@
-"""Drawn-in lesions in labelled images: what the networks find, by size and by contrast.
+"""Drawn-in lesions in labelled images, and digital people: what is found, by size and contrast.
 
 ``python benchmarks/lesions.py CORD LESION IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
 never saw these people) draws lesions otherwise than training: one soft cloud in 3D, Gaussian and
 twice as long as wide, of ``SIZES`` mm3 over half its height; its peak goes from the cord's
 intensity towards that of the fluid by ``STEPS`` times the step between them. Printed: sensitivity
 and precision by lesion, Dice, and what is found without any.
+
+``python benchmarks/lesions.py CORD LESION --people N`` renders N digital people that no network was
+taught with, three sharp ellipsoids in each, in four contrasts and their usual voxels: sensitivity
+by contrast and volume, precision and Dice by contrast.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +24,25 @@ from scipy import ndimage
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.image import Image, load, reorient
 from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
+from spinalprep.networks.cards import find_weights
 from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
+from spinalprep.phantom.anatomy import FIRST_TEST_SEED, GM, LESION, WM, make_person
+from spinalprep.phantom.images import render
 from spinalprep.training.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)
 DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.8, 0.85, 0.9, 0.95), 3.0
 LONG = 2.0  # times as long as wide
+THRESHOLD = 0.9  # the App's
+BINS = 0.0, 30.0, 60.0, 1000.0  # mm3
+GRIDS = {
+    "T2w": ((60, 80, 110), (1.0, 1.0, 1.0)),
+    "T1w": ((60, 80, 110), (1.0, 1.0, 1.0)),
+    "T2starw": ((110, 110, 24), (0.6, 0.6, 4.0)),
+    "MTS": ((80, 80, 24), (0.9, 0.9, 5.0)),
+}
 
 
 def draw_lesion(
@@ -98,12 +114,59 @@ def _tell(
     )
 
 
+def people(count: int, models: tuple[Model, Model]) -> None:
+    """Print a line per contrast over digital people."""
+    for contrast, (shape, spacing) in GRIDS.items():
+        rows, sizes = [], list[tuple[float, bool]]()
+        for seed in range(FIRST_TEST_SEED + 700, FIRST_TEST_SEED + 700 + count):
+            person = make_person(seed, lesions=3)
+            affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
+            affine[:3, 3] = person.centerline.at(person.centerline.length / 2)
+            affine[:3, 3] -= affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+            image = render(person, contrast, (shape, affine), seed, noise=0.02)
+            shares = person.labels_on(shape, affine, fine=2)
+            cord = shares[[WM, GM, LESION]].sum(axis=0) >= 0.5
+            truth = shares[LESION] >= 0.5
+            seen = look(image, centerline_from_mask(image.with_data(cord)), models)
+            found = lesion_instances(*seen, THRESHOLD, MIN_MM3, SHORTEST_MM) > 0
+            rows.append(_count(found, truth, cord))
+            sizes += met_by_size(truth, found, image.voxel_volume)
+        told = []
+        for low, high in pairwise(BINS):
+            met = [hit for volume, hit in sizes if low <= volume < high]
+            told.append(f"{low:.0f} to {high:.0f} mm3 {sum(met)} of {len(met)}")
+        dice = float(np.median([row[4] for row in rows]))
+        true, called = (sum(row[n] for row in rows) for n in (2, 3))
+        sys.stdout.write(
+            f"{contrast}: {', '.join(told)}; {true} of {called} true, Dice {dice:.2f}\n"
+        )
+        sys.stdout.flush()
+
+
+def met_by_size(
+    truth: NDArray[np.bool_], found: NDArray[np.bool_], voxel_mm3: float
+) -> list[tuple[float, bool]]:
+    """Return the volume in mm3 of every drawn lesion, and whether a quarter of it was found."""
+    labels, count = ndimage.label(truth, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    shared = np.bincount(labels[found], minlength=count + 1)[1:]
+    return [(n * voxel_mm3, bool(m >= 0.25 * n)) for n, m in zip(sizes, shared, strict=True)]
+
+
 def main() -> None:
-    """Go through the images."""
-    models = load_model(Path(sys.argv[1])), load_model(Path(sys.argv[2]))
-    for name, mask in zip(sys.argv[3::2], sys.argv[4::2], strict=True):
-        image, drawn = reorient(load(Path(name))), reorient(load(Path(mask)))
-        sys.stdout.write(f"{Path(name).name}\n")
+    """Go through the images, or digital people."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cord", type=find_weights)
+    parser.add_argument("lesion", type=find_weights)
+    parser.add_argument("images", nargs="*", type=Path, help="image and cord mask, in turn")
+    parser.add_argument("--people", type=int, default=0)
+    given = parser.parse_args()
+    models = load_model(given.cord), load_model(given.lesion)
+    if given.people:
+        people(given.people, models)
+    for name, mask in zip(given.images[::2], given.images[1::2], strict=True):
+        image, drawn = reorient(load(name)), reorient(load(mask))
+        sys.stdout.write(f"{name.name}\n")
         judge(image, drawn.data > 0.5, models)
 
 

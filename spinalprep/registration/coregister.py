@@ -18,6 +18,7 @@ from spinalprep.registration.transform import LPS, Affine, read_itk
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
 LEAST_GAIN = 0.005  # of normalised mutual information, which is 1 for strangers
+CLEAR_PEAK = 0.05  # of the headers: where two steps gain nothing then, more won't
 BINS = 32
 AWAY_MM = 3.0  # a wrong place beside the right one
 FEWEST_VOXELS = 500
@@ -96,15 +97,17 @@ def coregister(
     target = _working_copy(reference)
     around = _around(reference_cord, target)
     before = similarity(moving, target, around, Affine.identity())
+    beside = [similarity(moving, target, around, aside) for aside in _beside()]
+    peak = before - float(np.nanmax([*beside, 1.0]))
     fits = [(before, Affine.identity())]
     for kind in ("search", "Rigid", "Affine") if sloppy else STEPS:
+        if len(fits) > 2 and peak >= CLEAR_PEAK and _gained(fits) < LEAST_GAIN / 2:
+            break
         found = _step(moving, target, around, (kind, max(fits, key=_score)[1], sloppy))
         fits.append((similarity(moving, target, around, found), found))
     after, best = max(fits, key=_score)
     accepted = _gained(fits) >= LEAST_GAIN
     forward = best if accepted else Affine.identity()
-    beside = [similarity(moving, target, around, aside) for aside in _beside()]
-    peak = before - float(np.nanmax([*beside, 1.0]))
     return Coregistration(forward, forward.inverse(), before, after, accepted, peak)
 
 
