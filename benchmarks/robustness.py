@@ -178,6 +178,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     image, mask = (reorient(load(path)) for path in (given.image, given.mask))
+    if len(given.weights) != 2:
+        parser.error("weights: expected two, of the centerline and of the cord")
     models = load_model(given.weights[0]), load_model(given.weights[1])
     judged = []
     for case in variants(image, mask):

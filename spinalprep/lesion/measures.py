@@ -102,15 +102,15 @@ def measure_lesions(
     .. [1] De Leener et al. (2017), "SCT: Spinal Cord Toolbox", NeuroImage 145:24-43,
        doi:10.1016/j.neuroimage.2016.10.009.
     """
-    if not labels.data.any():
+    every = np.argwhere(labels.data > 0)
+    if not len(every):
         return pd.DataFrame(columns=list(COLUMNS))
     body = cord.with_data(cord_sections(cord.data) > 0)  # an island has no part in the frame
     frame = cord_frame(body, centerline)
-    every = np.argwhere(labels.data)
-    numbers = labels.data[tuple(every.T)]
+    numbers = np.rint(labels.data[tuple(every.T)]).astype(int)
     top = np.nan if top_of_c1 is None else top_of_c1
     rows = []
-    for number in np.unique(numbers).astype(int).tolist():
+    for number in np.unique(numbers[numbers > 0]).tolist():
         ijk = every[numbers == number]
         row = {"lesion": number} | _measure(ijk, labels, body, frame) | _level(ijk, levels)
         row["outside_mm3"] = int((cord.data[tuple(ijk.T)] <= 0).sum()) * labels.voxel_volume

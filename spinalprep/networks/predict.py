@@ -106,8 +106,8 @@ def _between(maps: Volume, seen: NDArray[np.intp]) -> Volume:
     before = np.maximum(after - 1, 0)
     gap = np.maximum(seen[after] - seen[before], 1)
     share = ((every - seen[before]) / gap).astype(np.float32)
-    filled: Volume = maps[:, :, before] * (1 - share) + maps[:, :, after] * share
-    return filled
+    filled = maps[:, :, before] * (1 - share) + maps[:, :, after] * share
+    return np.ascontiguousarray(filled, np.float32)
 
 
 def segment(image: Image, centerline: Centerline, model: Model, views: int = VIEWS) -> Prediction:
@@ -238,14 +238,16 @@ def _across(image: Image, centerline: Centerline, model: Model, views: int) -> l
 def _voxels_near(image: Image, centerline: Centerline, reach_mm: float) -> NDArray[np.intp]:
     """Return the voxels (n, 3) of every slice that may lie within ``reach_mm`` of the line."""
     cosines = np.abs(centerline.tangent @ _normal(image))
-    in_plane = reach_mm / max(float(cosines.min()), 0.2) + 5.0  # a margin for bends
+    lean = max(float(cosines.min()), 0.2)
+    in_plane = reach_mm / lean + 5.0  # a margin for bends
     k = np.arange(image.shape[2])
     across, along = (
         (np.arange(image.shape[n])[:, None] - middle) * image.voxel_sizes[n]
         for n, middle in enumerate(_crossings(image, centerline, k).T)
     )
-    heights = to_voxel(centerline.at(np.array([-5.0, centerline.length + 5.0])), image.affine)[:, 2]
-    seen = (k >= heights.min() - 1) & (k <= heights.max() + 1)
+    heights = to_voxel(centerline.points, image.affine)[:, 2]
+    beyond = (5.0 + reach_mm * np.sqrt(1 - lean**2)) / image.voxel_sizes[2]
+    seen = (k >= heights.min() - beyond) & (k <= heights.max() + beyond)
     return np.argwhere((np.hypot(across[:, None], along[None]) <= in_plane) & seen)
 
 

@@ -71,8 +71,14 @@ class InstanceNorm(nn.InstanceNorm2d):
         """Return the image with every channel of mean 0 and variance 1, scaled and shifted."""
         if torch.onnx.is_in_onnx_export():  # ONNX Runtime has its own fast one
             return super().forward(image)
+        if torch.is_grad_enabled():  # training, in bfloat16 where it may
+            return self._grouped(image)
         if not image.is_contiguous() and image.is_contiguous(memory_format=torch.channels_last):
             return self._channels_last(image)
+        return self._grouped(image)
+
+    def _grouped(self, image: Tensor) -> Tensor:
+        """Return the same by torch's group norm."""
         return nn.functional.group_norm(image, self.num_features, self.weight, self.bias, self.eps)
 
     def _channels_last(self, image: Tensor) -> Tensor:

@@ -93,8 +93,8 @@ def correct_bias(
     Notes
     -----
     N4 (Tustison et al. 2010, IEEE TMI, doi:10.1109/TMI.2010.2046908) on a copy with voxels of
-    4 to 8 mm in plane, by the size of the body; slices that are thicker are kept, where a shrink
-    factor would thin them out.
+    4 to 8 mm, by the size of the body; slices that are thicker are kept, where a shrink factor
+    would thin them out.
     """
     body = (neck_mask(image) if mask is None else mask).data > 0
     coarse, coarse_mask = _coarse(image, body)

@@ -18,6 +18,7 @@ from spinalprep.registration.transform import LPS, Affine, read_itk
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
 LEAST_GAIN = 0.005  # of normalised mutual information, which is 1 for strangers
+LEAST_SHARE = 0.25  # of what exceeds 1: chance has a peak, too
 CLEAR_PEAK = 0.05  # of the headers: where two steps gain nothing then, more won't
 BINS = 32
 AWAY_MM = 3.0  # a wrong place beside the right one
@@ -42,7 +43,8 @@ class Coregistration:
         False where the registration gained too little: ``forward`` is then the identity.
     peak : float
         What the similarity by the headers has over the best of those moved by 3 mm to the left,
-        right, back or front: where it is positive, they are a local optimum.
+        right, back or front: where it is positive, they are a local optimum in plane. NaN where
+        too little is in both images.
     """
 
     forward: Affine
@@ -60,7 +62,8 @@ class Coregistration:
     @property
     def headers_hold(self) -> bool:
         """Whether nothing was gained because the headers are right by themselves."""
-        return not self.accepted and self.peak >= LEAST_GAIN
+        least = max(LEAST_GAIN, LEAST_SHARE * (self.before - 1.0))
+        return not self.accepted and self.peak >= least  # NaN holds nothing
 
 
 def coregister(
@@ -98,7 +101,7 @@ def coregister(
     around = _around(reference_cord, target)
     before = similarity(moving, target, around, Affine.identity())
     beside = [similarity(moving, target, around, aside) for aside in _beside()]
-    peak = before - float(np.nanmax([*beside, 1.0]))
+    peak = before - max(beside) if np.isfinite(beside).all() else float("nan")
     fits = [(before, Affine.identity())]
     for kind in ("search", "Rigid", "Affine") if sloppy else STEPS:
         if len(fits) > 2 and peak >= CLEAR_PEAK and _gained(fits) < LEAST_GAIN / 2:

@@ -27,7 +27,8 @@ GATE_WORDS = {
     "jacobian_min": "smallest change of volume on the way to the template; below 0 it folds",
     "area_jump": "largest change of area from slice to slice, share of the median area",
     "coverage": "share of the slices between the cord's ends that show cord",
-    "coreg_gain": "what registering another contrast gained in similarity; n/a: headers were right",
+    "coreg_gain": "what registering another contrast gained in similarity, the smallest; "
+    "n/a: no other contrast, or in place by the headers",
     "lesion_outside_cord": "share of the lesions that lies outside the cord",
     "components": "pieces of the cord mask",
     "level_confidence": "probability that the vertebral levels are right; 0: unknown",

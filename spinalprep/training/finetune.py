@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from spinalprep.errors import UsageError
@@ -89,6 +90,8 @@ def finetune(weights: str, bids_dir: Path, out_dir: Path, tuning: Tuning | None 
     """
     tuning = tuning or Tuning()
     model = load_model(weights)
+    layout = torch.contiguous_format  # channels last is for inference alone
+    model.network.to(memory_format=layout)  # type: ignore[call-overload]
     recipe = _recipe_of(model)
     own = read_own(_without(find_cases(bids_dir, tuning.labels, tuning.persons), tuning), recipe)
     watching = tuning.validate or _some(own)

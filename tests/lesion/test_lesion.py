@@ -68,6 +68,15 @@ def test_voxels_and_tilt_do_not_change_a_lesion(
     assert row["max_axial_damage_ratio"] == pytest.approx(0.2, abs=0.03)
 
 
+def test_only_positive_labels_are_lesions() -> None:
+    lesion, cord, line = cylinder(0.0)
+    assert measure_lesions(lesion.with_data(lesion.data * -1), cord, line).empty
+    assert measure_lesions(lesion.with_data(lesion.data * 0.4), cord, line).empty
+    blurred = lesion.data * 1.0
+    blurred[:, :, ::2] *= 1.2
+    assert measure_lesions(lesion.with_data(blurred), cord, line)["lesion"].tolist() == [1]
+
+
 def test_largest_first_small_ones_dropped() -> None:
     cord = Image(np.ones((20, 20, 20), np.uint8), np.eye(4))
     data = np.zeros((20, 20, 20), np.float32)

@@ -89,6 +89,10 @@ def test_strangers_keep_their_headers() -> None:
     assert not fit.accepted
     assert not fit.headers_hold
     np.testing.assert_array_equal(fit.forward.matrix, np.eye(4))
+    small = Image(t2w.data[34:57, 34:57, 11:12], t2w.affine)  # moved by 3 mm too little is shared
+    within = small.with_data(np.ones(small.shape, np.float32))
+    alike = small.with_data(noise.data[:23, :23, :1])
+    assert not coregister(alike, small, within, sloppy=True).headers_hold
     far = t2w.affine.copy()
     far[2, 3] += 20.0  # four slices are in both: too few to tell
     assert not coregister(Image(t2w.data, far), t2w, cord, sloppy=True).headers_hold

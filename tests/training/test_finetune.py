@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,20 @@ def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(home: Path) -> 
     assert {name for name in before if name.startswith("down.0.")} <= same
     assert not any(name.startswith(("down.1.", "up.", "head.")) for name in same)
     assert load_model(path).card["window"] == 48
+
+
+def test_it_trains_in_the_layout_of_training(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts, fit = [], module.fit
+
+    def spy(network: torch.nn.Module, *rest: Any, **more: Any) -> Any:
+        layouts.append(network.down[1][0].weight.is_contiguous())
+        return fit(network, *rest, **more)
+
+    monkeypatch.setattr(module, "fit", spy)
+    tuning = Tuning(steps=2, rate=1e-3, look_every=2, validate=("c",))
+    finetune(str(home / "start.safetensors"), home / "bids", home / "layout", tuning)
+    assert layouts
+    assert all(layouts)
 
 
 def test_weights_that_nothing_makes_better_stay_as_they_are(home: Path) -> None:
