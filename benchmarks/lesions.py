@@ -29,13 +29,13 @@ from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, GM, LESION, WM, make_person
 from spinalprep.phantom.images import render
+from spinalprep.settings import LESION_THRESHOLD
 from spinalprep.training.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)
 DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.8, 0.85, 0.9, 0.95), 3.0
 LONG = 2.0  # times as long as wide
-THRESHOLD = 0.9  # the App's
 BINS = 0.0, 30.0, 60.0, 1000.0  # mm3
 GRIDS = {
     "T2w": ((60, 80, 110), (1.0, 1.0, 1.0)),
@@ -128,7 +128,7 @@ def people(count: int, models: tuple[Model, Model]) -> None:
             cord = shares[[WM, GM, LESION]].sum(axis=0) >= 0.5
             truth = shares[LESION] >= 0.5
             seen = look(image, centerline_from_mask(image.with_data(cord)), models)
-            found = lesion_instances(*seen, THRESHOLD, MIN_MM3, SHORTEST_MM) > 0
+            found = lesion_instances(*seen, LESION_THRESHOLD, MIN_MM3, SHORTEST_MM) > 0
             rows.append(_count(found, truth, cord))
             sizes += met_by_size(truth, found, image.voxel_volume)
         told = []

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,7 +28,7 @@ class Settings:
     denoise: bool = False
     models: dict[str, Path] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
-    lesion_threshold: float = 0.9
+    lesion_threshold: float = LESION_THRESHOLD
     min_lesion_mm3: float = 3.0
     template: str | None = None
     level_hint: str | None = None

@@ -7,6 +7,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep.settings import LESION_THRESHOLD
 from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
 from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
@@ -29,7 +30,7 @@ class Parameters:
     lesion: bool = True
     shows_gm: bool = False
     spaces: tuple[str, ...] = ("reference", "template")
-    lesion_threshold: float = 0.9
+    lesion_threshold: float = LESION_THRESHOLD
     min_lesion_mm3: float = 3.0
     level_hint: str | None = None
     seed: int = 0

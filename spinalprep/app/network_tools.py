@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spinalprep.app.log import LOG
 from spinalprep.app.parser import named_path, share, volume
 from spinalprep.errors import UsageError
+from spinalprep.settings import LESION_THRESHOLD
 
 if TYPE_CHECKING:
     from spinalprep.training.own import Dataset
@@ -39,9 +40,9 @@ def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--lesion-threshold",
         type=share,
-        default=0.9,
+        default=LESION_THRESHOLD,
         metavar="P",
-        help="least probability that a lesion reaches; it goes down to 0.6 (default: 0.9)",
+        help="least probability that a lesion reaches; it goes down to 0.6 (default: %(default)s)",
     )
     sub.add_argument(
         "--min-lesion-mm3",
@@ -179,9 +180,9 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--lesion-threshold",
         type=share,
-        default=0.9,
+        default=LESION_THRESHOLD,
         metavar="P",
-        help="with --weights (default: 0.9)",
+        help="with --weights (default: %(default)s)",
     )
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     _add_threads(sub)

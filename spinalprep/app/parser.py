@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from spinalprep import __version__
 from spinalprep.errors import UsageError
-from spinalprep.settings import Settings
+from spinalprep.settings import LESION_THRESHOLD, Settings
 
 CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
 STAGES = ("n4", "coreg", "lesion", "template")
@@ -224,9 +224,9 @@ def _add_workflow(parser: ArgumentParser) -> None:
     add(
         "--lesion-threshold",
         type=share,
-        default=0.9,
+        default=LESION_THRESHOLD,
         metavar="P",
-        help="least probability that a lesion reaches; it goes down to 0.6 (default: 0.9)",
+        help="least probability that a lesion reaches; it goes down to 0.6 (default: %(default)s)",
     )
     add("--min-lesion-mm3", type=volume, default=3.0, metavar="MM3", help="default: 3")
     add("--template", metavar="NAME_OR_PATH", help="PAM50, Generic or a folder in PAM50's layout")

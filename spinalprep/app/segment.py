@@ -23,6 +23,7 @@ from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
+from spinalprep.settings import LESION_THRESHOLD
 
 REQUIRED, OPTIONAL = ("centerline", "cord", "lesion"), ("gm",)
 
@@ -67,7 +68,7 @@ class Wishes:
         Of every window, see `networks.predict.segment`; with one there is no spread.
     """
 
-    lesion_threshold: float = 0.9
+    lesion_threshold: float = LESION_THRESHOLD
     min_lesion_mm3: float = 3.0
     shows_gm: bool | None = None
     views: int = VIEWS

@@ -276,18 +276,35 @@ def rasterise(centerline: Centerline, like: Image) -> NDArray[np.bool_]:
     -------
     mask : ndarray of bool, shape (I, J, K)
     """
-    arc = np.arange(0.0, centerline.length, 0.1)
-    i, j, k = to_voxel(centerline.at(arc), like.affine).T
-    order = np.argsort(k)
+    ijk = to_voxel(centerline.at(np.arange(0.0, centerline.length, 0.1)), like.affine)
+    k = ijk[:, 2]
     shape: Sequence[int] = like.shape
     first, last = max(int(np.ceil(k.min() - 0.5)), 0), min(int(k.max() + 0.5), shape[2] - 1)
     slices = np.arange(first, last + 1)
-    rows = np.rint(np.interp(slices, k[order], i[order])).astype(int)
-    columns = np.rint(np.interp(slices, k[order], j[order])).astype(int)
+    rows, columns = np.rint(cross_slices(ijk, slices)).astype(int).T
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
     mask = np.zeros(shape, bool)
     mask[rows[inside], columns[inside], slices[inside]] = True
     return mask
+
+
+def cross_slices(ijk: Points, slices: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return where a curve crosses axial slices; beyond its ends, where it ends.
+
+    Parameters
+    ----------
+    ijk : ndarray of float, shape (N, 3)
+        Points of the curve, in voxels.
+    slices : ndarray of int, shape (M,)
+        Indices k.
+
+    Returns
+    -------
+    places : ndarray of float64, shape (M, 2)
+        Voxel indices i and j.
+    """
+    ijk = ijk[np.argsort(ijk[:, 2])]
+    return np.stack([np.interp(slices, ijk[:, 2], ijk[:, n]) for n in (0, 1)], axis=-1)
 
 
 def _equidistant(curve: Points, spacing_mm: float) -> Points:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Image, sample, to_voxel, to_world
 from spinalprep.networks.parallel import map_parts
@@ -255,9 +255,8 @@ def _crossings(
     image: Image, centerline: Centerline, slices: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Return the voxel indices (n, 2) at which the line crosses axial slices."""
-    line = to_voxel(centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25)), image.affine)
-    line = line[np.argsort(line[:, 2])]
-    return np.stack([np.interp(slices, line[:, 2], line[:, n]) for n in (0, 1)], axis=-1)
+    line = centerline.at(np.arange(-5.0, centerline.length + 5.0, 0.25))
+    return cross_slices(to_voxel(line, image.affine), slices)
 
 
 def _windows_to_maps(

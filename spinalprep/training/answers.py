@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinalprep.bids.names import SHOWS_GM, derivative_path, parse_name
-from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
@@ -175,8 +175,7 @@ def _middles(line: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _crossings(line: Centerline, image: Image) -> NDArray[np.float64]:
     """Return where a centerline crosses every slice, shape (K, 2); NaN beyond its ends."""
     ijk = to_voxel(line.points, image.affine)
-    ijk = ijk[np.argsort(ijk[:, 2])]
     slices = np.arange(image.shape[2])
-    points = np.stack([np.interp(slices, ijk[:, 2], ijk[:, n]) for n in (0, 1)], axis=-1)
-    points[(slices < ijk[0, 2] - 0.5) | (slices > ijk[-1, 2] + 0.5)] = np.nan
+    points = cross_slices(ijk, slices)
+    points[(slices < ijk[:, 2].min() - 0.5) | (slices > ijk[:, 2].max() + 0.5)] = np.nan
     return points
