@@ -17,8 +17,6 @@ from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
@@ -28,6 +26,7 @@ from spinalprep.image import Image, grid_with_spacing, load, reorient, resample,
 from spinalprep.image.sanity import conform
 from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import Model, load_model
+from spinalprep.training.pictures import draw_panels, panel_of
 
 FIELD_MM, TILT_DEG, NOISE, BIAS, FADED = 25.0, 30.0, 0.1, 0.5, 0.5
 Case = tuple[str, Image, Image]
@@ -131,30 +130,18 @@ def judge(case: Case, models: tuple[Model, Model]) -> Judged:
 
 
 def draw(judged: list[Judged], path: Path) -> None:
-    """Draw the middle slice of the first case and the worst slice of the worst one."""
+    """Draw the middle and the worst slice of the first case and of the worst one."""
     worst = min(judged[1:], key=lambda one: one.dice)
-    figure = Figure(figsize=(7, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axis, one in zip(figure.subplots(1, 2), (judged[0], worst), strict=True):
+    cases = []
+    for one in (judged[0], worst):
         name, image, mask = one.case
         true = mask.data > 0.5
-        missed = (true ^ one.found).sum(axis=(0, 1)) / np.maximum(true.sum(axis=(0, 1)), 1)
         labelled = np.flatnonzero(true.any(axis=(0, 1)))
-        k = int(labelled[len(labelled) // 2 if one is judged[0] else missed[labelled].argmax()])
-        grey = image.data[:, :, k]
-        low, high = np.percentile(grey, [1, 99])
-        aspect = float(image.voxel_sizes[1] / image.voxel_sizes[0])
-        axis.imshow(grey.T, cmap="gray", origin="lower", vmin=low, vmax=high, aspect=aspect)
-        for what, colour in ((true, "lime"), (one.found, "red")):
-            if what[:, :, k].any():
-                axis.contour(what[:, :, k].T, [0.5], colors=colour, linewidths=1)
-        i, j = (n.mean() for n in np.nonzero(true[:, :, k]))
-        reach = 20.0 / image.voxel_sizes[:2]
-        axis.set_xlim(i - reach[0], i + reach[0])
-        axis.set_ylim(j - reach[1], j + reach[1])
-        axis.set_title(f"{name}, slice {k}\n{one.said[:60]}", fontsize=8)
-        axis.set_axis_off()
-    figure.savefig(path, dpi=90, metadata={"Software": None})
+        missed = (true ^ one.found).sum(axis=(0, 1))[labelled] / true.sum(axis=(0, 1))[labelled]
+        slices = (labelled[len(labelled) // 2], labelled[missed.argmax()])
+        panels = [panel_of(f"slice {k}", image, (true, one.found), int(k)) for k in slices]
+        cases.append((f"{name}: {one.said[:60]}", panels))
+    draw_panels(cases, path)
 
 
 def same_in_all_orders(image: Image, models: tuple[Model, Model]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.image import load, reorient, resample_like
+from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.training.answers import Answer
 from spinalprep.training.metrics import overlap_measures
 
@@ -56,7 +56,7 @@ def draw_cases(
             truth = truths[str(image)][str(structure)]
             title = f"{name}: {image.name.split('.')[0]}, Dice {ordered['dice'][place]:.3f}"
             panels.append((title, _panels(image, truth, answer(image), str(structure))))
-        paths.append(_write(panels, out_dir / f"evaluation_{structure}.png"))
+        paths.append(draw_panels(panels, out_dir / f"evaluation_{structure}.png"))
     return paths
 
 
@@ -71,18 +71,25 @@ def _panels(image: Path, label: Path, answer: Answer, structure: str) -> list[Pa
     panels = []
     for name, n in (("median", order[len(order) // 2]), ("worst", order[0])):
         k = int(drawn[n])
-        centre = np.array(ndimage.center_of_mass(truth[:, :, k]))
-        reach = HALF_MM / volume.voxel_sizes[:2]
-        low = np.maximum(np.floor(centre - reach), 0).astype(int)
-        high = np.ceil(centre + reach).astype(int) + 1
-        box = (slice(low[0], high[0]), slice(low[1], high[1]), k)
-        title = f"{name} slice {k}, Dice {dice[n]:.2f}"
-        aspect = float(volume.voxel_sizes[1] / volume.voxel_sizes[0])
-        panels.append(Panel(title, volume.data[box], truth[box], found[box], aspect))
+        panels.append(panel_of(f"{name} slice {k}, Dice {dice[n]:.2f}", volume, (truth, found), k))
     return panels
 
 
-def _write(cases: list[tuple[str, list[Panel]]], path: Path) -> Path:
+def panel_of(
+    title: str, image: Image, masks: tuple[NDArray[np.bool_], NDArray[np.bool_]], k: int
+) -> Panel:
+    """Return 40 mm of slice ``k`` around what was drawn; ``masks`` are the truth and the found."""
+    truth, found = masks
+    centre = np.array(ndimage.center_of_mass(truth[:, :, k]))
+    reach = HALF_MM / image.voxel_sizes[:2]
+    low = np.maximum(np.floor(centre - reach), 0).astype(int)
+    high = np.ceil(centre + reach).astype(int) + 1
+    box = (slice(low[0], high[0]), slice(low[1], high[1]), k)
+    aspect = float(image.voxel_sizes[1] / image.voxel_sizes[0])
+    return Panel(title, image.data[box], truth[box], found[box], aspect)
+
+
+def draw_panels(cases: list[tuple[str, list[Panel]]], path: Path) -> Path:
     """Draw the cases below each other; anterior is up, the left of the person on the right."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
