@@ -140,7 +140,7 @@ def draw(judged: list[Judged], path: Path) -> None:
         missed = (true ^ one.found).sum(axis=(0, 1))[labelled] / true.sum(axis=(0, 1))[labelled]
         slices = (labelled[len(labelled) // 2], labelled[missed.argmax()])
         panels = [panel_of(f"slice {k}", image, (true, one.found), int(k)) for k in slices]
-        cases.append((f"{name}: {one.said[:60]}", panels))
+        cases.append((f"{name}: {one.said[:35]}", panels))
     draw_panels(cases, path)
 
 
