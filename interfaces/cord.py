@@ -3,28 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
-from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.centerline import centerline_from_mask, rasterise
 from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends, unseen_slices
+from spinalprep.cord.files import read_centerline, write_centerline
 from spinalprep.cord.mask import binarise, fill_drawn
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.image import load, save
 
-
-def read_centerline(path: Path) -> Centerline:
-    """Read a centerline as `write_centerline` wrote it."""
-    return Centerline.from_table(pd.read_csv(path, sep="\t"))
-
-
-def write_centerline(centerline: Centerline) -> Path:
-    """Write a centerline as TSV, RAS+ mm, superior to inferior."""
-    path = Path("centerline.tsv")
-    centerline.to_table().to_csv(path, sep="\t", index=False, float_format="%.5f")
-    return path.absolute()
+LINE = Path("centerline.tsv")  # in the working folder of a task
 
 
 @python.define(outputs=["heat"])
@@ -44,13 +34,13 @@ def TraceCenterline(heat: NiftiGz) -> tuple[File, float]:
 
     trace = trace_centerline(load(heat.fspath))
     centerline = fit_centerline(trace.points, weights=trace.confidence)
-    return write_centerline(centerline), float(trace.confidence.mean())
+    return write_centerline(centerline, LINE), float(trace.confidence.mean())
 
 
 @python.define(outputs=["centerline"])
 def CenterlineFromCord(cord: NiftiGz) -> File:
     """Fit the centerline through a cord mask."""
-    return write_centerline(centerline_from_mask(load(cord.fspath)))
+    return write_centerline(centerline_from_mask(load(cord.fspath)), LINE)
 
 
 @python.define(outputs=["cord", "gm", "lesion", "uncertainty", "plain"])
@@ -116,7 +106,7 @@ def TrimEnds(
         data = np.where(outside, np.float32(0), image.data)
         kept.append(save(image.with_data(data), Path(f"{name}.nii.gz")))
     line = read_centerline(Path(centerline.fspath))
-    clipped = write_centerline(clip_centerline(line, probability, first, last))
+    clipped = write_centerline(clip_centerline(line, probability, first, last), LINE)
     warnings = list(describe_ends(probability, first, last))
     return *kept, clipped, warnings, unseen_slices(probability, line)
 

@@ -7,13 +7,14 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
+from spinalprep.cord.files import read_centerline
 from spinalprep.image import load, save
-from spinalprep.interfaces.cord import read_centerline
-from spinalprep.interfaces.levels import levels_known, read_levels
-from spinalprep.interfaces.tables import write_table
 from spinalprep.lesion.instances import lesion_instances, lesion_volumes, share_outside
 from spinalprep.lesion.measures import measure_lesions, sum_lesions, top_of_c1
 from spinalprep.lesion.regions import dominant_columns, measure_regions
+from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import read_levels
+from spinalprep.tables import write_table
 from spinalprep.template.regions import list_regions
 
 
@@ -49,13 +50,13 @@ def MeasureLesions(
     labels, mask = load(instances.fspath), load(cord.fspath)
     line = read_centerline(Path(centerline.fspath))
     vertebra = load(vertebrae.fspath) if vertebrae is not None else None
-    known = read_levels(Path(levels.fspath)).disc_s if levels is not None else {}
-    share = np.load(shares.fspath) if shares is not None and levels_known(levels) else None
-    table = measure_lesions(labels, mask, line, vertebra, top_of_c1(known, template_z))
+    found = read_levels(Path(levels.fspath)) if levels is not None else Levels({})
+    share = np.load(shares.fspath) if shares is not None and found.known else None
+    table = measure_lesions(labels, mask, line, vertebra, top_of_c1(found.disc_s, template_z))
     where = measure_regions(labels, mask, vertebra, share, list_regions(names, combined))
     columns = dominant_columns(where)
     return (
-        write_table(table.merge(columns, on="lesion", how="left"), "lesions.tsv"),
-        write_table(where, "regions.tsv"),
-        write_table(sum_lesions(table, labels, mask), "totals.tsv"),
+        write_table(table.merge(columns, on="lesion", how="left"), Path("lesions.tsv")),
+        write_table(where, Path("regions.tsv")),
+        write_table(sum_lesions(table, labels, mask), Path("totals.tsv")),
     )

@@ -1,6 +1,5 @@
 """Tasks that find the vertebral levels."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,38 +8,14 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.files import read_centerline
 from spinalprep.image import load, save
-from spinalprep.interfaces.cord import read_centerline
-from spinalprep.levels.discs import Levels, discs_from_labels, parse_hint
+from spinalprep.levels.discs import discs_from_labels, parse_hint
+from spinalprep.levels.files import read_levels, write_levels
 from spinalprep.levels.label import label_discs, label_vertebrae
 from spinalprep.levels.sequence import Evidence
 
-
-def write_levels(levels: Levels) -> Path:
-    """Write levels as JSON into the working folder."""
-    path = Path("levels.json")
-    content = {
-        "disc_s_mm": {str(n): s for n, s in levels.disc_s.items()},
-        "source": levels.source,
-        "placed": list(levels.placed),
-        "probability": levels.probability,
-        "residual_mm": levels.residual_mm,
-    }
-    path.write_text(json.dumps(content))
-    return path.absolute()
-
-
-def read_levels(path: Path) -> Levels:
-    """Read levels as `write_levels` wrote them."""
-    content = json.loads(path.read_text())
-    disc_s = {int(n): float(s) for n, s in content["disc_s_mm"].items()}
-    placed, probability = tuple(content["placed"]), float(content.get("probability", 0.0))
-    return Levels(disc_s, content["source"], placed, probability, content.get("residual_mm"))
-
-
-def levels_known(levels: File | None) -> bool:
-    """Tell whether a disc is known: without, the height in the template is arbitrary."""
-    return levels is not None and bool(read_levels(Path(levels.fspath)).disc_s)
+LEVELS = Path("levels.json")  # in the working folder of a task
 
 
 @python.define(outputs=["levels"])
@@ -58,7 +33,8 @@ def LevelsFromDiscs(
     line = read_centerline(Path(centerline.fspath))
     labelled = discs_from_labels(load(discs.fspath), line)
     evidence = _see_discs(image, line, weights)
-    return write_levels(levels_from_labels_and_signs(labelled, template_z, line.length, evidence))
+    found = levels_from_labels_and_signs(labelled, template_z, line.length, evidence)
+    return write_levels(found, LEVELS)
 
 
 @python.define(outputs=["levels", "warnings"])
@@ -77,9 +53,9 @@ def DetectLevels(
     evidence = _see_discs(image, line, weights)
     if hint is not None:
         found, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)
-        return write_levels(found), warnings
+        return write_levels(found, LEVELS), warnings
     found = levels_from_signs(evidence, template_z, line.length)
-    return (write_levels(found) if found.disc_s else None), []
+    return (write_levels(found, LEVELS) if found.known else None), []
 
 
 def _see_discs(image: NiftiGz, line: Centerline, weights: File) -> Evidence:

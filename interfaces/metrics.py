@@ -8,11 +8,11 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.image import load, save
-from spinalprep.interfaces.levels import levels_known
-from spinalprep.interfaces.tables import write_table
+from spinalprep.levels.files import read_levels
 from spinalprep.metrics.estimate import measure_metric
 from spinalprep.metrics.maps import magnetization_transfer_ratio, sample_through
 from spinalprep.metrics.shares import atlas_shares, tissue_shares
+from spinalprep.tables import write_table
 
 
 @python.define(outputs=["map"])
@@ -54,8 +54,10 @@ def MeasureMetric(
     number = None
     if vertebrae is not None:
         number = load(vertebrae.fspath).data[mask.data > 0].astype(int)
-    if shares is not None and levels_known(levels):
+    known = levels is not None and read_levels(Path(levels.fspath)).known
+    if shares is not None and known:
         made_of = atlas_shares(np.load(shares.fspath), names, combined)
     else:
         made_of = tissue_shares(mask, load(gm.fspath) if gm is not None else None)
-    return write_table(measure_metric(values, made_of, number, mask.voxel_volume), "metric.tsv")
+    table = measure_metric(values, made_of, number, mask.voxel_volume)
+    return write_table(table, Path("metric.tsv"))

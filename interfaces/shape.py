@@ -7,12 +7,11 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
+from spinalprep.cord.files import read_centerline
 from spinalprep.cord.shape import measure_slices, summarise
 from spinalprep.cord.whole import total_table
 from spinalprep.image import load
-from spinalprep.interfaces.cord import read_centerline
-from spinalprep.interfaces.levels import read_levels
-from spinalprep.interfaces.tables import read_table, write_table
+from spinalprep.levels.files import read_levels
 from spinalprep.normative.table import (
     Subject,
     load_norms,
@@ -20,6 +19,7 @@ from spinalprep.normative.table import (
     score_levels,
     score_slices,
 )
+from spinalprep.tables import read_table, write_table
 
 
 @python.define(outputs=["table"])
@@ -40,7 +40,7 @@ def MeasureSlices(
         labels = load(vertebrae.fspath).data.astype(int)
         counts = [np.bincount(labels[:, :, k][labels[:, :, k] > 0]) for k in table["slice"]]
         table["vertebral_level"] = [float(n.argmax()) if len(n) else np.nan for n in counts]
-    return write_table(table, "perslice.tsv")
+    return write_table(table, Path("perslice.tsv"))
 
 
 @python.define(outputs=["table"])
@@ -54,13 +54,13 @@ def MeasureLevels(
         table["level_at"] = read_levels(Path(levels.fspath)).level_at(table["s_mm"].to_numpy(float))
         healthy = load_norms(Path(norms.fspath))
         summary = score_levels(summary, table[table["complete"]], healthy, Subject(age, sex))
-    return write_table(summary, "perlevel.tsv")
+    return write_table(summary, Path("perlevel.tsv"))
 
 
 @python.define(outputs=["table"])
 def MeasureTotal(perslice: File) -> File:
     """Average all slices, and add up their volume; needs no level."""
-    return write_table(total_table(read_table(Path(perslice.fspath))), "total.tsv")
+    return write_table(total_table(read_table(Path(perslice.fspath))), Path("total.tsv"))
 
 
 @python.define(outputs=["table"])
@@ -83,9 +83,9 @@ def ShapeOnTemplate(
         load(template_cord.fspath),
         load(template_levels.fspath),
     )
-    if levels is not None and not read_levels(Path(levels.fspath)).disc_s:
+    if levels is not None and not read_levels(Path(levels.fspath)).known:
         table["vertebral_level"] = np.nan
-    return write_table(table, "template_slices.tsv")
+    return write_table(table, Path("template_slices.tsv"))
 
 
 @python.define(outputs=["table"])
@@ -93,4 +93,4 @@ def ScoreSlices(table: File, norms: File, age: float | None, sex: str | None) ->
     """Hold the shape on PAM50's slices against healthy people."""
     measured, healthy = read_table(Path(table.fspath)), load_norms(Path(norms.fspath))
     scored = score_slices(measured, healthy, Subject(age, sex))
-    return write_table(normalise_compression(scored, healthy), "scored_slices.tsv")
+    return write_table(normalise_compression(scored, healthy), Path("scored_slices.tsv"))

@@ -8,9 +8,9 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
+from spinalprep.cord.files import read_centerline
 from spinalprep.image import load, read_grid, save, save_inside
-from spinalprep.interfaces.cord import read_centerline
-from spinalprep.interfaces.levels import read_levels
+from spinalprep.levels.files import read_levels
 
 
 @python.define(outputs=["forward", "inverse", "measures"])

@@ -31,8 +31,8 @@ from spinalprep.bids.labelmaps import (
 )
 from spinalprep.bids.names import SHOWS_GM, derivative_path, frame_name
 from spinalprep.bids.session import Scan
-from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import level_name
+from spinalprep.tables import read_table
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 
 from spinalprep.cord.mask import count_components
 from spinalprep.image import load
-from spinalprep.interfaces.levels import read_levels
-from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import read_levels
+from spinalprep.tables import read_table
 
 
 def measure_quality(outputs: Mapping[str, Any]) -> dict[str, float | None]:

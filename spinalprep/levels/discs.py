@@ -52,6 +52,11 @@ class Levels:
     residual_mm: float | None = None
 
     @property
+    def known(self) -> bool:
+        """Whether a disc is known; without, the height in the template's space is arbitrary."""
+        return bool(self.disc_s)
+
+    @property
     def confidence(self) -> float:
         """1 where a person said where the levels are, 0 where they are not known."""
         if self.source == "detected":

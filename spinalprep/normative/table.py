@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from spinalprep.cord.compression import compression_along
+from spinalprep.tables import read_table
 
 Array = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ class Norms:
 @cache
 def load_norms(path: Path = SHIPPED) -> Norms:
     """Return the table that ships with the package, or another of its kind."""
-    return Norms(pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False))
+    return Norms(read_table(path))
 
 
 def to_scale(measure: str, values: ArrayLike) -> Array:

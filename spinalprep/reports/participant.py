@@ -23,6 +23,7 @@ from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows
 from spinalprep.reports.tables import gate_rows, shape_rows
+from spinalprep.tables import read_table
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
 
@@ -88,7 +89,7 @@ class _Outputs:
     def table(self, path: Path) -> pd.DataFrame | None:
         if not path.is_file():
             return None
-        return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+        return read_table(path)
 
     @cached_property
     def reference(self) -> Image | None:

@@ -9,8 +9,8 @@ import pytest
 
 from spinalprep.app.quality import measure_quality
 from spinalprep.image import Image, save
-from spinalprep.interfaces.tables import write_table
 from spinalprep.reports.gates import judge, load_gates
+from spinalprep.tables import write_table
 
 
 def as_file(path: Path) -> SimpleNamespace:
@@ -20,7 +20,7 @@ def as_file(path: Path) -> SimpleNamespace:
 def shape(folder: Path, slices: list[int], area: list[float]) -> dict[str, float | None]:
     table = pd.DataFrame({"slice": slices, "area_mm2": area, "complete": True})
     path = folder / "perslice.tsv"
-    write_table(table, str(path))
+    write_table(table, path)
     return measure_quality({"shape": SimpleNamespace(perslice=as_file(path))})
 
 
@@ -55,7 +55,7 @@ def test_a_centerline_that_goes_on_lessens_the_coverage_of_a_found_cord_only(
     tmp_path: Path,
 ) -> None:
     table = pd.DataFrame({"slice": range(6), "area_mm2": 80.0, "complete": True})
-    write_table(table, str(tmp_path / "perslice.tsv"))
+    write_table(table, tmp_path / "perslice.tsv")
     mask = Image(np.ones((4, 4, 6), np.uint8), np.eye(4))
     cord = as_file(Path(save(mask, tmp_path / "cord.nii.gz", dtype=np.uint8)))
     outputs = {

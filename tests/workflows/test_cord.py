@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.files import read_centerline
 from spinalprep.image import Image, grid_points, load, save
-from spinalprep.interfaces.cord import read_centerline
 from spinalprep.lesion.instances import lesion_instances
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.phantom.anatomy import Person, make_person

@@ -9,9 +9,9 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 
 from spinalprep.cord.centerline import fit_centerline
+from spinalprep.cord.files import write_centerline
 from spinalprep.image import load, save
-from spinalprep.interfaces.cord import write_centerline
-from spinalprep.interfaces.levels import read_levels
+from spinalprep.levels.files import read_levels
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
@@ -36,7 +36,7 @@ def stage(folder: Path, top: float, length: int, monkeypatch: Any, hint: str | N
         cord=NiftiGz(
             save(image.with_data(truth_cord(PERSON, image, 1) >= 0.5), Path("c.nii.gz"), np.uint8)
         ),
-        centerline=File(write_centerline(fit_centerline(points[::4]))),
+        centerline=File(write_centerline(fit_centerline(points[::4]), Path("c.tsv"))),
         template_z=TEMPLATE_Z,
         weights=File(weights),
         card=File(card_path(weights)),

@@ -1,6 +1,5 @@
 """From the truth of a digital person to the tables of the cord's shape."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,14 @@ import pandas as pd
 import pytest
 
 from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.cord.files import write_centerline
 from spinalprep.image import Image, save
-from spinalprep.interfaces.tables import read_table
 from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import write_levels
 from spinalprep.levels.label import label_vertebrae
 from spinalprep.normative.table import SHIPPED, load_norms
 from spinalprep.phantom.anatomy import Person, make_person, truth_cord
+from spinalprep.tables import read_table
 from spinalprep.workflows.measures import Healthy, Shape
 
 SEED = 100002
@@ -36,18 +37,15 @@ def inputs(person: Person, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     line = centerline_from_mask(cord)
     points = person.centerline.at(np.array(list(person.disc_s.values())))
     disc_s = dict(zip(person.disc_s, line.project(points)[:, 0], strict=True))
-    levels = home / "levels.json"
-    known = {str(n): float(s) for n, s in disc_s.items()}
-    levels.write_text(json.dumps({"disc_s_mm": known, "source": "manual", "placed": []}))
-    line.to_table().to_csv(home / "centerline.tsv", sep="\t", index=False)
-    vertebrae = grid.with_data(label_vertebrae(cord, line, Levels(disc_s, "manual")))
+    levels = Levels(disc_s, "manual")
+    vertebrae = grid.with_data(label_vertebrae(cord, line, levels))
     spread = grid.with_data(np.where(cord.data > 0, np.float32(0.05), np.float32(0)))
     return {
         "cord": Path(save(cord, home / "cord.nii.gz")),
-        "centerline": home / "centerline.tsv",
+        "centerline": write_centerline(line, home / "centerline.tsv"),
         "vertebrae": Path(save(vertebrae, home / "vertebrae.nii.gz", np.int16)),
         "spread": Path(save(spread, home / "spread.nii.gz")),
-        "levels": levels,
+        "levels": write_levels(levels, home / "levels.json"),
     }
 
 

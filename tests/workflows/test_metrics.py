@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from spinalprep.image import Image, load, reorient, save
-from spinalprep.interfaces.levels import write_levels
 from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import write_levels
 from spinalprep.registration.transform import Affine, write_itk
 from spinalprep.workflows.metrics import MtRatio, RegionalMetric
 
@@ -75,7 +75,7 @@ def test_tracts_are_measured_only_where_the_height_is_known(there: Path, known: 
         names=NAMES,
         combined=COMBINED,
         vertebrae=store(drawn, "vertebrae.nii.gz", np.int16),
-        levels=write_levels(levels),
+        levels=write_levels(levels, there / "levels.json"),
         shares=there / "shares.npy",
     )
     table = pd.read_csv(run(node, there).table, sep="\t", keep_default_na=False)

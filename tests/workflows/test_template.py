@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spinalprep.cord.centerline import centerline_from_mask
+from spinalprep.cord.files import write_centerline
 from spinalprep.image import Image, load, save, to_world
-from spinalprep.interfaces.cord import write_centerline
-from spinalprep.interfaces.levels import write_levels
 from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import write_levels
 from spinalprep.phantom.anatomy import GM, LESION, WM, make_person
 from spinalprep.registration.transform import read_itk
 from spinalprep.template.files import resolve_template
@@ -41,11 +41,11 @@ def test_points_of_the_cord_land_where_they_belong(
         image=soft,
         cord=mask,
         probability=soft,
-        centerline=write_centerline(line),
+        centerline=write_centerline(line, tmp_path / "centerline.tsv"),
         template_cord=template.cord,
         template_z=heights,
         images=sees_gm,
-        levels=write_levels(Levels(discs, "manual")),
+        levels=write_levels(Levels(discs, "manual"), tmp_path / "levels.json"),
         gm=grey if sees_gm else None,
         template_gm=template.gm,
     )
