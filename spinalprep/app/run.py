@@ -132,10 +132,10 @@ def _cache_of(settings: Settings, jobs: Mapping[str, Any]) -> Callable[[str], Pa
 
 def _print_plan(jobs: Mapping[str, Any], settings: Settings) -> int:
     """Print every node, hit or miss, and why."""
-    from spinalprep.engine.plan import plan_units
+    from spinalprep.engine.plan import plan_sessions
 
     tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
-    lines = plan_units(tasks, _cache_of(settings, jobs))
+    lines = plan_sessions(tasks, _cache_of(settings, jobs))
     for line in lines:
         sys.stdout.write(f"{line}\n")
     hits = sum(line.hit for line in lines)
@@ -158,10 +158,10 @@ def _write_boilerplate(settings: Settings, jobs: Mapping[str, Any], shared: Any)
 
 def _refuse_work(jobs: Mapping[str, Any], settings: Settings) -> None:
     """Refuse ``--reports-only`` where something would have to be computed."""
-    from spinalprep.engine.plan import plan_units
+    from spinalprep.engine.plan import plan_sessions
 
     tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
-    missed = [line for line in plan_units(tasks, _cache_of(settings, jobs)) if not line.hit]
+    missed = [line for line in plan_sessions(tasks, _cache_of(settings, jobs)) if not line.hit]
     if missed:
         raise UsageError(
             f"--reports-only: {len(missed)} results are not there yet (the first: {missed[0]}); "
@@ -202,7 +202,7 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     from spinalprep.app.watch import Watcher
     from spinalprep.engine.events import Observers
     from spinalprep.engine.progress import progress_to
-    from spinalprep.engine.run import Interrupted, RunOptions, run_units
+    from spinalprep.engine.run import Interrupted, RunOptions, run_sessions
     from spinalprep.reports.gates import load_gates
 
     run_name = f"{time.strftime('%Y%m%d-%H%M%S')}_{uuid.uuid4().hex[:8]}"
@@ -226,7 +226,7 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
     observer = Observers(watcher, progress_to(sys.stderr))
     try:
-        run_units(tasks, _cache_of(settings, jobs), options, observer)
+        run_sessions(tasks, _cache_of(settings, jobs), options, observer)
     except Interrupted as error:
         LOG.error("%s; the same command resumes", error)
         return error.exit_code

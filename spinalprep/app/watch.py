@@ -18,7 +18,7 @@ from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import log_folder
 from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.status import Status, write_status
-from spinalprep.engine.events import Failure, Observer, Tally, TaskEvent, UnitResult
+from spinalprep.engine.events import Failure, Observer, SessionResult, Tally, TaskEvent
 from spinalprep.reports.gates import Gate, judge
 from spinalprep.settings import Settings
 
@@ -35,7 +35,7 @@ class Progress:
     tasks: list[tuple[str, str, float, float]] = field(default_factory=list)
     changed: bool = False
     gates: Mapping[str, str] = field(default_factory=dict)
-    result: UnitResult | None = None
+    result: SessionResult | None = None
 
 
 class Watcher(Observer):
@@ -84,7 +84,7 @@ class Watcher(Observer):
         if crash:
             LOG.error("%s: this is our defect; see %s", unit, crash)
 
-    def on_unit(self, unit: str, result: UnitResult) -> None:
+    def on_session(self, unit: str, result: SessionResult) -> None:
         """Judge the quality of what was produced; close the participant after its last job."""
         mine = self.progress[unit]
         mine.result = result

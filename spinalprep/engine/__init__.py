@@ -1,4 +1,4 @@
-"""What pydra lacks: hashing, process pool, heal, progress, dry run."""
+"""What pydra lacks: hashing, process pool, cache repair, progress, dry run."""
 
 import os
 

@@ -7,7 +7,7 @@ from typing import Any
 from spinalprep.engine.child import Failure
 from spinalprep.engine.worker import TaskEvent
 
-__all__ = ["Failure", "Observer", "Observers", "Tally", "TaskEvent", "UnitResult"]
+__all__ = ["Failure", "Observer", "Observers", "SessionResult", "Tally", "TaskEvent"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class UnitResult:
+class SessionResult:
     """How a participant (or session) ended.
 
     ``state`` is ``finished``, ``failed``, ``skipped`` or ``interrupted``;
@@ -55,23 +55,23 @@ class UnitResult:
 class Observer:
     """Overwrite what you want to hear; everything is called in the main process."""
 
-    def on_run(self, units: Sequence[str], n_procs: int) -> None:
+    def on_run(self, sessions: Sequence[str], n_procs: int) -> None:
         """Hear that a run begins."""
 
-    def on_task(self, unit: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+    def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
         """Hear of a task; must be quick."""
 
-    def on_stage(self, unit: str, stage: str, outputs: Any) -> None:
+    def on_stage(self, session: str, stage: str, outputs: Any) -> None:
         """Take the outputs of a finished stage, to write them; called in one thread of its own.
 
         An exception raised here is a failure of the stage.
         """
 
-    def on_failure(self, unit: str, stage: str, node: str, failure: Failure) -> None:
+    def on_failure(self, session: str, stage: str, node: str, failure: Failure) -> None:
         """Hear that a stage failed, and which task and why."""
 
-    def on_unit(self, unit: str, result: UnitResult) -> None:
-        """Hear how a unit ended; called in the same thread as `on_stage`."""
+    def on_session(self, session: str, result: SessionResult) -> None:
+        """Hear how a session ended; called in the same thread as `on_stage`."""
 
     def on_end(self, tally: Tally) -> None:
         """Hear that the run is over."""
@@ -83,30 +83,30 @@ class Observers(Observer):
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
-    def on_run(self, units: Sequence[str], n_procs: int) -> None:
+    def on_run(self, sessions: Sequence[str], n_procs: int) -> None:
         """Pass on."""
         for observer in self._observers:
-            observer.on_run(units, n_procs)
+            observer.on_run(sessions, n_procs)
 
-    def on_task(self, unit: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+    def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
         """Pass on."""
         for observer in self._observers:
-            observer.on_task(unit, stage, event, tally)
+            observer.on_task(session, stage, event, tally)
 
-    def on_stage(self, unit: str, stage: str, outputs: Any) -> None:
+    def on_stage(self, session: str, stage: str, outputs: Any) -> None:
         """Pass on."""
         for observer in self._observers:
-            observer.on_stage(unit, stage, outputs)
+            observer.on_stage(session, stage, outputs)
 
-    def on_failure(self, unit: str, stage: str, node: str, failure: Failure) -> None:
+    def on_failure(self, session: str, stage: str, node: str, failure: Failure) -> None:
         """Pass on."""
         for observer in self._observers:
-            observer.on_failure(unit, stage, node, failure)
+            observer.on_failure(session, stage, node, failure)
 
-    def on_unit(self, unit: str, result: UnitResult) -> None:
+    def on_session(self, session: str, result: SessionResult) -> None:
         """Pass on."""
         for observer in self._observers:
-            observer.on_unit(unit, result)
+            observer.on_session(session, result)
 
     def on_end(self, tally: Tally) -> None:
         """Pass on."""

@@ -24,26 +24,26 @@ _CODE = ("function", "constructor", "Outputs")
 class PlanLine:
     """One node of the plan: ``node`` is stage.task; ``why`` says why a miss is one."""
 
-    unit: str
+    session: str
     node: str
     task: str
     hit: bool
     why: str = ""
 
     def __str__(self) -> str:
-        """Return unit, node, and hit or miss with the reason."""
-        return f"{self.unit}  {self.node}  {'hit' if self.hit else f'miss: {self.why}'}"
+        """Return session, node, and hit or miss with the reason."""
+        return f"{self.session}  {self.node}  {'hit' if self.hit else f'miss: {self.why}'}"
 
 
-def plan_units(units: Mapping[str, Any], cache: Callable[[str], Path]) -> list[PlanLine]:
-    """List what `run_units` would find in the cache and what it would compute.
+def plan_sessions(sessions: Mapping[str, Any], cache: Callable[[str], Path]) -> list[PlanLine]:
+    """List what `run_sessions` would find in the cache and what it would compute.
 
     Parameters
     ----------
-    units : mapping of str to pydra workflow task
-        As for `run_units`.
+    sessions : mapping of str to pydra workflow task
+        As for `run_sessions`.
     cache : callable
-        Gives the cache folder of a unit.
+        Gives the cache folder of a session.
 
     Returns
     -------
@@ -56,22 +56,22 @@ def plan_units(units: Mapping[str, Any], cache: Callable[[str], Path]) -> list[P
     SpinalprepError
         If a workflow can't be built.
     """
-    folders = {key: Path(cache(key)).resolve() for key in units}
+    folders = {key: Path(cache(key)).resolve() for key in sessions}
     keep_hashes_beside(folders.values())
     lines: list[PlanLine] = []
-    for key, task in units.items():
-        lines += _Plan(key, folders[key]).of_unit(task)
+    for key, task in sessions.items():
+        lines += _Plan(key, folders[key]).of_session(task)
     return lines
 
 
 class _Plan:
-    """The plan of one unit."""
+    """The plan of one session."""
 
-    def __init__(self, unit: str, folder: Path) -> None:
-        self.unit, self.folder = unit, folder
+    def __init__(self, session: str, folder: Path) -> None:
+        self.session, self.folder = session, folder
         self.stage = ""
 
-    def of_unit(self, task: Any) -> list[PlanLine]:
+    def of_session(self, task: Any) -> list[PlanLine]:
         """Plan every stage in turn."""
         lines: list[PlanLine] = []
         outputs: dict[str, Any] = {}
@@ -91,12 +91,12 @@ class _Plan:
         checksum = task._checksum
         wrong = damage(self.folder / checksum)
         if not wrong:
-            lines += [PlanLine(self.unit, p, name, True) for p, name in leaves(task, path)]
+            lines += [PlanLine(self.session, p, name, True) for p, name in leaves(task, path)]
             return load_result(checksum, [self.folder]).outputs
         if is_workflow(task):
             return self._visit_nodes(task, path, lines)
         why = self._why(task, path, wrong if (self.folder / checksum).exists() else "")
-        lines.append(PlanLine(self.unit, path, type(task).__name__, False, why))
+        lines.append(PlanLine(self.session, path, type(task).__name__, False, why))
         return None
 
     def _visit_nodes(self, task: Any, path: str, lines: list[PlanLine]) -> Any:
@@ -118,13 +118,13 @@ class _Plan:
         """Yield lines for a task whose inputs must be computed first."""
         for leaf, name in leaves(task, path):
             why = f"waits for {', '.join(sorted(missing))}"
-            yield PlanLine(self.unit, leaf, name, False, why)
+            yield PlanLine(self.session, leaf, name, False, why)
 
     def _why(self, task: Any, path: str, wrong: str) -> str:
         """Say why a task is not in the cache."""
         if wrong:
             return f"its cached result can't be used: {wrong}"
-        known = recall(self.folder, self.unit, f"{self.stage}.{path.rpartition('.')[2]}")
+        known = recall(self.folder, self.session, f"{self.stage}.{path.rpartition('.')[2]}")
         changed = [n for n in task._hashes if known and known.get(n) != task._hashes[n]]
         reasons = ["code changed"] if set(changed) & set(_CODE) else []
         inputs = [name for name in changed if name not in _CODE]
@@ -152,24 +152,24 @@ def _workflow_outputs(workflow: Any, outputs: Mapping[str, Any]) -> Any:
     return SimpleNamespace(**values)
 
 
-def remember(folder: Path, unit: str, node: str, fields: dict[str, str]) -> None:
+def remember(folder: Path, session: str, node: str, fields: dict[str, str]) -> None:
     """Keep the hashes of the inputs of a node's last success, to explain a later miss."""
-    path = _memory(folder, unit, node)
+    path = _memory(folder, session, node)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
     partial.write_text(json.dumps(fields))
     os.replace(partial, path)
 
 
-def recall(folder: Path, unit: str, node: str) -> dict[str, str]:
+def recall(folder: Path, session: str, node: str) -> dict[str, str]:
     """Return what was remembered of a node, or nothing."""
     try:
-        fields: dict[str, str] = json.loads(_memory(folder, unit, node).read_text())
+        fields: dict[str, str] = json.loads(_memory(folder, session, node).read_text())
     except (OSError, ValueError):
         return {}
     return fields
 
 
-def _memory(folder: Path, unit: str, node: str) -> Path:
+def _memory(folder: Path, session: str, node: str) -> Path:
     """Name the file that remembers a node."""
-    return folder / "nodes" / unit / f"{node}.json"
+    return folder / "nodes" / session / f"{node}.json"

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from spinalprep.engine.events import Observer, Tally, TaskEvent, UnitResult
+from spinalprep.engine.events import Observer, SessionResult, Tally, TaskEvent
 
 _SIGNS = {"finished": "green", "failed": "red", "interrupted": "yellow", "skipped": "yellow"}
 
@@ -34,25 +34,26 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def task_line(unit: str, stage: str, event: TaskEvent, tally: Tally) -> str:
+def task_line(session: str, stage: str, event: TaskEvent, tally: Tally) -> str:
     """Return the plain line for a task that ended."""
     width = len(str(tally.total))
-    head = f"[{tally.finished:>{width}}/{tally.total}] {unit} {stage}: {event.job.name}"
+    head = f"[{tally.finished:>{width}}/{tally.total}] {session} {stage}: {event.job.name}"
     if event.failure is not None:
         return f"{head} failed"  # the log says why
     return f"{head} {duration(event.seconds)}"
 
 
-def unit_line(unit: str, result: UnitResult) -> str:
-    """Return the line that says how a unit ended."""
+def session_line(session: str, result: SessionResult) -> str:
+    """Return the line that says how a session ended."""
     if result.state == "finished" and not result.tasks_run:
-        return f"{unit}: unchanged, {result.cache_hits} results from the cache"
+        return f"{session}: unchanged, {result.cache_hits} results from the cache"
     if result.state == "finished":
         kept = f", {result.cache_hits} from the cache" if result.cache_hits else ""
-        return f"{unit}: finished in {duration(result.wall_s)}, {result.tasks_run} computed{kept}"
+        took = duration(result.wall_s)
+        return f"{session}: finished in {took}, {result.tasks_run} computed{kept}"
     if result.state == "failed" and result.failed_node:
-        return f"{unit}: failed in {result.failed_node}"  # the log has said why
-    return f"{unit}: {result.state}: {result.reason}"
+        return f"{session}: failed in {result.failed_node}"  # the log has said why
+    return f"{session}: {result.state}: {result.reason}"
 
 
 def progress_to(stream: TextIO) -> "PlainProgress | LiveProgress":
@@ -61,19 +62,19 @@ def progress_to(stream: TextIO) -> "PlainProgress | LiveProgress":
 
 
 class PlainProgress(Observer):
-    """One line for each task that was computed or failed, and one for each unit."""
+    """One line for each task that was computed or failed, and one for each session."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def on_task(self, unit: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+    def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
         """Write a line when a task ends."""
         if event.kind in ("done", "error"):
-            self._write(task_line(unit, stage, event, tally))
+            self._write(task_line(session, stage, event, tally))
 
-    def on_unit(self, unit: str, result: UnitResult) -> None:
-        """Write how a unit ended."""
-        self._write(unit_line(unit, result))
+    def on_session(self, session: str, result: SessionResult) -> None:
+        """Write how a session ended."""
+        self._write(session_line(session, result))
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -97,14 +98,14 @@ class LiveProgress(Observer):
             transient=True,
         )
 
-    def on_run(self, units: Sequence[str], n_procs: int) -> None:
+    def on_run(self, sessions: Sequence[str], n_procs: int) -> None:
         """Start the display."""
         self._n_procs, self._began = n_procs, time.monotonic()
         self._live.start()
 
-    def on_task(self, unit: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+    def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
         """Keep the list of what runs."""
-        key = (unit, stage, event.job.name)
+        key = (session, stage, event.job.name)
         with self._lock:
             self._tally = tally
             if event.kind == "start":
@@ -112,11 +113,11 @@ class LiveProgress(Observer):
             else:
                 self._running.pop(key, None)
         if event.failure is not None:
-            self._console.print(Text(task_line(unit, stage, event, tally), style="red"))
+            self._console.print(Text(task_line(session, stage, event, tally), style="red"))
 
-    def on_unit(self, unit: str, result: UnitResult) -> None:
-        """Leave a lasting line for each unit."""
-        self._console.print(Text(unit_line(unit, result), style=_SIGNS.get(result.state, "")))
+    def on_session(self, session: str, result: SessionResult) -> None:
+        """Leave a lasting line for each session."""
+        self._console.print(Text(session_line(session, result), style=_SIGNS.get(result.state, "")))
 
     def on_end(self, tally: Tally) -> None:
         """Remove the display."""
@@ -137,6 +138,6 @@ class LiveProgress(Observer):
         )
         now = time.monotonic()
         body = Table.grid(padding=(0, 1))
-        for (unit, stage, name), began in running:
-            body.add_row("  ", unit, Text(stage, style="cyan"), name, duration(now - began))
+        for (session, stage, name), began in running:
+            body.add_row("  ", session, Text(stage, style="cyan"), name, duration(now - began))
         return Group(head, body)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spinalprep.engine.events import Failure, Observer, Observers, Tally, TaskEvent, UnitResult
+from spinalprep.engine.cache_repair import RunLock, repair_cache, repair_hashes
+from spinalprep.engine.events import Failure, Observer, Observers, SessionResult, Tally, TaskEvent
 from spinalprep.engine.hashing import keep_hashes_beside
-from spinalprep.engine.heal import RunLock, heal, heal_hashes
 from spinalprep.engine.pool import PoolWorker
-from spinalprep.engine.unit import UnitRun
+from spinalprep.engine.session_run import SessionRun
 from spinalprep.engine.worker import InlineWorker, LocalWorker, PoolOptions
 
-__all__ = ["Failure", "Interrupted", "Observer", "Observers", "RunOptions", "UnitResult"]
+__all__ = ["Failure", "Interrupted", "Observer", "Observers", "RunOptions", "SessionResult"]
 
 log = logging.getLogger("spinalprep")
 logging.getLogger("pydra").addHandler(logging.NullHandler())
@@ -36,9 +36,9 @@ class RunOptions(PoolOptions):
 
 
 class Interrupted(Exception):  # noqa: N818  (a message to the caller, not an error)
-    """Ctrl-C or SIGTERM ended the run; ``results`` says how each unit stands."""
+    """Ctrl-C or SIGTERM ended the run; ``results`` says how each session stands."""
 
-    def __init__(self, signal_number: int, results: dict[str, UnitResult]) -> None:
+    def __init__(self, signal_number: int, results: dict[str, SessionResult]) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
         self.signal_number = signal_number
         self.results = results
@@ -49,20 +49,23 @@ class Interrupted(Exception):  # noqa: N818  (a message to the caller, not an er
         return 128 + self.signal_number
 
 
-def run_units(
-    units: Mapping[str, Any],
+def run_sessions(
+    sessions: Mapping[str, Any],
     cache: Callable[[str], Path],
     options: RunOptions,
     observer: Observer | None = None,
-) -> dict[str, UnitResult]:
-    """Run one workflow per unit (participant or session), many at once.
+) -> dict[str, SessionResult]:
+    """Run one workflow per session run, many at once.
+
+    A session run is one reference image of one session, named by its key
+    (``sub-01_ses-1_run-1``).
 
     Parameters
     ----------
-    units : mapping of str to pydra workflow task
-        The workflow of each unit; its nodes are the stages.
+    sessions : mapping of str to pydra workflow task
+        The workflow of each session; its nodes are the stages.
     cache : callable
-        Gives the cache folder of a unit. File hashes are kept beside the
+        Gives the cache folder of a session. File hashes are kept beside the
         folders, in ``hashes``.
     options : RunOptions
         Limits and worker.
@@ -71,8 +74,8 @@ def run_units(
 
     Returns
     -------
-    results : dict of str to UnitResult
-        One for each unit; a failure of one unit leaves the others alone.
+    results : dict of str to SessionResult
+        One for each session; a failure of one session leaves the others alone.
 
     Raises
     ------
@@ -80,9 +83,9 @@ def run_units(
         After Ctrl-C or SIGTERM. Children are gone, the cache is whole, and the
         same call goes on where this one stopped.
     """
-    folders = {key: Path(cache(key)).resolve() for key in units}
-    heal_hashes(keep_hashes_beside(folders.values()))
-    run = _Run(units, folders, options, observer or Observer())
+    folders = {key: Path(cache(key)).resolve() for key in sessions}
+    repair_hashes(keep_hashes_beside(folders.values()))
+    run = _Run(sessions, folders, options, observer or Observer())
     with _restored_folder(), contextlib.ExitStack() as run.locks:
         results = run.carry_out()
     if run.signal_number:
@@ -91,32 +94,33 @@ def run_units(
 
 
 class _Run:
-    """One call of `run_units`."""
+    """One call of `run_sessions`."""
 
     def __init__(
         self,
-        units: Mapping[str, Any],
+        sessions: Mapping[str, Any],
         folders: dict[str, Path],
         options: RunOptions,
         observer: Observer,
     ) -> None:
-        self.units, self.folders, self.options, self.observer = units, folders, options, observer
+        self.sessions, self.folders = sessions, folders
+        self.options, self.observer = options, observer
         self.worker = _WORKERS[options.worker](options=options, listen=self.hear)
         self.writer = cf.ThreadPoolExecutor(1, thread_name_prefix="write")
         self.locks = contextlib.ExitStack()
-        self.results: dict[str, UnitResult] = {}
-        self.active: dict[str, UnitRun] = {}
+        self.results: dict[str, SessionResult] = {}
+        self.active: dict[str, SessionRun] = {}
         self.tally = Tally()
         self.signal_number = 0
-        self._healed: set[Path] = set()
+        self._repaired: set[Path] = set()
         self._known = 0
 
-    def carry_out(self) -> dict[str, UnitResult]:
+    def carry_out(self) -> dict[str, SessionResult]:
         """Run everything on a loop of its own, and leave nothing behind."""
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        self.observer.on_run(list(self.units), self.options.n_procs)
-        main = loop.create_task(self._all_units())
+        self.observer.on_run(list(self.sessions), self.options.n_procs)
+        main = loop.create_task(self._all_sessions())
         try:
             with self._signals(loop, main):
                 loop.run_until_complete(main)
@@ -125,12 +129,12 @@ class _Run:
         finally:
             self._wind_up(loop)
             self.observer.on_end(self.tally)
-        return {key: self.results[key] for key in self.units}
+        return {key: self.results[key] for key in self.sessions}
 
     def hear(self, event: TaskEvent) -> None:
         """Add an event up and pass it on."""
-        unit, stage = event.job.submitter.unit, event.job.submitter.stage
-        self.active[unit].hear(stage, event)
+        session, stage = event.job.submitter.session, event.job.submitter.stage
+        self.active[session].hear(stage, event)
         t = self.tally
         if event.kind == "hit":
             t = replace(t, finished=t.finished + event.count, hits=t.hits + event.count)
@@ -140,14 +144,14 @@ class _Run:
             t = replace(t, failed=t.failed + 1)
         self.tally = replace(t, total=self._total())
         try:
-            self.observer.on_task(unit, stage, event, self.tally)
+            self.observer.on_task(session, stage, event, self.tally)
         except Exception:  # a fault in a display must not cost a result
             log.exception("an observer failed")
 
-    async def _all_units(self) -> None:
-        """Run the units, a few more at once than there are processes."""
+    async def _all_sessions(self) -> None:
+        """Run the sessions, a few more at once than there are processes."""
         gate = asyncio.Semaphore(self.options.n_procs + 1)
-        pending = {asyncio.create_task(self._unit(key, gate)) for key in self.units}
+        pending = {asyncio.create_task(self._session(key, gate)) for key in self.sessions}
         try:
             while pending:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -162,13 +166,13 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
-    async def _unit(self, key: str, gate: asyncio.Semaphore) -> None:
-        """Run one unit when its turn has come."""
+    async def _session(self, key: str, gate: asyncio.Semaphore) -> None:
+        """Run one session when its turn has come."""
         async with gate:
             self._open(self.folders[key])
-            run = self.active[key] = UnitRun(
+            run = self.active[key] = SessionRun(
                 key,
-                self.units[key],
+                self.sessions[key],
                 self.folders[key],
                 self.worker,
                 self.observer,
@@ -177,16 +181,16 @@ class _Run:
                 self.options.retries,
             )
             result = await run.run()
-            await self._write(self.observer.on_unit, key, result)
+            await self._write(self.observer.on_session, key, result)
             self.results[key] = result
 
     def _open(self, folder: Path) -> None:
         """Heal a cache before its first use in this run, and say that it is in use."""
-        if folder in self._healed:
+        if folder in self._repaired:
             return
-        self._healed.add(folder)
+        self._repaired.add(folder)
         self.locks.enter_context(RunLock(folder))
-        for line in heal(folder):
+        for line in repair_cache(folder):
             log.info("cache: dropped %s", line)
 
     async def _write(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -198,8 +202,8 @@ class _Run:
         self._known += change
 
     def _total(self) -> int:
-        """Return the number of tasks known so far, units that wait taken to be like the others."""
-        waiting = len(self.units) - len(self.active)
+        """Return the number of tasks known so far, waiting sessions taken to be like the others."""
+        waiting = len(self.sessions) - len(self.active)
         return self._known + round(waiting * self._known / max(1, len(self.active)))
 
     @contextlib.contextmanager
@@ -230,8 +234,8 @@ class _Run:
                 signal.signal(number, handler)
 
     def _wind_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End children and coroutines, heal what was in the making, and note who did not finish."""
-        whole = self.results.keys() >= self.units.keys()
+        """End children and coroutines, repair what was begun, and note who did not finish."""
+        whole = self.results.keys() >= self.sessions.keys()
         if not whole:
             self.worker.kill()
         rest = asyncio.all_tasks(loop)
@@ -243,24 +247,24 @@ class _Run:
         self.worker.close()
         self.writer.shutdown(wait=whole, cancel_futures=True)
         if not whole:
-            for folder in self._healed:
-                heal(folder)
+            for folder in self._repaired:
+                repair_cache(folder)
             self._note_unfinished()
         asyncio.set_event_loop(None)
         loop.close()
 
     def _note_unfinished(self) -> None:
-        """Give every unit without a result its state and reason."""
+        """Give every session without a result its state and reason."""
         if self.signal_number:
             state = "interrupted"
             reason = f"cancelled: stopped by {signal.Signals(self.signal_number).name}"
         else:
             state, reason = "skipped", "cancelled: another participant failed"
-        for key in self.units.keys() - self.results.keys():
+        for key in self.sessions.keys() - self.results.keys():
             run = self.active.get(key)
-            result = run.result(state, reason) if run else UnitResult(state, reason=reason)
+            result = run.result(state, reason) if run else SessionResult(state, reason=reason)
             self.results[key] = result
-            self.observer.on_unit(key, result)
+            self.observer.on_session(key, result)
 
 
 @contextlib.contextmanager

@@ -149,35 +149,36 @@ import sys
 from pathlib import Path
 
 from toys.graphs import Person
-from spinalprep.engine.plan import plan_units
-from spinalprep.engine.run import Interrupted, Observer, RunOptions, run_units
+from spinalprep.engine.plan import plan_sessions
+from spinalprep.engine.run import Interrupted, Observer, RunOptions, run_sessions
 
 
 class Listener(Observer):
     def __init__(self):
         self.stages, self.failures, self.events = [], [], []
 
-    def on_task(self, unit, stage, event, tally):
-        self.events.append([unit, stage, event.kind, event.job.name, event.peak_mib, tally.total])
+    def on_task(self, session, stage, event, tally):
+        task = event.job.name
+        self.events.append([session, stage, event.kind, task, event.peak_mib, tally.total])
 
-    def on_stage(self, unit, stage, outputs):
-        if os.environ.get("TOY_FULL") == unit:
+    def on_stage(self, session, stage, outputs):
+        if os.environ.get("TOY_FULL") == session:
             raise OSError("no space left")
-        self.stages.append([unit, stage, Path(outputs.out).read_text()])
+        self.stages.append([session, stage, Path(outputs.out).read_text()])
 
-    def on_failure(self, unit, stage, node, failure):
-        self.failures.append([unit, stage, node, failure.reason, failure.traceback])
+    def on_failure(self, session, stage, node, failure):
+        self.failures.append([session, stage, node, failure.reason, failure.traceback])
 
 
 def main(work, dataset, plan, **options):
-    units = {p.stem: Person(image=p) for p in sorted(Path(dataset).glob("*.txt"))}
+    sessions = {p.stem: Person(image=p) for p in sorted(Path(dataset).glob("*.txt"))}
     cache = lambda key: Path(work) / "cache" / key
     if plan:
-        return {"plan": [str(line) for line in plan_units(units, cache)]}
+        return {"plan": [str(line) for line in plan_sessions(sessions, cache)]}
     listener = Listener()
     code = 0
     try:
-        results = run_units(units, cache, RunOptions(**options), listener)
+        results = run_sessions(sessions, cache, RunOptions(**options), listener)
     except Interrupted as stop:
         results, code = stop.results, stop.exit_code
     return {

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from spinalprep.engine.child import Failure, explain
-from spinalprep.engine.events import Observers, Tally, UnitResult
-from spinalprep.engine.progress import LiveProgress, PlainProgress, progress_to, unit_line
+from spinalprep.engine.events import Observers, SessionResult, Tally
+from spinalprep.engine.progress import LiveProgress, PlainProgress, progress_to, session_line
 from spinalprep.engine.worker import TaskEvent
 from spinalprep.errors import NoCordError
 
@@ -33,17 +33,17 @@ def test_a_plain_line_for_each_task_that_ended():
 @pytest.mark.parametrize(
     ("result", "line"),
     [
-        (UnitResult("finished", cache_hits=14), "unchanged, 14 results from the cache"),
-        (UnitResult("finished", wall_s=95, tasks_run=2), "finished in 1 min 35 s, 2 computed"),
+        (SessionResult("finished", cache_hits=14), "unchanged, 14 results from the cache"),
+        (SessionResult("finished", wall_s=95, tasks_run=2), "finished in 1 min 35 s, 2 computed"),
         (
-            UnitResult("failed", "cord.Find", "input: no cord"),
+            SessionResult("failed", "cord.Find", "input: no cord"),
             "failed in cord.Find",
         ),
-        (UnitResult("interrupted", reason="cancelled: x"), "interrupted: cancelled: x"),
+        (SessionResult("interrupted", reason="cancelled: x"), "interrupted: cancelled: x"),
     ],
 )
-def test_a_line_for_each_unit(result, line):
-    assert unit_line("sub-01", result) == f"sub-01: {line}"
+def test_a_line_for_each_session(result, line):
+    assert session_line("sub-01", result) == f"sub-01: {line}"
 
 
 def test_an_estimate_of_the_rest():
@@ -67,7 +67,7 @@ def test_the_live_picture_shows_what_runs():
     observer.on_task("sub-01", "cord", TaskEvent("error", JOB, 1, 1, Failure("x", "y")), tally)
     observer.on_stage("sub-01", "cord", None)
     observer.on_failure("sub-01", "cord", "", Failure("x", "y"))
-    observer.on_unit("sub-01", UnitResult("failed", "cord", "x: y"))
+    observer.on_session("sub-01", SessionResult("failed", "cord", "x: y"))
     observer.on_end(tally)
     shown = stream.getvalue()
     assert "SegmentCord" in shown

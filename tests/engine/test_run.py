@@ -115,8 +115,8 @@ def test_a_failure_is_one_line_and_leaves_the_others_alone(toy, how, reason):
     assert told["states"] == {"sub-1": "finished", "sub-2": "failed", "sub-3": "finished"}
     assert told["reasons"]["sub-2"] == reason
     assert told["nodes"]["sub-2"] == "prepare.Read"
-    [[unit, stage, node, told_reason, trace]] = told["failures"]
-    assert (unit, stage, node, told_reason) == ("sub-2", "prepare", "Read", reason)
+    [[session, stage, node, told_reason, trace]] = told["failures"]
+    assert (session, stage, node, told_reason) == ("sub-2", "prepare", "Read", reason)
     assert "notes.py" in trace
     assert ["sub-2", "opposite", "-2"] in told["stages"]  # an independent stage goes on
     assert ["sub-2", "large", "8"] not in told["stages"]

@@ -53,7 +53,7 @@ class RunLock:
                 os.utime(self.path)
 
 
-def others(cache: Path) -> list[Path]:
+def other_runs(cache: Path) -> list[Path]:
     """Return the notes of other live runs that use a cache; those of dead ones are removed."""
     live = []
     mine = f"run-{socket.gethostname()}-{os.getpid()}.json"
@@ -81,7 +81,7 @@ def _run_lives(path: Path) -> bool:
         return path.exists() and time.time() - path.stat().st_mtime < BEAT_S
 
 
-def heal(cache: Path) -> list[str]:
+def repair_cache(cache: Path) -> list[str]:
     """Drop results that can't be trusted, dead locks and leftovers.
 
     Parameters
@@ -95,7 +95,7 @@ def heal(cache: Path) -> list[str]:
         Name of each dropped entry and why; empty while another live run uses
         the cache.
     """
-    if not cache.is_dir() or others(cache):
+    if not cache.is_dir() or other_runs(cache):
         return []
     dropped = [lock.name for lock in _dead_locks(cache)]
     for name in dropped:
@@ -109,7 +109,7 @@ def heal(cache: Path) -> list[str]:
     return dropped
 
 
-def heal_hashes(folder: Path | None) -> None:
+def repair_hashes(folder: Path | None) -> None:
     """Drop half-written entries and dead locks from the store of file hashes."""
     if folder is None:
         return

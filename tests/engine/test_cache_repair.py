@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from spinalprep.engine.heal import RunLock, heal, heal_hashes, others
+from spinalprep.engine.cache_repair import RunLock, other_runs, repair_cache, repair_hashes
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_leftovers_go(tmp_path, dead):
     (tmp_path / "python-4.lock").write_text(lock_text(1, "elsewhere"))
     (tmp_path / "abc_info.json").write_text("{}")
     (tmp_path / "python-1.out").write_text("noise")
-    dropped = heal(tmp_path)
+    dropped = repair_cache(tmp_path)
     assert "python-1: unfinished" in dropped
     assert list(tmp_path.iterdir()) == []
 
@@ -42,7 +42,7 @@ def test_what_a_living_process_holds_stays(tmp_path):
     held = tmp_path / "python-1"
     held.mkdir()
     (tmp_path / "python-1.lock").write_text(lock_text(os.getppid()))
-    assert heal(tmp_path) == []
+    assert repair_cache(tmp_path) == []
     assert held.is_dir()
 
 
@@ -58,7 +58,7 @@ def test_a_run_on_another_host_lives_by_its_heartbeat(tmp_path, host, age_s, liv
     note = tmp_path / "run-elsewhere-7.json"
     run_note(note, 7, host, 0.0)
     os.utime(note, (time.time() - age_s,) * 2)
-    dropped = heal(tmp_path)
+    dropped = repair_cache(tmp_path)
     assert (dropped == []) == lives
     assert (tmp_path / "python-1").is_dir() == lives
     assert note.exists() == lives
@@ -70,13 +70,13 @@ def test_a_run_here_lives_by_its_process(tmp_path, dead):
     run_note(tmp_path / "run-a-1.json", parent.pid, here, parent.create_time())
     run_note(tmp_path / "run-a-2.json", parent.pid, here, 0.0)  # the number was used before
     run_note(tmp_path / "run-a-3.json", dead, here, 0.0)
-    assert [path.name for path in others(tmp_path)] == ["run-a-1.json"]
+    assert [path.name for path in other_runs(tmp_path)] == ["run-a-1.json"]
 
 
 def test_a_run_does_not_see_itself_and_leaves_nothing(tmp_path):
     with RunLock(tmp_path) as lock:
         assert lock.path.exists()
-        assert others(tmp_path) == []
+        assert other_runs(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,5 +84,5 @@ def test_half_written_hashes_go(tmp_path, dead):
     (tmp_path / "good").write_bytes(bytes(16))
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "old.lock").write_text(lock_text(dead))
-    heal_hashes(tmp_path)
+    repair_hashes(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["good"]

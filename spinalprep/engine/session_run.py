@@ -15,7 +15,7 @@ from pydra.engine.submitter import Submitter
 from pydra.utils.messenger import AuditFlag
 
 from spinalprep.engine.child import Failure, explain
-from spinalprep.engine.events import Observer, UnitResult
+from spinalprep.engine.events import Observer, SessionResult
 from spinalprep.engine.graph import Stage, leaves, stages_of
 from spinalprep.engine.plan import remember
 from spinalprep.engine.worker import LocalWorker, TaskEvent
@@ -27,10 +27,10 @@ _WRAPPED = re.compile(r"^(\w+(?:Error|Exception)): (.+)$", re.MULTILINE)
 class StageSubmitter(Submitter):  # type: ignore[misc]
     """A submitter that knows for whom and for which stage it submits."""
 
-    def __init__(self, unit: str, stage: str, cache: Path, worker: LocalWorker) -> None:
+    def __init__(self, session: str, stage: str, cache: Path, worker: LocalWorker) -> None:
         super().__init__(cache_root=cache, worker=worker)
         self.audit = StillAudit(AuditFlag.NONE, None, None)
-        self.unit, self.stage = unit, stage
+        self.session, self.stage = session, stage
 
 
 class StillAudit(Audit):  # type: ignore[misc]
@@ -44,8 +44,8 @@ class StillAudit(Audit):  # type: ignore[misc]
 
 
 @dataclass
-class UnitRun:
-    """The progress of one unit; `run` carries it out.
+class SessionRun:
+    """The progress of one session run; `run` carries it out.
 
     ``call`` runs a function in the thread that writes; ``count`` is told by how
     much the number of known tasks changes.
@@ -68,7 +68,7 @@ class UnitRun:
     _counted: dict[str, int] = field(default_factory=dict)
     _task_failures: dict[str, tuple[str, Failure]] = field(default_factory=dict)
 
-    async def run(self) -> UnitResult:
+    async def run(self) -> SessionResult:
         """Run every stage that can be run; failures are part of the result."""
         try:
             stages = stages_of(self.task)
@@ -127,7 +127,7 @@ class UnitRun:
         return (result or job.result()).outputs
 
     def hear(self, stage: str, event: TaskEvent) -> None:
-        """Add up what happens to the tasks of this unit."""
+        """Add up what happens to the tasks of this session."""
         if event.kind == "hit":
             self.hits += event.count
         elif event.kind != "start":
@@ -138,15 +138,15 @@ class UnitRun:
         if event.failure is not None:
             self._task_failures.setdefault(stage, (event.job.name, event.failure))
 
-    def result(self, state: str, reason: str = "") -> UnitResult:
-        """Return how the unit stands."""
+    def result(self, state: str, reason: str = "") -> SessionResult:
+        """Return how the session stands."""
         failed = ""
         if self.failures:
             stage, node, failure = self.failures[0]
             failed = f"{stage}.{node}" if node else stage
             reason = reason or failure.reason
         wall_s = time.monotonic() - self.began
-        return UnitResult(
+        return SessionResult(
             state,
             failed,
             reason,
