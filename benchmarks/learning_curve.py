@@ -21,11 +21,12 @@ import pandas as pd
 import torch
 
 from spinalprep.networks.weights import Model, load_model
-from spinalprep.training.answers import from_networks
-from spinalprep.training.evaluate import Case, find_cases, judge, read_persons
-from spinalprep.training.learning import fit_learning_curve, predict_interval
-from spinalprep.training.own import Dataset
-from spinalprep.training.slices import PERSONS
+from spinalprep.training.evaluation.evaluate import judge
+from spinalprep.training.evaluation.learning import fit_learning_curve, predict_interval
+from spinalprep.training.evaluation.predictions import from_networks
+from spinalprep.training.material.cases import Case, find_cases, read_persons
+from spinalprep.training.material.labelled import Dataset
+from spinalprep.training.material.slices import PERSONS
 from spinalprep.training.train import Choice, train
 
 AHEAD = (10, 20, 50)

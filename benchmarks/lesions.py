@@ -30,7 +30,7 @@ from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, GM, LESION, WM, make_person
 from spinalprep.phantom.images import render
 from spinalprep.settings import LESION_THRESHOLD
-from spinalprep.training.metrics import count_lesions
+from spinalprep.training.evaluation.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)

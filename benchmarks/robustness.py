@@ -26,7 +26,7 @@ from spinalprep.image import Image, grid_with_spacing, load, reorient, resample,
 from spinalprep.image.sanity import conform
 from spinalprep.networks.cascade import find_cord
 from spinalprep.networks.weights import Model, load_model
-from spinalprep.training.pictures import draw_panels, panel_of
+from spinalprep.training.evaluation.pictures import draw_panels, panel_of
 
 FIELD_MM, TILT_DEG, NOISE, BIAS, FADED = 25.0, 30.0, 0.1, 0.5, 0.5
 Case = tuple[str, Image, Image]

@@ -12,7 +12,7 @@ from spinalprep.errors import UsageError
 from spinalprep.settings import LESION_THRESHOLD
 
 if TYPE_CHECKING:
-    from spinalprep.training.own import Dataset
+    from spinalprep.training.material.labelled import Dataset
 
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
@@ -216,8 +216,8 @@ def _segment(given: Namespace) -> None:
 def _train(given: Namespace) -> None:
     import torch
 
-    from spinalprep.training.choice import Choice
-    from spinalprep.training.split import parse_fold, parse_people
+    from spinalprep.training.material.people import parse_fold, parse_people
+    from spinalprep.training.options import Choice
     from spinalprep.training.train import find_rates, train
 
     _check_device(given.device)
@@ -243,8 +243,8 @@ def _own(given: Namespace) -> "Dataset | None":
     """Return the user's own dataset to train on, if there is one."""
     if given.bids is None:
         return None
-    from spinalprep.training.evaluate import read_persons
-    from spinalprep.training.own import Dataset
+    from spinalprep.training.material.cases import read_persons
+    from spinalprep.training.material.labelled import Dataset
 
     _check_folders(given.bids, given.labels)
     persons = read_persons(given.bids, given.person_column, given.same_person)
@@ -261,9 +261,9 @@ def _check_folders(*folders: Path | None) -> None:
 def _finetune(given: Namespace) -> None:
     import torch
 
-    from spinalprep.training.evaluate import read_persons
     from spinalprep.training.finetune import Tuning, finetune
-    from spinalprep.training.split import parse_people
+    from spinalprep.training.material.cases import read_persons
+    from spinalprep.training.material.people import parse_people
 
     _check_device(given.device)
     _check_folders(given.bids_dir, given.labels)
@@ -301,9 +301,10 @@ def _evaluate(given: Namespace) -> None:
     from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
     from spinalprep.networks.cascade import by_role
     from spinalprep.networks.weights import load_model
-    from spinalprep.training.answers import from_folder, from_networks
-    from spinalprep.training.evaluate import evaluate, find_cases, read_persons
-    from spinalprep.training.summary import format_summary
+    from spinalprep.training.evaluation.evaluate import evaluate
+    from spinalprep.training.evaluation.predictions import from_folder, from_networks
+    from spinalprep.training.evaluation.summary import format_summary
+    from spinalprep.training.material.cases import find_cases, read_persons
 
     _check_folders(given.bids_dir, given.labels, given.derivatives)
     torch.set_num_threads(given.threads)
@@ -336,7 +337,7 @@ def _models(given: Namespace) -> None:
 
 def _calibrate(given: Namespace) -> None:
     """Write the temperature of a network into the card of its file."""
-    from spinalprep.training.temperature import calibrate
+    from spinalprep.training.evaluation.temperature import calibrate
 
     if given.name is None or Path(given.name).suffix not in (".safetensors", ".onnx"):
         raise UsageError("models calibrate: expected a .safetensors or .onnx file")

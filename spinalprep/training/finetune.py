@@ -13,16 +13,16 @@ from spinalprep.errors import UsageError
 from spinalprep.networks.onnx import OnnxNetwork
 from spinalprep.networks.weights import Model, load_model, save_model
 from spinalprep.networks.window import CORD_SIZE
-from spinalprep.training.evaluate import Case, find_cases
-from spinalprep.training.generator import Batch
-from spinalprep.training.losses import find_loss
-from spinalprep.training.own import draw_own, read_own, with_digital
+from spinalprep.training.evaluation.temperature import measured_temperature
+from spinalprep.training.fitting.loop import Validation, fit, read_progress
+from spinalprep.training.fitting.losses import find_loss
+from spinalprep.training.fitting.schedules import Schedule
+from spinalprep.training.material.cases import Case, find_cases
+from spinalprep.training.material.labelled import draw_own, read_own, with_digital
+from spinalprep.training.material.people import people_of_fold
+from spinalprep.training.material.slices import Slices
 from spinalprep.training.recipe import RECIPES, Recipe
-from spinalprep.training.schedules import Schedule
-from spinalprep.training.slices import Slices
-from spinalprep.training.split import people_of_fold
-from spinalprep.training.temperature import measured_temperature
-from spinalprep.training.trainer import Validation, fit, read_progress
+from spinalprep.training.synthesis.slices import Batch
 
 LOG = logging.getLogger("spinalprep")
 NEVER_TRAINED, LOOKED_AT = 10**9, 6

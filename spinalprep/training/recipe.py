@@ -7,8 +7,8 @@ from pathlib import Path
 from spinalprep.errors import UsageError
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.window import CORD_SPACING_MM, GM_SPACING_MM, HEAT_SPACING_MM
-from spinalprep.training.generator import Randomness
-from spinalprep.training.losses import USUAL, find_loss
+from spinalprep.training.fitting.losses import USUAL, find_loss
+from spinalprep.training.synthesis.slices import Randomness
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import torch
 from spinalprep.errors import UsageError
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import Model, save_model
-from spinalprep.training.choice import NEVER_TRAINED, Choice
-from spinalprep.training.curves import draw_range_test
-from spinalprep.training.generator import Batch
-from spinalprep.training.losses import find_loss
-from spinalprep.training.own import (
+from spinalprep.training.evaluation.temperature import measured_temperature
+from spinalprep.training.fitting.curves import draw_range_test
+from spinalprep.training.fitting.loop import Validation, fit, range_test, read_progress
+from spinalprep.training.fitting.losses import find_loss
+from spinalprep.training.fitting.schedules import Schedule, rising_rates, suggest_rates
+from spinalprep.training.material.labelled import (
     Dataset,
     digital_people,
     draw_own,
@@ -24,22 +25,21 @@ from spinalprep.training.own import (
     read_own,
     with_digital,
 )
+from spinalprep.training.material.people import check_people, people_of_fold
+from spinalprep.training.material.slices import PERSONS, Slices, read_slices
+from spinalprep.training.material.straightened import straighten_volumes
+from spinalprep.training.options import NEVER_TRAINED, Choice
 from spinalprep.training.recipe import Recipe, find_recipe
-from spinalprep.training.samples import SHOWN, draw_samples
-from spinalprep.training.sampling import draw_batch
-from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
-from spinalprep.training.slices import PERSONS, Slices, read_slices
-from spinalprep.training.split import check_people, people_of_fold
-from spinalprep.training.stacks import straighten_volumes
-from spinalprep.training.temperature import measured_temperature
-from spinalprep.training.train_stacks import (
+from spinalprep.training.synthesis.pictures import SHOWN, draw_samples
+from spinalprep.training.synthesis.slices import Batch
+from spinalprep.training.tasks.sampling import draw_batch
+from spinalprep.training.tasks.volumes import (
     SPACING_MM,
     STACK_RECIPES,
     WIDTH_MM,
     StackRecipe,
     train_stacks,
 )
-from spinalprep.training.trainer import Validation, fit, range_test, read_progress
 
 LOG = logging.getLogger("spinalprep")
 RANGE = 1e-6, 1.0  # learning rates of a range test
@@ -140,7 +140,7 @@ def find_rates(
 
 def _train_discs(out_dir: Path, shared: Path, choice: Choice) -> Path:
     """Train the disc detector, which has material and a recipe of its own."""
-    from spinalprep.training.discs import train_discs
+    from spinalprep.training.tasks.discs import train_discs
 
     if choice != Choice(seed=choice.seed, steps=choice.steps):
         raise UsageError(

@@ -16,7 +16,7 @@ from spinalprep.networks.unet3d import UNet3d
 from spinalprep.networks.weights import load_model, save_model
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
-from spinalprep.training.losses import find_loss
+from spinalprep.training.fitting.losses import find_loss
 
 TINY: dict[str, tuple[Callable[[], nn.Module], bool]] = {
     "unet2d": (lambda: UNet2d(1, 6, 3), False),

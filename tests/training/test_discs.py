@@ -7,16 +7,7 @@ import pytest
 
 from spinalprep.levels.sequence import FIRST
 from spinalprep.networks.weights import load_model
-from spinalprep.training import discs
-from spinalprep.training.discs_generator import (
-    PlaneRanges,
-    _faint,
-    _heat,
-    _paint,
-    _warp,
-    make_planes,
-)
-from spinalprep.training.discs_material import (
+from spinalprep.training.material.spines import (
     BONE,
     CORD,
     CSF,
@@ -24,6 +15,15 @@ from spinalprep.training.discs_material import (
     X_MM,
     phantom_spines,
 )
+from spinalprep.training.synthesis.planes import (
+    PlaneRanges,
+    _faint,
+    _heat,
+    _paint,
+    _warp,
+    make_planes,
+)
+from spinalprep.training.tasks import discs
 
 
 @pytest.fixture(scope="module")

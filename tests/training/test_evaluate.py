@@ -10,8 +10,9 @@ import pytest
 from spinalprep.app.tools import main
 from spinalprep.errors import NoInputError, UsageError
 from spinalprep.image import Image, save
-from spinalprep.training.answers import Answer, from_folder, from_networks
-from spinalprep.training.evaluate import evaluate, find_cases, judge, read_persons
+from spinalprep.training.evaluation.evaluate import evaluate, judge
+from spinalprep.training.evaluation.predictions import Answer, from_folder, from_networks
+from spinalprep.training.material.cases import find_cases, read_persons
 
 SHAPE = (40, 40, 6)
 AFFINE = np.diag([-0.5, 0.5, 4.0, 1.0])

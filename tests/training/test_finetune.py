@@ -19,10 +19,11 @@ from spinalprep.networks.weights import load_model, save_model
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
 from spinalprep.training import finetune as module
-from spinalprep.training import own, train
+from spinalprep.training import train
 from spinalprep.training.finetune import Tuning, finetune
+from spinalprep.training.material import labelled as own
+from spinalprep.training.material.slices import Labelled, Slices, gather_slices
 from spinalprep.training.recipe import RECIPES
-from spinalprep.training.slices import Labelled, Slices, gather_slices
 
 SEEDS = {"a": 100_020, "b": 100_021, "c": 100_022, "d": 100_023}
 AFFINE = np.array([[-0.8, 0, 0, 24], [0, 0.8, 0, -20], [0, 0, 8, -8], [0, 0, 0, 1.0]])

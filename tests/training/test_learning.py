@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spinalprep.errors import InputError
-from spinalprep.training.learning import fit_learning_curve, predict_interval
+from spinalprep.training.evaluation.learning import fit_learning_curve, predict_interval
 
 PEOPLE = np.array([1.0, 2, 3, 4, 5])
 

@@ -7,11 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from spinalprep.training.generator import Randomness, make_batch
-from spinalprep.training.lesions import LEAST_STEP, draw_clouds, draw_lookalikes, step_to_fluid
-from spinalprep.training.own import draw_own
+from spinalprep.training.material.labelled import draw_own
+from spinalprep.training.material.slices import Slices
 from spinalprep.training.recipe import RECIPES
-from spinalprep.training.slices import Slices
+from spinalprep.training.synthesis.lesions import (
+    LEAST_STEP,
+    draw_clouds,
+    draw_lookalikes,
+    step_to_fluid,
+)
+from spinalprep.training.synthesis.slices import Randomness, make_batch
 
 COUNT, SIZE = 64, 48
 CORD, FLUID = 0.4, 0.8

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spinalprep.errors import UsageError
-from spinalprep.training.losses import (
+from spinalprep.training.fitting.losses import (
     LOSSES,
     cross_entropy,
     find_loss,

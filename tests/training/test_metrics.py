@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spinalprep.training.metrics import (
+from spinalprep.training.evaluation.metrics import (
     bootstrap_interval,
     calibration_error,
     centerline_measures,

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from matplotlib.image import imread
 
-from spinalprep.training.generator import Batch
-from spinalprep.training.samples import EDGE, GAP_PX, PER_ROW, SHOWN, ZOOM, draw_samples
-from spinalprep.training.slices import Slices
+from spinalprep.training.material.slices import Slices
+from spinalprep.training.synthesis.pictures import EDGE, GAP_PX, PER_ROW, SHOWN, ZOOM, draw_samples
+from spinalprep.training.synthesis.slices import Batch
 
 
 def test_picture_holds_twenty_of_each_with_outlines(tmp_path: Path) -> None:

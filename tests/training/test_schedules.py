@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spinalprep.errors import UsageError
-from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
+from spinalprep.training.fitting.schedules import Schedule, rising_rates, suggest_rates
 
 
 def test_cosine_warms_up_and_ends_at_nothing() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from spinalprep.errors import UsageError
-from spinalprep.training.split import parse_fold, parse_people, people_of_fold
+from spinalprep.training.material.people import parse_fold, parse_people, people_of_fold
 
 
 def test_every_person_is_in_one_fold_and_the_template_in_none() -> None:

@@ -17,14 +17,14 @@ from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.unet3d import UNet3d
 from spinalprep.networks.weights import load_model
 from spinalprep.training import train as module
-from spinalprep.training import train_stacks as stacks_module
-from spinalprep.training.choice import Choice
-from spinalprep.training.own import Dataset
-from spinalprep.training.slices import Labelled
-from spinalprep.training.stacks import Tube, straighten_volumes
-from spinalprep.training.stacks_generator import StackRanges, make_stacks
+from spinalprep.training.material.labelled import Dataset
+from spinalprep.training.material.slices import Labelled
+from spinalprep.training.material.straightened import Tube, straighten_volumes
+from spinalprep.training.options import Choice
+from spinalprep.training.synthesis.volumes import StackRanges, make_stacks
+from spinalprep.training.tasks import volumes as stacks_module
+from spinalprep.training.tasks.volumes import STACK_RECIPES, draw_stacks
 from spinalprep.training.train import find_rates, train
-from spinalprep.training.train_stacks import STACK_RECIPES, draw_stacks
 
 RADIUS_MM = 5.0
 SMALL = StackRanges(size=32, depth=16)

@@ -13,8 +13,8 @@ from spinalprep.networks.predict import Prediction
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.temperature import sharpen
 from spinalprep.networks.weights import Model, load_model, save_model
-from spinalprep.training import temperature as module
-from spinalprep.training.temperature import fit_temperature, measured_temperature
+from spinalprep.training.evaluation import temperature as module
+from spinalprep.training.evaluation.temperature import fit_temperature, measured_temperature
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from spinalprep.errors import UsageError
 from spinalprep.networks.weights import load_model
 from spinalprep.training import train as module
+from spinalprep.training.material.slices import Slices
 from spinalprep.training.recipe import RECIPES
-from spinalprep.training.slices import Slices
 from spinalprep.training.train import Choice, draw_batch, find_rates, train
 
 

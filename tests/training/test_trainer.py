@@ -15,12 +15,12 @@ from torch import nn
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
-from spinalprep.training.generator import Batch
-from spinalprep.training.losses import find_loss
+from spinalprep.training.fitting.loop import Validation, fit, range_test, read_progress
+from spinalprep.training.fitting.losses import find_loss
+from spinalprep.training.fitting.schedules import Schedule, rising_rates, suggest_rates
 from spinalprep.training.recipe import RECIPES, find_recipe
-from spinalprep.training.schedules import Schedule, rising_rates, suggest_rates
+from spinalprep.training.synthesis.slices import Batch
 from spinalprep.training.train import schedule_of
-from spinalprep.training.trainer import Validation, fit, range_test, read_progress
 
 ONE = torch.ones(4, 1, 1, 1)
 SCRIPT = """
@@ -29,8 +29,8 @@ from pathlib import Path
 import torch
 sys.path.insert(0, {here!r})
 from test_trainer import discs, network
-from spinalprep.training.schedules import Schedule
-from spinalprep.training.trainer import fit
+from spinalprep.training.fitting.schedules import Schedule
+from spinalprep.training.fitting.loop import fit
 
 def slow(step):
     time.sleep(0.02)

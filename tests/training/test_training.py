@@ -9,11 +9,11 @@ import torch
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
-from spinalprep.training.generator import Batch, Randomness, _paint, make_batch
-from spinalprep.training.losses import cross_entropy, dice_loss, tversky_loss
-from spinalprep.training.schedules import Schedule
-from spinalprep.training.slices import Slices
-from spinalprep.training.trainer import fit
+from spinalprep.training.fitting.loop import fit
+from spinalprep.training.fitting.losses import cross_entropy, dice_loss, tversky_loss
+from spinalprep.training.fitting.schedules import Schedule
+from spinalprep.training.material.slices import Slices
+from spinalprep.training.synthesis.slices import Batch, Randomness, _paint, make_batch
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinalprep.bids.names import SHOWS_GM, derivative_path, parse_name
+from spinalprep.bids.names import SHOWS_GM, derivative_path
 from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
@@ -19,6 +19,7 @@ from spinalprep.lesion.instances import LEAST_MM3, SHORTEST_MM, lesion_instances
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.weights import Model
+from spinalprep.training.material.cases import raw_name
 
 MASKS = {"cord": ("SC", "mask"), "gm": ("GM", "probseg"), "lesion": ("lesion", "mask")}
 SOFT = ("cord", "gm")  # lesions are few, and judged one by one
@@ -50,23 +51,6 @@ class Answer:
     peak_mib: float = np.nan
     sha256: frozenset[str] = frozenset()
     soft: dict[str, Image] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RawName:
-    """A raw image, by the parts of its name."""
-
-    participant: str
-    session: str | None
-    contrast: str
-    entities: dict[str, str]
-
-
-def raw_name(image: Path) -> RawName:
-    """Return what the name of a raw image says."""
-    entities, suffix, _ = parse_name(image.name)
-    participant, session = entities.pop("sub"), entities.pop("ses", None)
-    return RawName(participant, session, suffix, entities)
 
 
 def from_folder(out_dir: Path, image: Path) -> Answer:

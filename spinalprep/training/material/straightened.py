@@ -10,7 +10,7 @@ from spinalprep.cord.centerline import centerline_from_mask
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import InputError
 from spinalprep.image import Image, sample
-from spinalprep.training.slices import Labelled
+from spinalprep.training.material.slices import Labelled
 
 Volume = NDArray[np.float32]
 LEAST_SECTIONS = 8  # of a cord that teaches something

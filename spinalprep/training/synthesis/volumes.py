@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spinalprep.networks.window import HIGH, LOW
-from spinalprep.training.generator import Batch
-from spinalprep.training.stacks import Tube
+from spinalprep.training.material.straightened import Tube
+from spinalprep.training.synthesis.slices import Batch
 
 KNOTS = 6  # of a random curve through intensities
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.image import Image, load, reorient, resample_like
-from spinalprep.training.answers import Answer
-from spinalprep.training.metrics import overlap_measures
+from spinalprep.training.evaluation.metrics import overlap_measures
+from spinalprep.training.evaluation.predictions import Answer
 
 HALF_MM = 20.0
 

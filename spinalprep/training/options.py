@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spinalprep.training.own import Dataset
+from spinalprep.training.material.labelled import Dataset
 
 NEVER_TRAINED = 10**9  # the first step whose samples are for validation
 

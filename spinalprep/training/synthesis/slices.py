@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spinalprep.networks.window import HIGH, LOW, differences
-from spinalprep.training.lesions import (
+from spinalprep.training.material.slices import CLUSTERS, Slices
+from spinalprep.training.synthesis.lesions import (
     chance,
     change_at_random,
     draw_clouds,
@@ -22,7 +23,6 @@ from spinalprep.training.lesions import (
     smooth_noise,
     uniform,
 )
-from spinalprep.training.slices import CLUSTERS, Slices
 
 # Their masks lie 0.3 mm inside the edge that the images show (half of the step between cord and
 # fluid, measured), so the network sees them recoloured only: there the mask is the edge.

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spinalprep.errors import UsageError
-from spinalprep.training.curves import COLUMNS, draw_curve
-from spinalprep.training.generator import Batch
-from spinalprep.training.losses import USUAL, Loss, find_loss
-from spinalprep.training.schedules import Schedule
+from spinalprep.training.fitting.curves import COLUMNS, draw_curve
+from spinalprep.training.fitting.losses import USUAL, Loss, find_loss
+from spinalprep.training.fitting.schedules import Schedule
+from spinalprep.training.synthesis.slices import Batch
 
 LOG = logging.getLogger("spinalprep")
 AVERAGE = 0.998

@@ -13,7 +13,7 @@ from scipy.cluster.vq import kmeans2
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, load, reorient, resample, resample_like
 from spinalprep.networks.window import axial_at, usual_sections
-from spinalprep.training.extra import automatic_volumes, cauda_equina, digital_volumes
+from spinalprep.training.material.synthetic import automatic_volumes, cauda_equina, digital_volumes
 
 CLUSTERS = 10
 PERSONS = {"10062Ses1": "10062", "10062Ses2": "10062", "9709Ses1": "9709", "9709Ses2": "9709"}

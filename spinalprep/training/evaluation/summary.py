@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinalprep.training.answers import MASKS
-from spinalprep.training.metrics import bootstrap_interval, correlation
+from spinalprep.training.evaluation.metrics import bootstrap_interval, correlation
+from spinalprep.training.evaluation.predictions import MASKS
 
 COLUMNS = {
     "person_id": "who; several participants may be one person",

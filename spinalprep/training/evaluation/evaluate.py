@@ -4,8 +4,6 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,101 +11,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinalprep.bids.labels import ENDINGS, check_same_grid
-from spinalprep.bids.names import image_stem
-from spinalprep.errors import NoInputError, UsageError
+from spinalprep.bids.labels import check_same_grid
 from spinalprep.image import Image, load, reorient, resample_like
-from spinalprep.training.answers import MASKS, Answer, raw_name
-from spinalprep.training.metrics import (
+from spinalprep.training.evaluation.metrics import (
     calibration_error,
     centerline_measures,
     count_lesions,
     overlap_measures,
     surface_distances,
 )
-from spinalprep.training.pictures import draw_cases
-from spinalprep.training.slices import PERSONS
-from spinalprep.training.summary import COLUMNS, SUMMARY, UNKNOWN, summarise
+from spinalprep.training.evaluation.pictures import draw_cases
+from spinalprep.training.evaluation.predictions import Answer
+from spinalprep.training.evaluation.summary import COLUMNS, SUMMARY, UNKNOWN, summarise
+from spinalprep.training.material.cases import Case, raw_name
+from spinalprep.training.material.slices import PERSONS
 
 LOG = logging.getLogger("spinalprep")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A raw image and what a person drew in it."""
-
-    image: Path
-    person: str
-    truth: Mapping[str, Path]
-
-
-def find_cases(
-    bids_dir: Path,
-    labels: Path | None = None,
-    persons: Mapping[str, str] | None = None,
-    participants: Sequence[str] | None = None,
-) -> list[Case]:
-    """Find the images of a dataset in which a person drew cord, grey matter or lesions.
-
-    Parameters
-    ----------
-    bids_dir : Path
-        The raw dataset.
-    labels : Path, optional
-        Folder of labels; ``derivatives/labels`` of the dataset.
-    persons : mapping, optional
-        Person of a participant's label, where the label is not the person.
-    participants : sequence of str, optional
-        These alone, with or without ``sub-``.
-
-    Raises
-    ------
-    NoInputError
-        If there is no label of an image that is there.
-    """
-    folder = labels or bids_dir / "derivatives" / "labels"
-    wanted = {label.removeprefix("sub-") for label in participants or ()}
-    cases = []
-    for image in sorted(bids_dir.glob("sub-*/**/anat/sub-*.nii*")):
-        label = raw_name(image).participant
-        truth = dict(_labels_of(folder / image.relative_to(bids_dir).parent, image_stem(image)))
-        if truth and (not wanted or label in wanted):
-            cases.append(Case(image, (persons or {}).get(label, label), truth))
-    if not cases:
-        raise NoInputError(
-            f"{folder} has no label of an image of {bids_dir}; "
-            "expected sub-*/anat/<image>_seg-manual.nii.gz and the like"
-        )
-    return cases
-
-
-def read_persons(bids_dir: Path, column: str | None, given: list[str]) -> dict[str, str]:
-    """Return the person of every participant that is named otherwise.
-
-    Parameters
-    ----------
-    bids_dir : Path
-        Its ``participants.tsv`` is read if there is a column.
-    column : str or None
-        Column that names the person.
-    given : list of str
-        ``PARTICIPANT=PERSON``, over the column.
-    """
-    persons: dict[str, str] = {}
-    if column is not None:
-        path = bids_dir / "participants.tsv"
-        table = pd.read_csv(path, sep="\t", dtype=str) if path.is_file() else pd.DataFrame()
-        if column not in table:
-            raise UsageError(f"{path} has no column {column}; got {', '.join(table.columns)}")
-        known = table[table[column].notna()]
-        labels = known["participant_id"].str.removeprefix("sub-")
-        persons.update(zip(labels, known[column], strict=True))
-    for pair in given:
-        label, equals, person = pair.partition("=")
-        if not equals or not label or not person:
-            raise UsageError(f"--same-person {pair}: expected PARTICIPANT=PERSON")
-        persons[label.removeprefix("sub-")] = person.removeprefix("sub-")
-    return persons
 
 
 def evaluate(
@@ -247,22 +166,6 @@ def _on(grid: Image, path: Path) -> NDArray[np.bool_]:
     """Read a label on the grid of the image, LAS; soft labels count from one half."""
     mask: NDArray[np.bool_] = resample_like(reorient(load(path)), grid, order=0).data >= 0.5
     return mask
-
-
-def _labels_of(place: Path, stem: str) -> Iterator[tuple[str, Path]]:
-    """Yield role and path of the labels of an image; the first ending of a role wins.
-
-    Labels are named after the image or as derivatives of it are (``space-T2w``).
-    """
-    taken = set()
-    head, _, contrast = stem.rpartition("_")
-    starts = (stem, f"{head}_space-{contrast}")
-    for ending, role in ENDINGS.items():
-        for start, extension in product(starts, (".nii.gz", ".nii")):
-            path = place / f"{start}_{ending}{extension}"
-            if role in MASKS and role not in taken and path.is_file():
-                taken.add(role)
-                yield role, path
 
 
 def _line(rows: list[dict[str, object]], case: Case) -> str:

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from spinalprep.training.generator import Batch, make_batch
+from spinalprep.training.material.slices import Slices
 from spinalprep.training.recipe import Recipe
-from spinalprep.training.slices import Slices
+from spinalprep.training.synthesis.slices import Batch, make_batch
 
 
 def draw_batch(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:

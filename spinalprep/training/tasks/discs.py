@@ -15,12 +15,12 @@ from torch import nn
 from spinalprep.levels.detect import row_signs
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import save_model
-from spinalprep.training.discs_generator import PlaneRanges, make_planes
-from spinalprep.training.discs_material import STACKS, Spine, phantom_spines, read_spines
-from spinalprep.training.generator import Batch
-from spinalprep.training.schedules import WARM_UP, Schedule
-from spinalprep.training.slices import PERSONS
-from spinalprep.training.trainer import fit
+from spinalprep.training.fitting.loop import fit
+from spinalprep.training.fitting.schedules import WARM_UP, Schedule
+from spinalprep.training.material.slices import PERSONS
+from spinalprep.training.material.spines import STACKS, Spine, phantom_spines, read_spines
+from spinalprep.training.synthesis.planes import PlaneRanges, make_planes
+from spinalprep.training.synthesis.slices import Batch
 
 LOG = logging.getLogger("spinalprep")
 SCALE_PHANTOMS = range(2000, 2020)  # digital people on whom the scale is measured alone

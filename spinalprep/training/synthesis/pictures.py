@@ -7,8 +7,8 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.training.generator import Batch
-from spinalprep.training.slices import Slices
+from spinalprep.training.material.slices import Slices
+from spinalprep.training.synthesis.slices import Batch
 
 SHOWN, PER_ROW, ZOOM = 20, 5, 2
 EDGE = (255, 80, 60)

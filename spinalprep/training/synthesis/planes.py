@@ -14,10 +14,10 @@ from scipy import ndimage
 from spinalprep.levels.detect import BACK_MM, HEIGHT, SLAB_MM, WIDTH, even_out
 from spinalprep.levels.sequence import FIRST
 from spinalprep.networks.window import scale_window
-from spinalprep.training.discs_material import (
+from spinalprep.training.material.spines import (
     BACK_MM as MATERIAL_BACK_MM,
 )
-from spinalprep.training.discs_material import (
+from spinalprep.training.material.spines import (
     BONE,
     CORD,
     CSF,
@@ -26,7 +26,7 @@ from spinalprep.training.discs_material import (
     X_MM,
     Spine,
 )
-from spinalprep.training.generator import Batch
+from spinalprep.training.synthesis.slices import Batch
 
 HEAT_SD_MM = 2.5
 INTO_DISC_MM = 4.0  # from its posterior edge to where the heat is

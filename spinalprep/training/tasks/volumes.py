@@ -10,15 +10,15 @@ import torch
 
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import Model, save_model
-from spinalprep.training.choice import NEVER_TRAINED, Choice
-from spinalprep.training.generator import Batch
-from spinalprep.training.losses import USUAL, find_loss
-from spinalprep.training.own import DIGITAL
-from spinalprep.training.schedules import Schedule
-from spinalprep.training.stacks import Tube
-from spinalprep.training.stacks_generator import StackRanges, make_stacks
-from spinalprep.training.temperature import measured_temperature
-from spinalprep.training.trainer import Validation, fit, read_progress
+from spinalprep.training.evaluation.temperature import measured_temperature
+from spinalprep.training.fitting.loop import Validation, fit, read_progress
+from spinalprep.training.fitting.losses import USUAL, find_loss
+from spinalprep.training.fitting.schedules import Schedule
+from spinalprep.training.material.labelled import DIGITAL
+from spinalprep.training.material.straightened import Tube
+from spinalprep.training.options import NEVER_TRAINED, Choice
+from spinalprep.training.synthesis.slices import Batch
+from spinalprep.training.synthesis.volumes import StackRanges, make_stacks
 
 LOG = logging.getLogger("spinalprep")
 SPACING_MM = 0.5

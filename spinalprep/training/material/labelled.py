@@ -11,12 +11,12 @@ import torch
 
 from spinalprep.errors import InputError
 from spinalprep.image import load, reorient
-from spinalprep.training.evaluate import Case, find_cases
-from spinalprep.training.extra import automatic_cord, digital_volumes
-from spinalprep.training.generator import Batch, make_batch
+from spinalprep.training.material.cases import Case, find_cases
+from spinalprep.training.material.slices import Labelled, Slices, gather_slices
+from spinalprep.training.material.synthetic import automatic_cord, digital_volumes
 from spinalprep.training.recipe import Recipe
-from spinalprep.training.sampling import as_heat, choose_slices
-from spinalprep.training.slices import Labelled, Slices, gather_slices
+from spinalprep.training.synthesis.slices import Batch, make_batch
+from spinalprep.training.tasks.sampling import as_heat, choose_slices
 
 LOG = logging.getLogger("spinalprep")
 DIGITAL = "phantom"  # digital persons teach, or keep alive, what nobody labelled

@@ -1,0 +1,1 @@
+"""Weights from batches: losses, learning rates, the loop."""

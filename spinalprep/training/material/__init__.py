@@ -1,0 +1,1 @@
+"""What networks are taught on: labelled images, a template, digital people."""

@@ -1,0 +1,1 @@
+"""Material becomes images of any contrast, resolution and field of view."""
