@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.errors import InputError
 from spinalprep.image import Image
 from spinalprep.image.sanity import conform
@@ -22,7 +23,7 @@ from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.cascade import Found, by_role, find_cord
 from spinalprep.networks.weights import Model, load_model
 
-THRESHOLDS, MIN_MM3 = (0.8, 0.9), 3.0
+THRESHOLDS = 0.8, 0.9
 PAIRED = re.compile(r"_(run|mt)-[a-z0-9]+")
 
 
@@ -40,7 +41,7 @@ def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, Found]:
     told = []
     for threshold in THRESHOLDS:
         lesions = lesion_instances(
-            image.with_data(found.maps.lesion), found.cord, threshold, MIN_MM3, SHORTEST_MM
+            image.with_data(found.maps.lesion), found.cord, threshold, MIN_LESION_MM3, SHORTEST_MM
         )
         told.append(f"{(lesions > 0).sum() * image.voxel_volume:.0f} mm3 over {threshold}")
     slices = int((found.cord.data > 0).any(axis=(0, 1)).sum())

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
+from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.image import Image, load, reorient
 from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.cards import find_weights
@@ -29,12 +30,11 @@ from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, GM, LESION, WM, make_person
 from spinalprep.phantom.images import render
-from spinalprep.settings import LESION_THRESHOLD
 from spinalprep.training.evaluation.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
 STEPS = (0.25, 0.5, 1.0)
-DRAWS, THRESHOLDS, MIN_MM3 = 6, (0.8, 0.85, 0.9, 0.95), 3.0
+DRAWS, THRESHOLDS = 6, (0.8, 0.85, 0.9, 0.95)
 LONG = 2.0  # times as long as wide
 BINS = 0.0, 30.0, 60.0, 1000.0  # mm3
 GRIDS = {
@@ -77,7 +77,7 @@ def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) ->
     step = float(np.median(image.data[around])) - float(np.median(image.data[cord]))
     own = look(image, line, models)
     for threshold in THRESHOLDS:
-        found = lesion_instances(*own, threshold, MIN_MM3, SHORTEST_MM)
+        found = lesion_instances(*own, threshold, MIN_LESION_MM3, SHORTEST_MM)
         volume = float((found > 0).sum()) * image.voxel_volume
         sys.stdout.write(f"  no lesion, threshold {threshold}: {volume:.0f} mm3 found\n")
     for size, share in product(SIZES, STEPS):
@@ -87,7 +87,7 @@ def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) ->
             changed = image.with_data(image.data + np.float32(share * step) * lesion)
             seen, truth = look(changed, line, models), lesion >= 0.5
             for threshold in THRESHOLDS:
-                found = lesion_instances(*seen, threshold, MIN_MM3, SHORTEST_MM)
+                found = lesion_instances(*seen, threshold, MIN_LESION_MM3, SHORTEST_MM)
                 counts[threshold].append(_count(found > 0, truth, cord))
         for threshold, rows in counts.items():
             _tell(size, share, threshold, rows)
@@ -128,7 +128,7 @@ def people(count: int, models: tuple[Model, Model]) -> None:
             cord = shares[[WM, GM, LESION]].sum(axis=0) >= 0.5
             truth = shares[LESION] >= 0.5
             seen = look(image, centerline_from_mask(image.with_data(cord)), models)
-            found = lesion_instances(*seen, LESION_THRESHOLD, MIN_MM3, SHORTEST_MM) > 0
+            found = lesion_instances(*seen, LESION_THRESHOLD, MIN_LESION_MM3, SHORTEST_MM) > 0
             rows.append(_count(found, truth, cord))
             sizes += met_by_size(truth, found, image.voxel_volume)
         told = []

@@ -7,6 +7,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
+from spinalprep.environment import MEMORY_LIMIT
 from spinalprep.image import load, save
 from spinalprep.image.sanity import check
 
@@ -14,7 +15,7 @@ from spinalprep.image.sanity import check
 @python.define(outputs=["image", "warnings"])
 def Conform(image: File) -> tuple[NiftiGz, list[str]]:
     """Check an image and bring it to PAM50's voxel order, float32."""
-    limit = float(os.environ.get("SPINALPREP_MEM_GB", "inf"))  # a limit, not a parameter
+    limit = float(os.environ.get(MEMORY_LIMIT, "inf"))  # a limit, not a parameter
     checked = check(Path(image.fspath), limit)
     return save(checked.image, Path("conform.nii.gz")), list(checked.warnings)
 

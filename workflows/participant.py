@@ -7,7 +7,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
-from spinalprep.settings import LESION_THRESHOLD
+from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
 from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
@@ -31,7 +31,7 @@ class Parameters:
     shows_gm: bool = False
     spaces: tuple[str, ...] = ("reference", "template")
     lesion_threshold: float = LESION_THRESHOLD
-    min_lesion_mm3: float = 3.0
+    min_lesion_mm3: float = MIN_LESION_MM3
     level_hint: str | None = None
     seed: int = 0
     reproducible: bool = False

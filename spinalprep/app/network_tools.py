@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spinalprep.app.log import LOG
-from spinalprep.app.parser import named_path, share, volume
+from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
-from spinalprep.settings import LESION_THRESHOLD
+from spinalprep.flags import named_path, share, volume
 
 if TYPE_CHECKING:
     from spinalprep.training.material.labelled import Dataset
@@ -47,9 +47,9 @@ def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--min-lesion-mm3",
         type=volume,
-        default=3.0,
+        default=MIN_LESION_MM3,
         metavar="MM3",
-        help="smaller lesions are dropped (default: 3)",
+        help="smaller lesions are dropped (default: %(default)s)",
     )
     sub.add_argument(
         "--gm",

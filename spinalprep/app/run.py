@@ -1,28 +1,26 @@
 """A participant-level run: find, plan, compute, write, report."""
 
+import contextlib
 import os
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from spinalprep.app.log import LOG
+from spinalprep.environment import run_environment
 from spinalprep.errors import DefectError, InputError, SpinalprepError, UsageError
 from spinalprep.settings import Settings
 
 
 def set_environment(settings: Settings) -> None:
     """Set threads and silence, before anything heavy is imported."""
-    os.environ["NO_ET"] = "1"
     os.environ.setdefault("MPLBACKEND", "Agg")
-    os.environ.setdefault("SPINALPREP_MEM_GB", f"{settings.mem_gb:.3f}")
-    os.environ["ANTS_RANDOM_SEED"] = str(settings.random_seed or 1)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(settings.omp_nthreads)
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # more would not repeat
+    limits = run_environment(settings.threads, settings.random_seed, settings.mem_gb)
+    os.environ.update(limits)
 
 
 def run(settings: Settings) -> int:
@@ -57,13 +55,10 @@ def run(settings: Settings) -> int:
 
 
 def _refuse_what_is_wrong(settings: Settings) -> None:
-    """Refuse flags that can't be carried out, before any work."""
+    """Refuse files and words that can't be used, before any work."""
+    from spinalprep.bids.filters import read_filters
     from spinalprep.reports.gates import load_gates
 
-    missing = {
-        "--worker slurm": settings.worker == "slurm",
-        "--device cuda": settings.device == "cuda",
-    }
     if settings.level_hint is not None:
         from spinalprep.levels.discs import parse_hint
 
@@ -72,9 +67,7 @@ def _refuse_what_is_wrong(settings: Settings) -> None:
             raise UsageError(
                 "--level-hint needs the template's spacings; leave out --skip template"
             )
-    for flag, asked in missing.items():
-        if asked:
-            raise UsageError(f"{flag} is not available in this version")
+    read_filters(settings.bids_filter_file)
     load_gates(settings.qc_gates)
 
 
@@ -216,7 +209,7 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
             watcher.close(key)
     options = RunOptions(
         n_procs=settings.nprocs,
-        omp_nthreads=settings.omp_nthreads,
+        omp_nthreads=settings.threads,
         mem_gb=settings.mem_gb,
         retries=settings.retries,
         seed=settings.random_seed,
@@ -226,7 +219,8 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
     tasks = {key: job.task for key, job in jobs.items() if job.task is not None}
     observer = Observers(watcher, progress_to(sys.stderr))
     try:
-        run_sessions(tasks, _cache_of(settings, jobs), options, observer)
+        with _monitored(settings, run_name):
+            run_sessions(tasks, _cache_of(settings, jobs), options, observer)
     except Interrupted as error:
         LOG.error("%s; the same command resumes", error)
         return error.exit_code
@@ -235,6 +229,26 @@ def _carry_out(settings: Settings, jobs: Mapping[str, Any], shared: Any) -> int:
         return 1
     failing = any("FAIL" in p.gates.values() for p in watcher.progress.values())
     return 3 if settings.fail_on_qc and failing else 0
+
+
+@contextlib.contextmanager
+def _monitored(settings: Settings, run_name: str) -> Iterator[None]:
+    """Record memory and CPUs of what is done inside, where that is asked for."""
+    if not settings.resource_monitor:
+        yield
+        return
+    from spinalprep.bids.atomic import put_text
+    from spinalprep.bids.dataset import monitor_path
+    from spinalprep.engine.monitor import ResourceMonitor
+
+    monitor = ResourceMonitor()
+    try:
+        with monitor:
+            yield
+    finally:
+        path = monitor_path(settings.out_dir, run_name)
+        put_text(settings.out_dir, path, monitor.to_tsv())
+        LOG.info("resources: %s", path)
 
 
 def _say_end(settings: Settings, labels: list[str], seconds: float) -> None:

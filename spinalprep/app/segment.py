@@ -16,6 +16,7 @@ from spinalprep.bids.names import SHOWS_GM, image_stem
 from spinalprep.cord.centerline import rasterise
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.whole import Estimate, measure_whole
+from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
@@ -23,7 +24,6 @@ from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
-from spinalprep.settings import LESION_THRESHOLD
 
 REQUIRED, OPTIONAL = ("centerline", "cord", "lesion"), ("gm",)
 
@@ -69,7 +69,7 @@ class Wishes:
     """
 
     lesion_threshold: float = LESION_THRESHOLD
-    min_lesion_mm3: float = 3.0
+    min_lesion_mm3: float = MIN_LESION_MM3
     shows_gm: bool | None = None
     views: int = VIEWS
 

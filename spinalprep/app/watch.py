@@ -1,15 +1,14 @@
 """Follows a run: writes derivatives, gates, crash files and status as things finish."""
 
-import json
 import platform
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spinalprep import __version__
+from spinalprep.app.config import settings_toml
 from spinalprep.app.jobs import Job, Shared
 from spinalprep.app.log import LOG
 from spinalprep.app.publish import Publisher
@@ -20,7 +19,6 @@ from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.status import Status, write_status
 from spinalprep.engine.events import Failure, Observer, SessionResult, Tally, TaskEvent
 from spinalprep.reports.gates import Gate, judge
-from spinalprep.settings import Settings
 
 SEVERITY = ("finished", "skipped", "failed", "interrupted")
 
@@ -172,32 +170,3 @@ class Watcher(Observer):
         for key, mine in zip(units, ran, strict=True):
             rows += [f"{key}\t{s}\t{t}\t{w:.2f}\t{p:.0f}" for s, t, w, p in mine.tasks]
         put_text(out_dir, folder / "resources.tsv", "\n".join(rows) + "\n")
-
-
-def settings_toml(s: Settings) -> str:
-    """Return the settings that change results as TOML that ``--config-file`` can read back."""
-    values: dict[str, object] = {
-        "reference-anat": s.reference_anat,
-        "lesion-threshold": s.lesion_threshold,
-        "min-lesion-mm3": s.min_lesion_mm3,
-        "random-seed": s.random_seed,
-        "denoise": s.denoise,
-        "sloppy": s.sloppy,
-        "reproducible": s.reproducible,
-        "no-manual-labels": not s.manual_labels,
-        "nprocs": s.nprocs,
-        "omp-nthreads": s.omp_nthreads,
-    }
-    optional: dict[str, object] = {
-        "skip": list(s.skip),
-        "template": s.template,
-        "level-hint": s.level_hint,
-        "metric": [f"{name}={pattern}" for name, pattern in s.metrics.items()],
-        "model": [f"{name}={path}" for name, path in s.models.items()],
-        "derivatives": [f"{name}={path}" for name, path in s.derivatives.items()],
-        "output-spaces": list(s.output_spaces),
-        "qc-gates": str(s.qc_gates or ""),
-    }
-    values |= {key: value for key, value in optional.items() if value}
-    lines = [f"# spinalprep {__version__}, {time.strftime('%Y-%m-%d %H:%M:%S')}"]
-    return "\n".join([*lines, *(f"{key} = {json.dumps(v)}" for key, v in values.items())]) + "\n"

@@ -187,6 +187,11 @@ def citation_paths(out_dir: Path) -> tuple[Path, Path]:
     return out_dir / "logs" / "CITATION.md", out_dir / "logs" / "CITATION.bib"
 
 
+def monitor_path(out_dir: Path, run_name: str) -> Path:
+    """Return where ``--resource-monitor`` writes what a run took of the machine."""
+    return out_dir / "logs" / f"{run_name}_resources.tsv"
+
+
 def report_path(out_dir: Path, participant: str) -> Path:
     """Return the path of a participant's report."""
     return out_dir / f"sub-{participant}.html"

@@ -3,10 +3,11 @@
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spinalprep.bids.filters import Filters, read_filters
 from spinalprep.bids.index import open_index, participants
 from spinalprep.bids.names import CONTRASTS, parse_name
 from spinalprep.bids.session import Scan, Session
@@ -28,7 +29,7 @@ def find_sessions(settings: Settings) -> Iterator[Session]:
     Parameters
     ----------
     settings : Settings
-        ``bids_dir``, ``participant_label``, ``session_label``, ``bids_filters``,
+        ``bids_dir``, ``participant_label``, ``session_label``, ``bids_filter_file``,
         ``bids_database_dir`` and ``skip_bids_validation`` count.
 
     Yields
@@ -132,8 +133,9 @@ def _matching(layout: Any, settings: Settings) -> Iterator[Path]:
         query["subject"] = [label.removeprefix("sub-") for label in settings.participant_label]
     if settings.session_label:
         query["session"] = [label.removeprefix("ses-") for label in settings.session_label]
+    filters = read_filters(settings.bids_filter_file)
     for contrast in CONTRASTS:
-        wanted = {**query, **_filter(contrast, settings.bids_filters), "suffix": contrast}
+        wanted = {**query, **_filter(contrast, filters), "suffix": contrast}
         try:
             names = layout.get(return_type="filename", **wanted)
         except (TypeError, ValueError) as error:
@@ -141,7 +143,7 @@ def _matching(layout: Any, settings: Settings) -> Iterator[Path]:
         yield from map(Path, names)
 
 
-def _filter(contrast: str, filters: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
+def _filter(contrast: str, filters: Filters) -> dict[str, Any]:
     """Return the pybids filter of a contrast; ``null`` means without, ``*`` with any value."""
     from bids.layout import Query
 
@@ -193,7 +195,7 @@ def _nothing(settings: Settings) -> str:
         asked.append(f"participant {', '.join(settings.participant_label)}")
     if settings.session_label:
         asked.append(f"session {', '.join(settings.session_label)}")
-    if settings.bids_filters:
+    if settings.bids_filter_file is not None:
         asked.append("the filters of --bids-filter-file")
     where = f"{settings.bids_dir} has no T1w, T2w, T2starw or MTS image in an anat folder"
     return f"{where} that matches {' and '.join(asked)}" if asked else where

@@ -23,18 +23,13 @@ from spinalprep.engine.budget import Budget, Share
 from spinalprep.engine.child import Failure, Report
 from spinalprep.engine.resources import resources_of
 from spinalprep.engine.worker import LocalWorker, PoolOptions, TaskEvent
+from spinalprep.environment import run_environment
 from spinalprep.errors import DefectError
 
 
 def child_environment(options: PoolOptions) -> dict[str, str]:
     """Return the variables that hold libraries to their threads and seed."""
-    threads = str(options.omp_nthreads)
-    names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
-    environment = {f"{name}_NUM_THREADS": threads for name in names}
-    environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # more would not repeat
-    environment["ANTS_RANDOM_SEED"] = str(options.seed or 1)  # 0 means "by the clock" to ITK
-    environment["SPINALPREP_MEM_GB"] = str(options.mem_gb)
-    environment["NO_ET"] = "1"
+    environment = run_environment(options.omp_nthreads, options.seed, options.mem_gb)
     if "PYDRA_HASH_CACHE" in os.environ:
         environment["PYDRA_HASH_CACHE"] = os.environ["PYDRA_HASH_CACHE"]
     return environment

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.image import Image
 
 EXTENT = 0.6  # probability down to which a lesion goes
-LEAST_MM3 = 3.0
 SHORTEST_MM = 4.0  # what is seen in one thin slice alone is more often noise than a lesion
 EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 
@@ -16,7 +16,7 @@ def lesion_instances(
     lesion: Image,
     cord: Image,
     threshold: float = 0.5,
-    min_mm3: float = LEAST_MM3,
+    min_mm3: float = MIN_LESION_MM3,
     min_length_mm: float = 0.0,
 ) -> NDArray[np.int32]:
     """Give every lesion of a cord its number, the largest first.

@@ -28,6 +28,7 @@ from spinalprep.bids.derivatives import (
 )
 from spinalprep.bids.session import Scan
 from spinalprep.bids.status import Status, rebuild_status, write_own_status
+from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.group.domain import Domain
 from spinalprep.image import Image, load, to_world
 from spinalprep.levels.discs import level_name
@@ -39,7 +40,12 @@ PLANTED_SHARE = 0.5  # of the first cohort with one more lesion, dorsal in the m
 HALF_LENGTH_MM, HALF_WIDTH_MM = (2.0, 6.0), (1.0, 2.5)
 TRUTH_PEOPLE = 20_000  # of the Monte Carlo that gives the expected probability
 MODEL = {"name": "cord", "version": "phantom", "sha256": "0" * 64}
-PARAMETERS = {"n4": True, "seed": 0, "lesion_threshold": 0.8, "min_lesion_mm3": 3.0}
+PARAMETERS = {
+    "n4": True,
+    "seed": 0,
+    "lesion_threshold": 0.8,
+    "min_lesion_mm3": MIN_LESION_MM3,
+}
 AREA_MM2, AREA_SD, AREA_LOSS = 75.0, 6.0, 6.0  # the first cohort is thinner at C2 and C3
 UNUSABLE = {4: "gate", 8: "levels", 12: "failed"}  # by index; 20 and 21 are one person
 

@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
-os.environ.setdefault("ANTS_RANDOM_SEED", "1")  # 0 would mean the clock
-# Over two threads ITK's sums, and with them a registration, differ from call to call.
-os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+from spinalprep.environment import ants_repeats
+
+os.environ.update(ants_repeats() | dict(os.environ))  # before ants is loaded; what is set stays
 
 import ants
 import numpy as np

@@ -1,14 +1,15 @@
 """Words become settings."""
 
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from spinalprep.app.main import main
-from spinalprep.app.parser import parse
-from spinalprep.app.watch import settings_toml
-from spinalprep.errors import UsageError
+from spinalprep.app.parser import build_parser, parse
+
+WORDS = ["in", "out", "participant"]
 
 
 def test_hyphens_and_underscores_are_the_same() -> None:
@@ -19,31 +20,101 @@ def test_hyphens_and_underscores_are_the_same() -> None:
     assert a.participant_label == ("01",)
 
 
-def test_config_file_gives_defaults_and_words_win(tmp_path: Path) -> None:
-    config = tmp_path / "c.toml"
-    config.write_text('lesion-threshold = 0.7\nskip = ["n4"]\nrandom_seed = 3\n')
-    words = ["in", "out", "participant", "--config-file", str(config)]
-    assert parse(words).lesion_threshold == 0.7
-    assert parse(words).skip == ("n4",)
-    assert parse([*words, "--random-seed", "5"]).random_seed == 5
-
-
-@pytest.mark.parametrize("text", ["nonsense = 1", "random-seed = 'x'", "[["])
-def test_bad_config_is_refused(tmp_path: Path, text: str) -> None:
-    config = tmp_path / "c.toml"
-    config.write_text(text)
-    with pytest.raises(UsageError):
-        parse(["in", "out", "participant", "--config-file", str(config)])
-
-
-@pytest.mark.parametrize(("text", "gb"), [("8", 8.0), ("8GB", 8.0), ("500MB", 0.5), ("1T", 1000.0)])
+@pytest.mark.parametrize(
+    ("text", "gb"),
+    [
+        ("8", 8.0),
+        ("8G", 8.0),
+        ("8gb", 8.0),
+        ("8 GB", 8.0),
+        ("8000MB", 8.0),
+        ("8000M", 8.0),
+        ("8000", 8.0),  # $SLURM_MEM_PER_NODE
+        ("8000000K", 8.0),
+        ("500MB", 0.5),
+        ("7.5", 7.5),
+        ("999", 999.0),
+        ("1000", 1.0),
+        ("1T", 1000.0),
+        ("1GiB", 1.073741824),
+        ("8192Mi", 8.589934592),
+    ],
+)
 def test_memory_units(text: str, gb: float) -> None:
-    assert parse(["in", "out", "participant", "--mem", text]).mem_gb == pytest.approx(gb)
+    assert parse([*WORDS, "--mem", text]).mem_gb == pytest.approx(gb, rel=1e-12)
 
 
-def test_reproducible_means_one_thread() -> None:
-    settings = parse(["in", "out", "participant", "--reproducible", "--omp-nthreads", "4"])
-    assert settings.omp_nthreads == 1
+def test_threads_of_a_task() -> None:
+    more = ["--nprocs", "3", "--omp-nthreads", "8"]
+    assert parse([*WORDS, *more]).threads == 3
+    assert parse([*WORDS, *more[:2]]).threads == 3
+    assert parse([*WORDS, *more, "--reproducible"]).threads == 1
+
+
+def test_flags_that_take_several_values_may_be_repeated() -> None:
+    words = [*WORDS, "--participant-label", "01", "02", "--participant-label", "sub-03"]
+    assert parse(words).participant_label == ("01", "02", "03")
+    assert parse([*WORDS, "--skip", "n4", "--skip", "coreg"]).skip == ("n4", "coreg")
+    both = parse([*WORDS, "--model", "cord=/a", "gm=/b", "--model", "discs=/c"])
+    assert both.models == {"cord": Path("/a"), "gm": Path("/b"), "discs": Path("/c")}
+
+
+def test_flags_may_stand_before_the_folders() -> None:
+    more = ["--mem", "8", "--denoise", "--skip", "n4"]
+    assert parse([*more, *WORDS]) == parse([*WORDS, *more])
+
+
+def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/x")
+    settings = parse([*WORDS, "-d", "labels=l", "--qc-gates", "~/g.json"])
+    assert settings.bids_dir == tmp_path / "in"
+    assert settings.work_dir == tmp_path / "work"
+    assert settings.derivatives == {"labels": tmp_path / "l"}
+    assert settings.qc_gates == Path("/home/x/g.json")
+
+
+NOT_YET = ["--cord-model x", "--lumbar", "--pathology tumor", "--device cuda", "--worker slurm"]
+
+
+@pytest.mark.parametrize("words", NOT_YET)
+@pytest.mark.parametrize("level", ["participant", "group"])
+def test_what_is_not_available_is_refused_before_any_work(
+    words: str, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, work = tmp_path / "out", tmp_path / "work"
+    assert main([str(tmp_path / "in"), str(out), level, "-w", str(work), *words.split()]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{words} is not available" in said
+    assert not out.exists()
+    assert not work.exists()
+
+
+def test_the_help_says_what_is_not_available() -> None:
+    text = " ".join(build_parser().format_help().split())
+    for words in NOT_YET:
+        flag = words.split()[0]
+        where = text.index(f" {flag}", text.index("positional arguments"))
+        assert "not available yet" in text[where : text.index(" --", where + len(flag))]
+
+
+def test_the_help_says_every_default() -> None:
+    text = " ".join(build_parser().format_help().split())
+    for said in ("P least", "MM3 smaller", "N people", "N shuffles"):
+        assert said in text
+    for default in ("0.9", "3.0", "auto", "reference template", "90 % of what is free", "./work"):
+        assert f"(default: {default}" in text
+
+
+def test_reading_the_command_line_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, spinalprep.app.main, spinalprep.app.parser as p; p.build_parser();"
+        "p.parse(['in', 'out', 'participant']);"
+        "print(*{'numpy', 'pandas', 'nibabel', 'pydra', 'bids', 'torch', 'ants'} & {*sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 def test_exit_codes(tmp_path: Path) -> None:
@@ -93,17 +164,3 @@ def test_metrics_have_a_name_and_a_pattern() -> None:
     for wrong in ("FA", "F-A=x", "=x", "FA="):
         with pytest.raises(SystemExit, match="2"):
             parse(["in", "out", "participant", "--metric", wrong])
-
-
-def test_the_settings_of_a_run_can_be_read_back(tmp_path: Path) -> None:
-    words = ["in", "out", "participant"]
-    more = "--lesion-threshold 0.7 --skip n4 --denoise --model cord=/w/c.safetensors --metric FA=*"
-    rest = "--output-spaces template T1w -d labels=/l --level-hint C3@z=5 --no-manual-labels"
-    config = tmp_path / "spinalprep.toml"
-    for given in (
-        parse(words),
-        parse([*words, *more.split(), *rest.split(), "--qc-gates", "/g.json", "--nprocs", "2"]),
-    ):
-        config.write_text(settings_toml(given))
-        read = parse([*words, "--config-file", str(config)])
-        assert replace(read, mem_gb=given.mem_gb) == given

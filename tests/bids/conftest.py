@@ -26,7 +26,7 @@ def write_nifti(
 def dataset(tmp_path: Path) -> Callable[..., Settings]:
     """Return a function that writes images (names, or name to shape and sizes) and settings."""
 
-    def make(images: Any, **given: Any) -> Settings:
+    def make(images: Any, filters: Any = None, **given: Any) -> Settings:
         root = tmp_path / "raw"
         root.mkdir(exist_ok=True)
         (root / "dataset_description.json").write_text(
@@ -39,6 +39,9 @@ def dataset(tmp_path: Path) -> Callable[..., Settings]:
             path = folder / "anat" / f"{name}.nii.gz"
             write_nifti(path, *(images[name] if isinstance(images, dict) else ()))
             path.with_name(f"{name}.json").write_text('{"EchoTime": 0.1}')
+        if filters is not None:
+            given["bids_filter_file"] = tmp_path / "filters.json"
+            given["bids_filter_file"].write_text(json.dumps(filters))
         return Settings(root, tmp_path / "out", "participant", work_dir=tmp_path / "work", **given)
 
     return make

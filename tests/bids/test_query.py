@@ -100,7 +100,7 @@ def test_a_kept_index_notices_what_came_and_went(dataset: Dataset, tmp_path: Pat
 )
 def test_filters_choose_per_contrast(dataset: Dataset, filters: Any, expected: list[str]) -> None:
     images = ["sub-01_T2w", "sub-01_acq-ax_T2w", "sub-01_run-1_T1w", "sub-01_run-2_T1w"]
-    assert stems(dataset(images, bids_filters=filters)) == {"sub-01": expected}
+    assert stems(dataset(images, filters=filters)) == {"sub-01": expected}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_filters_choose_per_contrast(dataset: Dataset, filters: Any, expected: l
 )
 def test_a_wrong_filter_is_one_line(dataset: Dataset, filters: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        stems(dataset(["sub-01_T2w"], bids_filters=filters))
+        stems(dataset(["sub-01_T2w"], filters=filters))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_wrong_filter_is_one_line(dataset: Dataset, filters: Any, said: str) -
         ({"participant_label": ("09",)}, "no participant 09 in .*; there are 01, 02, 03"),
         ({"session_label": ("7",)}, "no T1w, T2w.* that matches session 7"),
         (
-            {"bids_filters": {c: {"acquisition": "no"} for c in ("t2w", "t1w", "t2starw", "mts")}},
+            {"filters": {c: {"acquisition": "no"} for c in ("t2w", "t1w", "t2starw", "mts")}},
             "filters of",
         ),
     ],

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from spinalprep.bids.names import SHOWS_GM, derivative_path
 from spinalprep.cord.centerline import Centerline, cross_slices
+from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import LEAST_MM3, SHORTEST_MM, lesion_instances
+from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.weights import Model
@@ -110,7 +111,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
         nothing = dict.fromkeys(told, empty)
         return Answer(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
     probability = grid.with_data(found.maps.lesion)
-    limits = lesion_threshold, LEAST_MM3, SHORTEST_MM
+    limits = lesion_threshold, MIN_LESION_MM3, SHORTEST_MM
     masks = {
         "cord": found.cord,
         "gm": grid.with_data((found.maps.gm >= 0.5) & found.cord.data),
