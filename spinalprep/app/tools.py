@@ -54,6 +54,9 @@ def build_parser() -> ArgumentParser:
     sub = command("template", _template, "show which template is found, or fetch PAM50")
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
+    sub.add_argument(
+        "--sha256", metavar="HASH", help="of the archive to fetch; another one is refused"
+    )
     command("doctor", _doctor, "check weights, template, threads and disk")
     return parser
 
@@ -81,7 +84,7 @@ def _template(given: Namespace) -> None:
         from spinalprep.template.fetch import fetch
         from spinalprep.template.files import cache_folder
 
-        found = fetch(cache_folder(os.environ) / "PAM50")
+        found = fetch(cache_folder(os.environ) / "PAM50", sha256=given.sha256)
         LOG.info("%s (%s) in %s", found.name, found.version, found.folder)
         return
     template = resolve_template(given.template)

@@ -31,7 +31,8 @@ IGNORED = (
 DESCRIPTIONS = {
     "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",
     "auto": "automatic result, kept where a manual label took its place",
-    "uncertainty": "standard deviation of the network's probability under flips",
+    "uncertainty": "standard deviation of the network's probability over four views of the image: "
+    "as it is, mirrored, darker, brighter",
     "template": "the template's own mask, brought to the image; its Dice with ours is a gate",
     "coverage": "what the field of view shows, in slices in which the cord was found",
     "lower": "lower end of a 95 % interval",

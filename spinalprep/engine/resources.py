@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Resources:
-    """Threads that a task can use, peak memory in GiB and a generous time limit in minutes."""
+    """Threads that a task can use, and peak memory in GiB."""
 
     cpus: int = 1
     mem_gb: float = 1.0
-    minutes: int = 30
 
 
 DEFAULT = Resources()

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from spinalprep.image import Image, grid_with_spacing, resample
 from spinalprep.registration.ants_arrays import ants, to_ants
+from spinalprep.registration.information import normalised_mutual_information
 from spinalprep.registration.resampling import inside, resample_through
 from spinalprep.registration.search import search_near, search_rigid
 from spinalprep.registration.transform import LPS, Affine, read_itk
@@ -143,9 +144,7 @@ def similarity(
     if shared.sum() < max(around.sum() / 3, FEWEST_VOXELS):
         return float("nan")
     joint = np.histogram2d(_ranked(reference.data[shared]), _ranked(moved[shared]), BINS)[0]
-    share = joint / joint.sum()
-    apart, together = [share.sum(axis=0), share.sum(axis=1)], share.ravel()
-    excess = sum(map(_entropy, apart)) / max(_entropy(together), 1e-9) - 1.0
+    excess = normalised_mutual_information(joint) - 1.0
     return 1.0 + excess * float(shared.sum() / around.sum())
 
 
@@ -173,11 +172,6 @@ def _ranked(values: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = np.percentile(values, [1, 99])
     clipped: NDArray[np.float32] = np.clip(values, low, max(high, low + 1e-6))
     return clipped
-
-
-def _entropy(share: NDArray[np.float64]) -> float:
-    positive = share[share > 0]
-    return float(-(positive * np.log(positive)).sum())
 
 
 def _working_copy(image: Image) -> Image:

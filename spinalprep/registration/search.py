@@ -9,6 +9,7 @@ from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
 from spinalprep.image import Image, to_voxel, to_world
+from spinalprep.registration.information import normalised_mutual_information
 from spinalprep.registration.transform import Affine
 
 BINS = 24
@@ -122,17 +123,7 @@ class _Cost:
         low, high = np.percentile(found, [1, 99])
         bins = np.clip((found - low) / max(high - low, 1e-6) * BINS, 0, BINS - 1).astype(int)
         joint = np.bincount(self.values[inside] * BINS + bins, minlength=BINS * BINS)
-        return -share * (_shared(joint.reshape(BINS, BINS)) - 1.0)
-
-
-def _shared(joint: NDArray[np.intp]) -> float:
-    """Return normalised mutual information of a joint histogram."""
-    share = joint / joint.sum()
-    entropies = [
-        float(-(p[p > 0] * np.log(p[p > 0])).sum())
-        for p in (share.sum(axis=0), share.sum(axis=1), share.ravel())
-    ]
-    return (entropies[0] + entropies[1]) / max(entropies[2], 1e-9)
+        return -share * (normalised_mutual_information(joint.reshape(BINS, BINS)) - 1.0)
 
 
 def _powell(cost: _Cost, start: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from spinalprep.errors import TemplateError
 CHECKSUMS = "checksums.json"
 
 
-def record_checksums(folder: Path, release: str, source: str) -> Path:
+def record_checksums(folder: Path, release: str, source: str, archive: str) -> Path:
     """Write the sha256 of every file under ``folder`` to its ``checksums.json``.
 
     Parameters
@@ -22,6 +22,8 @@ def record_checksums(folder: Path, release: str, source: str) -> Path:
         Name of the release.
     source : str
         Address that it came from.
+    archive : str
+        The sha256 of the archive there.
 
     Returns
     -------
@@ -32,6 +34,7 @@ def record_checksums(folder: Path, release: str, source: str) -> Path:
     record = {
         "release": release,
         "source": source,
+        "archive_sha256": archive,
         "sha256": {path.relative_to(folder).as_posix(): file_sha256(path) for path in files},
     }
     target = folder / CHECKSUMS

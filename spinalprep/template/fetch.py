@@ -3,26 +3,26 @@
 import logging
 import os
 import shutil
-import stat
 import tempfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from zipfile import BadZipFile
 
 from spinalprep.errors import TemplateError, UsageError
-from spinalprep.template.checksums import known_release, record_checksums
+from spinalprep.template.checksums import file_sha256, known_release, record_checksums
 from spinalprep.template.files import Template, read_template
 
 PINNED = "r20250730"
 ADDRESS = (
     "https://github.com/spinalcordtoolbox/PAM50/releases/download/{release}/PAM50-{release}.zip"
 )
-LARGEST_BYTES = 4 << 30  # unpacked; PAM50 is far smaller
-_NOT_WANTED = ("__MACOSX", ".git", ".github")
+ARCHIVE = "release.zip"
 
 _log = logging.getLogger("spinalprep")
 
 
-def fetch(dest: Path, release: str = PINNED, address: str = ADDRESS) -> Template:
+def fetch(
+    dest: Path, release: str = PINNED, address: str = ADDRESS, sha256: str | None = None
+) -> Template:
     """Download a release of PAM50 into ``dest``, unless it is there already, and check it.
 
     Parameters
@@ -34,16 +34,19 @@ def fetch(dest: Path, release: str = PINNED, address: str = ADDRESS) -> Template
         Name of a release.
     address : str
         Where from; ``{release}`` is replaced.
+    sha256 : str or None
+        Of the archive, as its publisher tells it; None trusts this download.
 
     Returns
     -------
     template : Template
-        The sha256 of every file is kept in ``checksums.json`` and verified at each later use.
+        The sha256 of the archive and of every file are kept in ``checksums.json``; the files are
+        verified at each later use.
 
     Raises
     ------
     TemplateError
-        If the download fails, the archive holds no template or would write outside its folder,
+        If the download fails or is another archive than ``sha256`` says, holds no template,
         or ``dest`` holds something else or files that have changed.
     UsageError
         If ``dest`` can't be written.
@@ -54,11 +57,11 @@ def fetch(dest: Path, release: str = PINNED, address: str = ADDRESS) -> Template
     source = address.format(release=release)
     staging = _staging_folder(dest)
     try:
-        archive = _download(source, staging)
-        _log.info("unpacking %s", archive.name)
-        unpacked = _unpack(archive, staging / "files")
+        unpacked = _download(source, staging, sha256)
         read_template(unpacked)  # before anything is kept
-        record_checksums(unpacked, release, source)
+        archive = file_sha256(staging / ARCHIVE)
+        _log.info("sha256 of the archive: %s", archive)
+        record_checksums(unpacked, release, source, archive)
         os.replace(unpacked, dest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -85,57 +88,26 @@ def _staging_folder(dest: Path) -> Path:
         raise UsageError(f"{dest.parent} can't be written ({error.strerror})") from error
 
 
-def _download(source: str, folder: Path) -> Path:
-    """Download an archive whose hash is not known yet."""
+def _download(source: str, folder: Path, sha256: str | None) -> Path:
+    """Download and unpack an archive; return the folder in it that holds ``template/``."""
     import pooch
     import requests
 
     pooch.get_logger().setLevel(logging.WARNING)
     _log.info("downloading %s", source)
+    unzip = pooch.Unzip(extract_dir="files")  # nothing lands outside, links become plain files
     try:
-        return Path(pooch.retrieve(source, known_hash=None, fname="release.zip", path=folder))
+        pooch.retrieve(source, known_hash=sha256, fname=ARCHIVE, path=folder, processor=unzip)
+    except (BadZipFile, EOFError) as error:
+        raise TemplateError(f"the download is no whole zip archive ({error}); try again") from error
     except (OSError, ValueError, requests.RequestException) as error:
         reason = " ".join(str(error).split())
         raise TemplateError(
             f"{source} can't be downloaded ({reason}); download it elsewhere, unpack it and give "
             "the folder with --template"
         ) from error
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a release and return the folder that holds ``template/``."""
-    try:
-        with zipfile.ZipFile(archive) as content:
-            members = [member for member in content.infolist() if _is_wanted(member)]
-            for member in members:
-                _check_member(member, archive)
-            size = sum(member.file_size for member in members)
-            if size > LARGEST_BYTES:
-                raise TemplateError(
-                    f"{archive.name} unpacks to {size >> 30} GiB; expected a release"
-                )
-            content.extractall(folder, members)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise TemplateError(f"the download is no whole zip archive ({error}); try again") from error
-    roots = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
-    for root in roots:
+    files = folder / "files"
+    for root in (files, *sorted(path for path in files.iterdir() if path.is_dir())):
         if (root / "template").is_dir():
             return root
     raise TemplateError("the archive holds no folder template/; expected a release of PAM50")
-
-
-def _is_wanted(member: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(member.filename).parts
-    return not member.is_dir() and not set(parts) & set(_NOT_WANTED)
-
-
-def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
-    """Refuse a member that is a link or would land outside the folder."""
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    drive = ":" in path.parts[0] if path.parts else True
-    linked = stat.S_ISLNK(member.external_attr >> 16)
-    if path.is_absolute() or ".." in path.parts or drive or linked:
-        raise TemplateError(
-            f"{archive.name} holds {member.filename!r}, which would be written outside its "
-            "folder; nothing was unpacked"
-        )

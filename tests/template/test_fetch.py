@@ -1,10 +1,12 @@
 """A release is fetched once, whole or not at all, and never trusted to stay as it was."""
 
+import json
 import stat
 import threading
 import zipfile
 from collections.abc import Iterator
 from functools import partial
+from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -72,25 +74,44 @@ def test_fetched_once_and_found_afterwards(
             again()
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "C:/evil.txt"])
-def test_path_traversal_is_refused(
+def test_the_archive_is_the_one_that_is_named(
+    tmp_path: Path, server: ThreadingHTTPServer, archive: Path
+) -> None:
+    digest = sha256(archive.read_bytes()).hexdigest()
+    wrong = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+    with pytest.raises(TemplateError, match="hash") as caught:
+        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server), wrong)
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+    fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server), digest)
+    record = json.loads((tmp_path / "cache" / "PAM50" / "checksums.json").read_text())
+    assert record["archive_sha256"] == digest
+    assert set(record["sha256"]) == {f"{stem}.nii.gz" for stem in STEMS}
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt"])
+def test_nothing_is_written_outside_the_folder(
     name: str, tmp_path: Path, server: ThreadingHTTPServer, archive: Path
 ) -> None:
     with zipfile.ZipFile(archive, "a") as content:
         content.writestr(name, b"evil")
-    with pytest.raises(TemplateError, match="outside its folder"):
-        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
-    assert list((tmp_path / "cache").iterdir()) == []
+    fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["PAM50"]
+    assert not Path("/evil.txt").exists()
     assert not list(tmp_path.rglob("evil.txt"))
 
 
-def test_link_is_refused(tmp_path: Path, server: ThreadingHTTPServer, archive: Path) -> None:
-    link = zipfile.ZipInfo("PAM50/template/link")
+def test_a_link_becomes_a_plain_file(
+    tmp_path: Path, server: ThreadingHTTPServer, archive: Path
+) -> None:
+    link = zipfile.ZipInfo(f"PAM50-{RELEASE}/template/link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(archive, "a") as content:
         content.writestr(link, "/etc/passwd")
-    with pytest.raises(TemplateError, match="outside its folder"):
-        fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+    fetch(tmp_path / "cache" / "PAM50", RELEASE, address(server))
+    unpacked = tmp_path / "cache" / "PAM50" / "template" / "link"
+    assert not unpacked.is_symlink()
+    assert unpacked.read_text() == "/etc/passwd"
 
 
 @pytest.mark.parametrize(
