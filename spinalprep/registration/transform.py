@@ -223,28 +223,6 @@ def _between(values: NDArray[np.float32], count: int, axis: int) -> NDArray[np.f
     return between
 
 
-def invert(
-    transform: Transform, shape: Sequence[int], affine: Float, guess: Transform | None = None
-) -> Field:
-    """Return the inverse of a smooth map as a field on the grid of ``shape`` and ``affine``.
-
-    The points are found by iteration, ``p <- p - (transform(p) - target)``, from ``guess``
-    (by default the negative displacement); it converges where the map stretches by less
-    than two.
-    """
-    displacement = np.empty((*shape, 3), np.float32)
-    for where, block, at in slabs(shape, affine):
-        targets = grid_points(block, at)
-        points = targets if guess is None else guess.apply(targets)
-        for _ in range(20):
-            miss = transform.apply(points) - targets
-            points = points - miss
-            if np.abs(miss).max() < 1e-4:
-                break
-        displacement[:, :, where] = points - targets
-    return Field(displacement, np.asarray(affine, np.float64))
-
-
 def jacobian_determinant(field: Field) -> NDArray[np.float64]:
     """Return the local change of volume (target to moving) at each voxel, shape (I, J, K)."""
     to_ijk = np.linalg.inv(field.affine[:3, :3])

@@ -84,11 +84,6 @@ class Template:
         """Release and identity in words, for logs and sidecars."""
         return f"{self.release or 'unnamed release'}, sha256 {self.identity}"
 
-    @property
-    def is_generic(self) -> bool:
-        """Whether this is the template embedded in the package."""
-        return self.name == "Generic"
-
 
 def resolve_template(
     name_or_path: str | Path | None = None, environ: Mapping[str, str] | None = None

@@ -1,4 +1,4 @@
-"""The template's discs, and levels between them."""
+"""The template's discs, and its levels between them."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from spinalprep.errors import TemplateError
+from spinalprep.levels.discs import Levels
 from spinalprep.template.files import Template, read_template
-from spinalprep.template.levels import continuous_level, disc_heights, disc_points, level_table
+from spinalprep.template.levels import disc_heights, disc_points
 
 SHARED = Path(os.environ.get("SPINALPREP_SHARED", Path(__file__).parents[3] / "shared"))
 AFFINE = np.array([[-0.5, 0, 0, 5], [0, 0.5, 0, -5], [0, 0, 0.5, -20], [0, 0, 0, 1]])
@@ -26,14 +27,11 @@ def template_with(folder: Path, discs: dict[tuple[int, int, int], int]) -> Templ
     return read_template(folder)
 
 
-def test_heights_points_and_table(tmp_path: Path) -> None:
+def test_heights_and_points(tmp_path: Path) -> None:
     discs = {(10, 10, 70): 2, (10, 11, 50): 3, (10, 10, 10): 4, (10, 10, 79): 50, (10, 10, 1): 60}
     template = template_with(tmp_path, discs)
     assert disc_heights(template) == {2: 15.0, 3: 5.0, 4: -15.0}
     assert disc_points(template)[3].tolist() == [0.0, 0.5, 5.0]
-    table = level_table(disc_heights(template))
-    assert table["level"].tolist() == [2, 3]
-    assert table["length_mm"].tolist() == [10.0, 20.0]
 
 
 @pytest.mark.parametrize("discs", [{(5, 5, 5): 3}, {(5, 5, 5): 3, (5, 5, 9): 4}])
@@ -43,7 +41,7 @@ def test_disorder_is_refused(discs: dict[tuple[int, int, int], int], tmp_path: P
 
 
 @pytest.mark.data
-def test_continuous_level_agrees_with_pam50() -> None:
+def test_discs_agree_with_the_levels_of_pam50() -> None:
     folder = SHARED / "data" / "PAM50"
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
@@ -53,7 +51,7 @@ def test_continuous_level_agrees_with_pam50() -> None:
     volume = nib.loadsave.load(template.levels)
     drawn = np.asanyarray(volume.dataobj).max(axis=(0, 1)).astype(int)
     z = volume.affine[2, 2] * np.arange(len(drawn)) + volume.affine[2, 3]
-    level = continuous_level(z, heights)
+    levels = Levels({disc: -height for disc, height in heights.items()})
     labelled = drawn > 0
     assert labelled.sum() > 900
-    np.testing.assert_array_equal(np.ceil(level[labelled]) - 1, drawn[labelled])
+    np.testing.assert_array_equal(levels.number_at(-z[labelled]), drawn[labelled])
