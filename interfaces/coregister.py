@@ -1,19 +1,19 @@
 """Tasks that bring the other contrasts to the reference."""
 
 from pathlib import Path
-from typing import Any
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.image import load, save
+from spinalprep.registration.measures import CoregistrationMeasures
 
 
 @python.define(outputs=["image", "forward", "inverse", "measures"])
 def Coregister(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
-) -> tuple[NiftiGz, File, File, dict[str, Any]]:
+) -> tuple[NiftiGz, File, File, CoregistrationMeasures]:
     """Register one contrast to the reference around the cord; refuse what gains nothing.
 
     ANTs takes its ``seed`` from the environment; here it belongs to the key of the cache.
@@ -29,11 +29,11 @@ def Coregister(
         save(moved, Path("moved.nii.gz")),
         write_itk(fit.forward, Path("forward.txt")),
         write_itk(fit.inverse, Path("inverse.txt")),
-        {
-            "gain": fit.gain,
-            "accepted": fit.accepted,
-            "headers_hold": fit.headers_hold,
-            "before": fit.before,
-            "after": fit.after,
-        },
+        CoregistrationMeasures(
+            gain=fit.gain,
+            accepted=fit.accepted,
+            headers_hold=fit.headers_hold,
+            before=fit.before,
+            after=fit.after,
+        ),
     )

@@ -1,7 +1,6 @@
 """Tasks between the reference image and the template."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from fileformats.generic import File
@@ -11,6 +10,7 @@ from pydra.compose import python
 from spinalprep.cord.files import read_centerline
 from spinalprep.image import load, read_grid, save, save_inside
 from spinalprep.levels.files import read_levels
+from spinalprep.registration.measures import TemplateMeasures
 
 
 @python.define(outputs=["forward", "inverse", "measures"])
@@ -22,7 +22,7 @@ def RegisterToTemplate(
     template_z: dict[int, float],
     gm: NiftiGz | None = None,
     template_gm: NiftiGz | None = None,
-) -> tuple[NiftiGz, NiftiGz, dict[str, Any]]:
+) -> tuple[NiftiGz, NiftiGz, TemplateMeasures]:
     """Register the cord, and grey matter that is seen, to the template's; a field each way."""
     from spinalprep.registration.template import register_to_template
     from spinalprep.registration.transform import write_itk
@@ -39,12 +39,12 @@ def RegisterToTemplate(
         template_z,
         grey,
     )
-    measures = {
-        "dice_subject": fit.dice_subject,
-        "dice_template": fit.dice_template,
-        "jacobian_min": fit.jacobian_min,
-        "span_z_mm": list(fit.span_z_mm),
-    }
+    measures = TemplateMeasures(
+        dice_subject=fit.dice_subject,
+        dice_template=fit.dice_template,
+        jacobian_min=fit.jacobian_min,
+        span_z_mm=fit.span_z_mm,
+    )
     return (
         write_itk(fit.forward, Path("forward.nii.gz")),
         write_itk(fit.inverse, Path("inverse.nii.gz")),

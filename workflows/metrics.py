@@ -1,14 +1,17 @@
 """From maps to values by region."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep import stages
 from spinalprep.interfaces.metrics import MakeMtRatio, MeasureMetric
 from spinalprep.interfaces.preprocess import Conform
+from spinalprep.workflows.stage import Regions, add_stage
 
 
 @dataclass(frozen=True)
@@ -82,28 +85,28 @@ def RegionalMetric(
 
 def add_metrics(
     maps: Maps,
-    scans: dict[str, File],
-    fits: dict[str, tuple[NiftiGz, Any]],
-    common: dict[str, Any],
+    scans: Mapping[str, File],
+    forward: Mapping[str, Path],
+    regions: Regions,
+    gm: Path | None,
 ) -> None:
-    """Add a stage for every map to the graph that is being made, and the MT ratio before its own.
+    """Add a stage for every map to the graph that is being built, the MT ratio before its own.
 
-    ``scans`` are the raw images by the names of their stages, ``fits`` the stages that brought
-    them to the reference, ``common`` what `RegionalMetric` is told of the reference.
+    ``scans`` are the raw images by the names of their stages, ``forward`` the transforms that
+    bring them to the reference, where there are any.
     """
-    forward = {name: fit.forward for name, (_, fit) in fits.items() if fit is not None}
-    images: dict[str, Any] = dict(maps.files)
+    images: dict[str, File | Path] = dict(maps.files)
     if maps.mt_pair is not None:
         on, off = maps.mt_pair
         ratio = MtRatio(
             on=scans[on],
             off=scans[off],
-            cord=common["cord"],
+            cord=regions.cord,
             to_on=forward.get(on),
             to_off=forward.get(off),
         )
-        images["MTR"] = workflow.add(ratio, name="mtr").map
+        images["MTR"] = add_stage(stages.MTR, ratio).map
     for name, image in images.items():
         frame = forward.get(maps.frames.get(name, ""))
-        stage = RegionalMetric(image=image, transform=frame, **common)
-        workflow.add(stage, name=f"metric_{name}")
+        task = RegionalMetric(image=image, transform=frame, gm=gm, **vars(regions))
+        add_stage(stages.METRIC, task, name)

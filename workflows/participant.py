@@ -1,12 +1,14 @@
 """One reference image and what goes with it: the stages, and who feeds whom."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep import stages
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
 from spinalprep.workflows.coregister import ToContrast, ToReference
@@ -15,6 +17,7 @@ from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Healthy, Lesions, LesionTables, Shape, TemplateSlices
 from spinalprep.workflows.metrics import Maps, add_metrics
 from spinalprep.workflows.preprocess import Preprocess
+from spinalprep.workflows.stage import Regions, add_stage
 from spinalprep.workflows.template import LesionInTemplate, ToTemplate
 
 
@@ -68,10 +71,54 @@ class TemplateFiles:
     combined: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the stages are told beside the images: labels by role, files and settings."""
+
+    labels: Mapping[str, File]
+    weights: Weights
+    template: TemplateFiles | None
+    parameters: Parameters
+    healthy: Healthy | None
+
+    @property
+    def disc_z(self) -> dict[int, float]:
+        """Heights of the template's discs in mm; empty without a template."""
+        return self.template.disc_z if self.template is not None else {}
+
+    @property
+    def healthy_on_template(self) -> Healthy | None:
+        """The norms, where the slices of the template are theirs."""
+        on_pam50 = self.template is not None and self.template.name == "PAM50"
+        return self.healthy if on_pam50 else None
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What is known of the reference image: the cord that counts, grey matter, levels.
+
+    ``automatic`` is what the networks found, also beside a cord that a person drew.
+    """
+
+    image: Path
+    automatic: stages.SegmentedCord
+    cord: stages.Cord
+    gm: Path | None
+    levels: stages.LabelledLevels
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Another contrast, preprocessed, and how it came to the reference."""
+
+    image: Path
+    fit: stages.Coregistered | None
+
+
 @workflow.define(outputs=["cord"])
 def Participant(
     reference: File,
-    others: dict[str, File],
+    contrasts: dict[str, File],
     labels: dict[str, File],
     weights: Weights,
     template: TemplateFiles | None,
@@ -80,43 +127,37 @@ def Participant(
     maps: Maps | None = None,
 ) -> NiftiGz:
     """Chain the stages; what is missing, or left out, is simply not added."""
-    p = parameters
-    basics = {"denoise": p.denoise, "n4": p.n4, "sloppy": p.sloppy}
-    image = workflow.add(Preprocess(image=reference, **basics), name="preprocess").image
-    automatic, cord, gm = _cord(image, labels, weights, p)
-    fits = {
-        name: _other_contrast(name, other, image, cord.cord, p) for name, other in others.items()
-    }
-    levels = _levels((image, cord), labels, (weights, template), p)
-    measures = Shape(
-        cord=cord.probability,
-        centerline=cord.centerline,
-        vertebrae=levels.vertebrae,
-        gm=gm,
-        spread=automatic.uncertainty if "cord" not in labels else None,
-        levels=levels.levels,
-        healthy=healthy,
-        gm_found="gm" not in labels,
-    )
-    shape = workflow.add(measures, name="shape")
-    if template is None or template.name != "PAM50":
-        healthy = None  # the slices of another template are not those of the norms
-    found = (image, automatic, cord, levels, shape, healthy, gm)
-    fit, lesions = _template_and_lesions(found, labels, template, p)
+    told = Inputs(labels, weights, template, parameters, healthy)
+    image = _preprocess(reference, parameters)
+    automatic = _automatic(image, told)
+    cord = _drawn_cord(image, told) or automatic
+    gm = _grey_matter(image, automatic, told)
+    _centerline(image, cord)
+    moved = {name: _contrast(name, file, image, cord, told) for name, file in contrasts.items()}
+    anatomy = Anatomy(image, automatic, cord, gm, _levels(image, cord, told))
+    shape = _shape(anatomy, told)
+    fit = _template(anatomy, shape, told)
+    regions = _regions(anatomy, fit, told)
+    lesions = _lesions(anatomy, fit, regions, told)
     if maps is not None:
-        about = {"gm": gm} | _regions(cord, levels, (fit, template))
-        add_metrics(maps, {"": reference, **others}, fits, about)
-    for name, fit_of_other in fits.items():
-        if any(name.startswith(space) for space in p.spaces):
-            _masks_in_other_contrast(name, fit_of_other, cord, lesions)
+        forward = {name: c.fit.forward for name, c in moved.items() if c.fit is not None}
+        add_metrics(maps, {"": reference, **contrasts}, forward, regions, gm)
+    for name, contrast in moved.items():
+        if any(name.startswith(space) for space in parameters.spaces):
+            _masks(name, contrast, cord, lesions)
     return cord.cord
 
 
-def _cord(
-    image: NiftiGz, labels: dict[str, File], weights: Weights, p: Parameters
-) -> tuple[Any, Any, NiftiGz | None]:
-    """Add the networks' masks and what is drawn; return the first, the cord and grey matter."""
-    stage = AutomaticCord(
+def _preprocess(image: File, p: Parameters, item: str = "") -> Path:
+    """Add the preprocessing of the reference, or of another contrast."""
+    task = Preprocess(image=image, denoise=p.denoise, n4=p.n4, sloppy=p.sloppy)
+    return add_stage(stages.PREPROCESS, task, item).image
+
+
+def _automatic(image: Path, told: Inputs) -> stages.SegmentedCord:
+    """Add the networks."""
+    p, weights, labels = told.parameters, told.weights, told.labels
+    task = AutomaticCord(
         image=image,
         finder=weights.finder,
         finder_card=weights.finder_card,
@@ -128,146 +169,173 @@ def _cord(
         lesions_card=weights.lesions_card if p.lesion else None,
         centerline_label=None if "cord" in labels else labels.get("centerline"),
     )
-    cord = automatic = workflow.add(stage, name="automatic")
-    if "cord" in labels:
-        manual = ManualCord(
-            image=image, label=labels["cord"], centerline_label=labels.get("centerline")
-        )
-        cord = workflow.add(manual, name="manual")
-    gm = automatic.gm if p.shows_gm else None
-    if "gm" in labels:
-        manual_gm = GreyMatter(image=image, label=labels["gm"])
-        gm = workflow.add(manual_gm, name="manual_gm").probability
-    workflow.add(CenterlineMask(centerline=cord.centerline, like=image), name="centerline")
-    return automatic, cord, gm
+    return add_stage(stages.AUTOMATIC, task)
 
 
-def _other_contrast(
-    name: str, other: File, reference: NiftiGz, cord: NiftiGz, p: Parameters
-) -> tuple[NiftiGz, Any]:
+def _drawn_cord(image: Path, told: Inputs) -> stages.DrawnCord | None:
+    """Add the cord that a person drew, if there is one."""
+    labels = told.labels
+    if "cord" not in labels:
+        return None
+    task = ManualCord(image=image, label=labels["cord"], centerline_label=labels.get("centerline"))
+    return add_stage(stages.MANUAL, task)
+
+
+def _grey_matter(image: Path, automatic: stages.SegmentedCord, told: Inputs) -> Path | None:
+    """Return grey matter: drawn, or found where the contrast shows it."""
+    if "gm" in told.labels:
+        task = GreyMatter(image=image, label=told.labels["gm"])
+        return add_stage(stages.MANUAL_GM, task).probability
+    return automatic.gm if told.parameters.shows_gm else None
+
+
+def _centerline(image: Path, cord: stages.Cord) -> None:
+    """Add the image of the centerline."""
+    add_stage(stages.CENTERLINE, CenterlineMask(centerline=cord.centerline, like=image))
+
+
+def _contrast(
+    name: str,
+    file: File,
+    reference: Path,
+    cord: stages.Cord,
+    told: Inputs,
+) -> Contrast:
     """Preprocess another contrast and bring it to the reference."""
-    step = Preprocess(image=other, denoise=p.denoise, n4=p.n4, sloppy=p.sloppy)
-    moving = workflow.add(step, name=f"preprocess_{name}").image
-    if p.coreg:
-        fit = ToReference(
-            moving=moving, reference=reference, cord=cord, seed=p.seed, sloppy=p.sloppy
-        )
-        return moving, workflow.add(fit, name=f"coregister_{name}")
-    return moving, None
-
-
-def _masks_in_other_contrast(name: str, fit: tuple[NiftiGz, Any], cord: Any, lesions: Any) -> None:
-    """Add the masks on another contrast's grid, if it was brought to the reference."""
-    moving, to_reference = fit
-    if to_reference is None:
-        return
-    back = ToContrast(
-        cord=cord.probability,
-        inverse=to_reference.inverse,
-        like=moving,
-        lesion=lesions.mask if lesions is not None else None,
+    p = told.parameters
+    moving = _preprocess(file, p, name)
+    if not p.coreg:
+        return Contrast(moving, None)
+    task = ToReference(
+        moving=moving, reference=reference, cord=cord.cord, seed=p.seed, sloppy=p.sloppy
     )
-    workflow.add(back, name=f"masks_{name}")
+    return Contrast(moving, add_stage(stages.COREGISTER, task, name))
 
 
-def _levels(
-    found: tuple[NiftiGz, Any],
-    labels: dict[str, File],
-    given: tuple[Weights, TemplateFiles | None],
-    p: Parameters,
-) -> Any:
-    """Add the stage of levels; its outputs are None where it can't tell."""
-    (image, cord), (weights, template) = found, given
-    stage = VertebralLevels(
+def _levels(image: Path, cord: stages.Cord, told: Inputs) -> stages.LabelledLevels:
+    """Add the vertebral levels; they are None where it can't tell."""
+    task = VertebralLevels(
         image=image,
         cord=cord.cord,
         centerline=cord.centerline,
-        template_z=template.disc_z if template is not None else {},
-        weights=weights.discs,
-        card=weights.discs_card,
-        label=labels.get("discs"),
-        hint=None if "discs" in labels else p.level_hint,
+        template_z=told.disc_z,
+        weights=told.weights.discs,
+        card=told.weights.discs_card,
+        label=told.labels.get("discs"),
+        hint=None if "discs" in told.labels else told.parameters.level_hint,
     )
-    return workflow.add(stage, name="levels")
+    return add_stage(stages.LEVELS, task)
 
 
-def _template_and_lesions(
-    found: tuple[Any, ...], labels: dict[str, File], template: TemplateFiles | None, p: Parameters
-) -> Any:
-    """Add template, lesions, and lesions in the template; return the fit and the lesions."""
-    image, automatic, cord, levels, shape, healthy, gm = found
-    fit = lesions = None
-    if p.template and template is not None:
-        stage = ToTemplate(
-            image=image,
-            cord=cord.cord,
-            probability=cord.probability,
-            centerline=cord.centerline,
-            template_cord=template.cord,
-            template_z=template.disc_z,
-            gm=gm,
-            template_gm=template.gm,
-            images="template" in p.spaces,
-            levels=levels.levels,
-            template_spinal_levels=template.spinal_levels,
-            atlas=template.atlas,
-        )
-        fit = workflow.add(stage, name="template")
-        moved = TemplateSlices(
-            perslice=shape.perslice,
-            centerline=cord.centerline,
-            forward=fit.forward,
-            template_cord=template.cord,
-            template_levels=template.levels,
-            levels=levels.levels,
-            healthy=healthy,
-        )
-        workflow.add(moved, name="template_slices")
-    if p.lesion:
-        stage = Lesions(
-            lesion=automatic.lesion if "lesion" not in labels else None,
-            cord=cord.cord,
-            threshold=p.lesion_threshold,
-            min_mm3=p.min_lesion_mm3,
-            label=labels.get("lesion"),
-        )
-        lesions = workflow.add(stage, name="lesion")
-        _lesion_tables(lesions, cord, levels, (fit, template))
-    if fit is None or lesions is None or template is None:
-        return fit, lesions
-    if "template" in p.spaces:
+def _shape(found: Anatomy, told: Inputs) -> stages.CordShape:
+    """Add the tables of the cord's shape."""
+    task = Shape(
+        cord=found.cord.probability,
+        centerline=found.cord.centerline,
+        vertebrae=found.levels.vertebrae,
+        gm=found.gm,
+        spread=found.automatic.uncertainty if "cord" not in told.labels else None,
+        levels=found.levels.levels,
+        healthy=told.healthy,
+        gm_found="gm" not in told.labels,
+    )
+    return add_stage(stages.SHAPE, task)
+
+
+def _template(found: Anatomy, shape: stages.CordShape, told: Inputs) -> stages.TemplateFit | None:
+    """Add the way to the template, and the cord's shape on its slices."""
+    template, p = told.template, told.parameters
+    if template is None or not p.template:
+        return None
+    task = ToTemplate(
+        image=found.image,
+        cord=found.cord.cord,
+        probability=found.cord.probability,
+        centerline=found.cord.centerline,
+        template_cord=template.cord,
+        template_z=template.disc_z,
+        gm=found.gm,
+        template_gm=template.gm,
+        images="template" in p.spaces,
+        levels=found.levels.levels,
+        template_spinal_levels=template.spinal_levels,
+        atlas=template.atlas,
+    )
+    fit = add_stage(stages.TEMPLATE, task)
+    moved = TemplateSlices(
+        perslice=shape.perslice,
+        centerline=found.cord.centerline,
+        forward=fit.forward,
+        template_cord=template.cord,
+        template_levels=template.levels,
+        levels=found.levels.levels,
+        healthy=told.healthy_on_template,
+    )
+    add_stage(stages.TEMPLATE_SLICES, moved)
+    return fit
+
+
+def _regions(found: Anatomy, fit: stages.TemplateFit | None, told: Inputs) -> Regions:
+    """Return what says where in the cord a voxel is."""
+    template = told.template
+    combined = template.combined if template is not None else {}
+    has_atlas = template is not None and template.atlas is not None
+    return Regions(
+        cord=found.cord.cord,
+        names=list(template.region_names) if template is not None else [],
+        combined={name: list(members) for name, members in combined.items()},
+        vertebrae=found.levels.vertebrae,
+        levels=found.levels.levels,
+        shares=fit.shares if fit is not None and has_atlas else None,
+    )
+
+
+def _lesions(
+    found: Anatomy, fit: stages.TemplateFit | None, regions: Regions, told: Inputs
+) -> stages.SeparatedLesions | None:
+    """Add the lesions, their tables, and where they lie in the template."""
+    p, label = told.parameters, told.labels.get("lesion")
+    if not p.lesion:
+        return None
+    task = Lesions(
+        lesion=found.automatic.lesion if label is None else None,
+        cord=found.cord.cord,
+        threshold=p.lesion_threshold,
+        min_mm3=p.min_lesion_mm3,
+        label=label,
+    )
+    lesions = add_stage(stages.LESION, task)
+    tables = LesionTables(
+        instances=lesions.instances,
+        centerline=found.cord.centerline,
+        template_z=told.disc_z,
+        **vars(regions),
+    )
+    add_stage(stages.LESION_TABLES, tables)
+    if fit is not None and told.template is not None and "template" in p.spaces:
         moved = LesionInTemplate(
             mask=lesions.mask,
             soft=lesions.soft,
             forward=fit.forward,
-            template_cord=template.cord,
+            template_cord=told.template.cord,
         )
-        workflow.add(moved, name="lesion_template")
-    return fit, lesions
+        add_stage(stages.LESION_TEMPLATE, moved)
+    return lesions
 
 
-def _lesion_tables(lesions: Any, cord: Any, levels: Any, where: tuple[Any, Any]) -> None:
-    """Add the tables of lesions, after the template where there is one, for its regions."""
-    template = where[1]
-    stage = LesionTables(
-        instances=lesions.instances,
-        centerline=cord.centerline,
-        template_z=template.disc_z if template is not None else {},
-        **_regions(cord, levels, where),
+def _masks(
+    name: str,
+    contrast: Contrast,
+    cord: stages.Cord,
+    lesions: stages.SeparatedLesions | None,
+) -> None:
+    """Add the masks on another contrast's grid, if it was brought to the reference."""
+    if contrast.fit is None:
+        return
+    task = ToContrast(
+        cord=cord.probability,
+        inverse=contrast.fit.inverse,
+        like=contrast.image,
+        lesion=lesions.mask if lesions is not None else None,
     )
-    workflow.add(stage, name="lesion_tables")
-
-
-def _regions(cord: Any, levels: Any, where: tuple[Any, Any]) -> dict[str, Any]:
-    """Return what says where in the cord a voxel is."""
-    fit, template = where
-    combined = template.combined if template is not None else {}
-    atlas = fit is not None and levels is not None and template.atlas is not None
-    return {
-        "cord": cord.cord,
-        "names": list(template.region_names) if template is not None else [],
-        "combined": {name: list(members) for name, members in combined.items()},
-        "vertebrae": levels.vertebrae,
-        "levels": levels.levels,
-        "shares": fit.shares if atlas else None,
-    }
+    add_stage(stages.MASKS, task, name)

@@ -13,11 +13,12 @@ from spinalprep.interfaces.template import (
     WarpImages,
     WarpLesions,
 )
+from spinalprep.registration.measures import TemplateMeasures
 
 Fitted = tuple[
     NiftiGz,
     NiftiGz,
-    dict[str, Any],
+    TemplateMeasures,
     NiftiGz | None,
     NiftiGz | None,
     NiftiGz | None,

@@ -84,9 +84,6 @@ def run_group(settings: Settings) -> int:
     The steps are a loop over people and a few sums: there is no graph to cache. What is costly, the
     reading of volumes, is kept per person in the work folder (`app.group_crops`).
     """
-    from spinalprep.app.run import set_environment
-
-    set_environment(settings)
     if settings.participant_label:
         LOG.debug("the group is limited to %d participants", len(settings.participant_label))
     from spinalprep.bids.dataset import check_folders

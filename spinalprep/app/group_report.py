@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from spinalprep import __version__
-from spinalprep.app.facts import package_versions
 from spinalprep.app.group import Group
 from spinalprep.group.design import Comparison
+from spinalprep.reports.facts import package_versions
 from spinalprep.reports.group import GroupFacts, write_group_report
 
 

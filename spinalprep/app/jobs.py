@@ -1,39 +1,35 @@
-"""From sessions to graphs: one job per reference image."""
+"""From sessions to jobs: one per reference image, with its files and its graph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fileformats.generic import File
-from fileformats.medimage import NiftiGz
 
+from spinalprep import stages
+from spinalprep.app.graph_inputs import (
+    NETWORKS,
+    graph_parameters,
+    map_files,
+    template_files,
+    weight_files,
+)
+from spinalprep.app.log import LOG
 from spinalprep.bids.dataset import age_and_sex
-from spinalprep.bids.labels import Labels, find_labels
+from spinalprep.bids.labels import NOT_WANTED, find_labels
 from spinalprep.bids.maps import MT_RATIO, glob_maps, mt_pair, pick_map
-from spinalprep.bids.names import SHOWS_GM, frame_name, output_prefix
+from spinalprep.bids.names import frame_name
 from spinalprep.bids.session import Scan, Session, Unit, units
-from spinalprep.errors import InputError, ModelError
-from spinalprep.image.grids import same_voxels
+from spinalprep.bids.session_files import SessionFiles
+from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError
 from spinalprep.image.sanity import check_header
-from spinalprep.networks.cards import card_path, packaged_weights, read_card
+from spinalprep.networks.cards import packaged_weights, read_card
 from spinalprep.normative.table import SHIPPED
 from spinalprep.settings import Settings
-from spinalprep.template.files import Template
-from spinalprep.template.levels import disc_heights
-from spinalprep.template.pack import packed_atlas
-from spinalprep.template.regions import combined_regions, region_names
+from spinalprep.template.files import Template, resolve_template
 from spinalprep.workflows.measures import Healthy
-from spinalprep.workflows.metrics import Maps
-from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
-
-TASKS = {
-    "centerline": "finder",
-    "cord": "segmenter",
-    "discs": "discs",
-    "gm": "grey",
-    "lesion": "lesions",
-}
+from spinalprep.workflows.participant import Participant, TemplateFiles
 
 
 @dataclass(frozen=True)
@@ -65,23 +61,109 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One reference image with all that belongs to it, and its graph.
+class Problem:
+    """An input that can't be used: the stage that would have taken it, and why."""
 
-    ``others`` maps the names of the stages' contrasts to their scans; ``problems`` are
-    (stage, reason) of inputs that can't be used, ``task`` is None where the reference is one;
-    ``maps`` are the files of the metrics, ``mt_pair`` the images of the MT ratio.
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One session run before it begins.
+
+    Attributes
+    ----------
+    session : Session
+        Whose it is.
+    files : SessionFiles
+        The reference image and what goes with it.
+    task : pydra workflow task or None
+        The graph; None where the reference can't be used.
+    problems : tuple of Problem
+        Inputs that can't be used.
     """
 
-    key: str
     session: Session
-    reference: Scan
-    others: Mapping[str, Scan]
-    labels: Labels
+    files: SessionFiles
     task: Any
-    problems: tuple[tuple[str, str], ...] = ()
-    maps: Mapping[str, Path] = field(default_factory=dict)
-    mt_pair: tuple[str, str] | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will do.
+
+    Attributes
+    ----------
+    shared : Shared
+        What the jobs have in common.
+    sessions : tuple of Session
+        All that were asked for.
+    jobs : mapping of str to Job
+        By the names of the session runs (``sub-01_ses-1_run-1``).
+    unusable : tuple of (Session, reason)
+        Sessions without an image to work on.
+    """
+
+    shared: Shared
+    sessions: tuple[Session, ...]
+    jobs: Mapping[str, Job]
+    unusable: tuple[tuple[Session, str], ...] = ()
+
+    @property
+    def participants(self) -> list[str]:
+        """The labels of all participants."""
+        return sorted({session.participant for session in self.sessions})
+
+    @property
+    def tasks(self) -> dict[str, Any]:
+        """The graphs of the jobs that can be run."""
+        return {key: job.task for key, job in self.jobs.items() if job.task is not None}
+
+    def cache(self, key: str) -> Path:
+        """Return the cache of a job."""
+        return cache_folder(self.shared.settings, self.jobs[key].session.participant)
+
+
+def cache_folder(settings: Settings, participant: str) -> Path:
+    """Return the cache of a participant; it can be deleted alone."""
+    return settings.work_dir / "cache-1" / f"sub-{participant}"
+
+
+def plan_run(settings: Settings, sessions: Sequence[Session]) -> Plan:
+    """Check what all sessions share, and build the graph of each.
+
+    Raises
+    ------
+    ModelError, TemplateError, UsageError
+        As `gather_shared`.
+    DefectError
+        If a graph can't be built.
+    """
+    template = None if "template" in settings.skip else resolve_template(settings.template)
+    if template is not None:
+        LOG.info("template %s (%s)", template.name, template.version)
+    shared = gather_shared(settings, template)
+    jobs: dict[str, Job] = {}
+    unusable: list[tuple[Session, str]] = []
+    for session in sessions:
+        for warning in session.warnings:
+            LOG.debug("%s: %s", session.name, warning)
+        try:
+            jobs |= {job.files.key: job for job in build_jobs(session, shared)}
+        except InputError as error:
+            LOG.error("%s: %s", session.name, error)
+            unusable.append((session, str(error)))
+        except SpinalprepError:
+            raise
+        except Exception as error:
+            raise DefectError(f"the graph of {session.name} could not be built: {error}") from error
+    found = [label for job in jobs.values() for label in job.files.labels.found]
+    ignored = sum(label.reason == NOT_WANTED for label in found)
+    if ignored:
+        LOG.info("%d manual labels are ignored (%s)", ignored, NOT_WANTED)
+    return Plan(shared, tuple(sessions), jobs, tuple(unusable))
 
 
 def gather_shared(settings: Settings, template: Template | None) -> Shared:
@@ -96,14 +178,13 @@ def gather_shared(settings: Settings, template: Template | None) -> Shared:
     UsageError
         If no file fits a ``--metric``.
     """
-    unknown = sorted(set(settings.models) - set(TASKS))
+    unknown = sorted(set(settings.models) - set(NETWORKS))
     if unknown:
-        raise ModelError(f"--model {unknown[0]}=...: expected one of {', '.join(TASKS)}")
-    weights = {name: settings.models.get(name, packaged_weights(name)) for name in TASKS}
+        raise ModelError(f"--model {unknown[0]}=...: expected one of {', '.join(NETWORKS)}")
+    weights = {name: settings.models.get(name, packaged_weights(name)) for name in NETWORKS}
     cards = {name: read_card(path) for name, path in weights.items()}
     maps = glob_maps(settings.bids_dir, settings.metrics)
-    files = _template_files(template, settings)
-    return Shared(settings, template, files, weights, cards, maps)
+    return Shared(settings, template, template_files(template, settings), weights, cards, maps)
 
 
 def build_jobs(session: Session, shared: Shared) -> list[Job]:
@@ -114,50 +195,60 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
     InputError
         If the session has no image that can be the reference.
     """
+    if not session.scans:
+        raise InputError("no T1w, T2w, T2starw or MTS image that is wanted")
     chosen = units(session, shared.settings.reference_anat)
     return [_build(session, unit, shared) for unit in chosen]
 
 
-def cache_folder(settings: Settings, participant: str) -> Path:
-    """Return the cache of a participant; it can be deleted alone."""
-    return settings.work_dir / "cache-1" / f"sub-{participant}"
-
-
-def _build(session: Session, unit: Unit, shared: Shared) -> Job:
-    """Check the headers of a unit and build its graph."""
-    settings, key = shared.settings, output_prefix(unit.reference)
-    problem = _problem(unit.reference.path, settings.mem_gb)
-    if problem:
-        return Job(key, session, unit.reference, {}, Labels(), None, (("preprocess", problem),))
-    problems: list[tuple[str, str]] = []
-    others: dict[str, Scan] = {}
-    for scan in unit.others if "coreg" not in settings.skip else ():
-        name = _stage_name(scan, unit.reference, others)
-        wrong = _problem(scan.path, settings.mem_gb)
-        if wrong:
-            problems.append((f"preprocess_{name}", wrong))
-        else:
-            others[name] = scan
-    labels = find_labels(settings, unit.reference)
-    files = _find_maps(unit.reference, shared, problems)
-    pair = None if MT_RATIO in settings.metrics else mt_pair(unit.reference, others)
-    task = Participant(
-        reference=File(unit.reference.path),
-        others={name: File(scan.path) for name, scan in others.items()},
-        labels={role: File(path) for role, path in labels.paths.items()},
-        weights=_weights(shared.weights),
-        template=shared.template_files,
-        parameters=_parameters(settings, shared.template, unit.reference.contrast),
-        healthy=Healthy(File(SHIPPED), *age_and_sex(settings.bids_dir, session.participant)),
-        maps=_maps(files, unit.reference, others, pair),
+def _build(session: Session, chosen: Unit, shared: Shared) -> Job:
+    """Check the headers of the images and build the graph."""
+    settings, reference = shared.settings, chosen.reference
+    wrong = _what_is_wrong(reference.path, settings.mem_gb)
+    if wrong:
+        problem = Problem(stages.PREPROCESS.name_of(), wrong)
+        return Job(session, SessionFiles(reference), None, (problem,))
+    contrasts, bad_contrasts = _usable_contrasts(chosen, settings)
+    labels = find_labels(settings, reference)
+    maps, bad_maps = _usable_maps(reference, shared)
+    files = SessionFiles(
+        reference,
+        contrasts,
+        labels,
+        maps,
+        None if MT_RATIO in settings.metrics else mt_pair(reference, contrasts),
     )
-    given = (key, session, unit.reference, others, labels, task, tuple(problems))
-    return Job(*given, files, pair)
+    task = Participant(
+        reference=File(reference.path),
+        contrasts={name: File(scan.path) for name, scan in contrasts.items()},
+        labels={role: File(path) for role, path in files.labels.paths.items()},
+        weights=weight_files(shared.weights),
+        template=shared.template_files,
+        parameters=graph_parameters(settings, shared.template, reference.contrast),
+        healthy=Healthy(File(SHIPPED), *age_and_sex(settings.bids_dir, session.participant)),
+        maps=map_files(files),
+    )
+    return Job(session, files, task, (*bad_contrasts, *bad_maps))
 
 
-def _find_maps(reference: Scan, shared: Shared, problems: list[tuple[str, str]]) -> dict[str, Path]:
-    """Return the map of each metric that a reference image has; say what can't be used."""
+def _usable_contrasts(chosen: Unit, settings: Settings) -> tuple[dict[str, Scan], list[Problem]]:
+    """Return the images to register, by the names of their stages, and what can't be used."""
+    contrasts: dict[str, Scan] = {}
+    problems: list[Problem] = []
+    for scan in chosen.others if "coreg" not in settings.skip else ():
+        name = _item_name(scan, chosen.reference, contrasts)
+        wrong = _what_is_wrong(scan.path, settings.mem_gb)
+        if wrong:
+            problems.append(Problem(stages.PREPROCESS.name_of(name), wrong))
+        else:
+            contrasts[name] = scan
+    return contrasts, problems
+
+
+def _usable_maps(reference: Scan, shared: Shared) -> tuple[dict[str, Path], list[Problem]]:
+    """Return the map of each metric that a reference image has, and what can't be used."""
     files: dict[str, Path] = {}
+    problems: list[Problem] = []
     for name, paths in shared.maps.items():
         try:
             path = pick_map(name, paths, reference)
@@ -165,28 +256,11 @@ def _find_maps(reference: Scan, shared: Shared, problems: list[tuple[str, str]])
                 check_header(path, shared.settings.mem_gb)
                 files[name] = path
         except InputError as error:
-            problems.append((f"metric_{name}", str(error)))
-    return files
+            problems.append(Problem(stages.METRIC.name_of(name), str(error)))
+    return files, problems
 
 
-def _maps(
-    files: Mapping[str, Path],
-    reference: Scan,
-    others: Mapping[str, Scan],
-    pair: tuple[str, str] | None,
-) -> Maps | None:
-    """Tell which image's grid every map shares; the reference's where it shares none."""
-    if not files and pair is None:
-        return None
-    frames: dict[str, str] = {}
-    for name, path in files.items():
-        if not same_voxels(path, reference.path):
-            alike = [other for other, scan in others.items() if same_voxels(path, scan.path)]
-            frames |= {name: alike[0]} if alike else {}
-    return Maps({name: File(path) for name, path in files.items()}, frames, pair)
-
-
-def _problem(path: Path, mem_gb: float) -> str:
+def _what_is_wrong(path: Path, mem_gb: float) -> str:
     """Return what is wrong with the header of an image, or nothing."""
     try:
         check_header(path, mem_gb)
@@ -195,54 +269,10 @@ def _problem(path: Path, mem_gb: float) -> str:
     return ""
 
 
-def _stage_name(scan: Scan, reference: Scan, taken: Mapping[str, Scan]) -> str:
+def _item_name(scan: Scan, reference: Scan, taken: Mapping[str, Scan]) -> str:
     """Return a name for the stages of a contrast, unlike those that are taken."""
     name = frame_name(scan, reference)
     run = scan.entities.get("run")
     if name in taken and run is not None:
         name = f"{name}run{run}"
     return name if name not in taken else f"{name}n{len(taken)}"
-
-
-def _weights(paths: Mapping[str, Path]) -> Weights:
-    files: dict[str, File] = {}
-    for name, role in TASKS.items():
-        files[role] = File(paths[name])
-        files[f"{role}_card"] = File(card_path(paths[name]))
-    return Weights(**files)
-
-
-def _template_files(template: Template | None, settings: Settings) -> TemplateFiles | None:
-    if template is None:
-        return None
-    spinal = template.spinal_levels
-    atlas = packed_atlas(template, settings.work_dir / "templates", min(settings.nprocs, 4))
-    return TemplateFiles(
-        template.name,
-        NiftiGz(template.cord),
-        disc_heights(template),
-        NiftiGz(template.levels),
-        NiftiGz(template.gm) if template.gm is not None else None,
-        NiftiGz(spinal) if spinal is not None else None,
-        File(atlas) if atlas is not None else None,
-        tuple(region_names(template)),
-        combined_regions(template),
-    )
-
-
-def _parameters(settings: Settings, template: Template | None, contrast: str) -> Parameters:
-    return Parameters(
-        n4="n4" not in settings.skip,
-        denoise=settings.denoise,
-        sloppy=settings.sloppy,
-        coreg="coreg" not in settings.skip,
-        template=template is not None,
-        lesion="lesion" not in settings.skip,
-        shows_gm=contrast in SHOWS_GM,
-        spaces=settings.output_spaces,
-        lesion_threshold=settings.lesion_threshold,
-        min_lesion_mm3=settings.min_lesion_mm3,
-        level_hint=settings.level_hint,
-        seed=settings.random_seed,
-        reproducible=settings.reproducible,
-    )

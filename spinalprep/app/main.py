@@ -1,12 +1,15 @@
 """The command ``spinalprep``."""
 
+import os
 import sys
 from collections.abc import Sequence
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
+from spinalprep.environment import run_environment
 from spinalprep.errors import SpinalprepError, UsageError
+from spinalprep.settings import Settings
 
 _FOLDER_TROUBLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)  # the user's to mend, not a defect
 
@@ -17,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
         start_log(settings.verbose, settings.log_json)
+        set_environment(settings)
         if settings.level == "group":
             from spinalprep.app.group import run_group
 
@@ -35,3 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         LOG.error("interrupted; the same command resumes")
         return 130
+
+
+def set_environment(settings: Settings) -> None:
+    """Set threads and silence, before anything heavy is imported."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    limits = run_environment(settings.threads, settings.random_seed, settings.mem_gb)
+    os.environ.update(limits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 
@@ -143,3 +144,9 @@ class ReportFacts:
     def labels_root(self) -> Path:
         """Return the folder that the next run reads manual labels from."""
         return self.labels_dir or self.bids_dir / "derivatives" / "labels"
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    names = ("antspyx", "nibabel", "numpy", "scipy", "scikit-image", "torch", "pydra")
+    return {name: version(name) for name in names}

@@ -67,8 +67,8 @@ def test_points_of_the_cord_land_where_they_belong(
 
 
 def check_cord_of_the_template(found: Any) -> None:
-    assert found.measures["jacobian_min"] > 0.2
-    assert found.measures["dice_subject"] > 0.96
+    assert found.measures.jacobian_min > 0.2
+    assert found.measures.dice_subject > 0.96
     own = load(Path(str(found.template_cord))).data
     assert own.any(axis=(0, 1)).all(), "a slice at an end is lost"
 

@@ -1,0 +1,86 @@
+"""What the graph of a session run is told: files of weights, template and maps, and parameters."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+
+from spinalprep.bids.names import SHOWS_GM
+from spinalprep.bids.session_files import SessionFiles
+from spinalprep.image.grids import same_voxels
+from spinalprep.networks.cards import card_path
+from spinalprep.settings import Settings
+from spinalprep.template.files import Template
+from spinalprep.template.levels import disc_heights
+from spinalprep.template.pack import packed_atlas
+from spinalprep.template.regions import combined_regions, region_names
+from spinalprep.workflows.metrics import Maps
+from spinalprep.workflows.participant import Parameters, TemplateFiles, Weights
+
+NETWORKS = {
+    "centerline": "finder",
+    "cord": "segmenter",
+    "discs": "discs",
+    "gm": "grey",
+    "lesion": "lesions",
+}
+
+
+def weight_files(paths: Mapping[str, Path]) -> Weights:
+    """Return the weights of every network with their cards."""
+    files: dict[str, File] = {}
+    for name, role in NETWORKS.items():
+        files[role] = File(paths[name])
+        files[f"{role}_card"] = File(card_path(paths[name]))
+    return Weights(**files)
+
+
+def template_files(template: Template | None, settings: Settings) -> TemplateFiles | None:
+    """Return what of a template the stages read; its atlas is packed into the work folder."""
+    if template is None:
+        return None
+    spinal = template.spinal_levels
+    atlas = packed_atlas(template, settings.work_dir / "templates", min(settings.nprocs, 4))
+    return TemplateFiles(
+        template.name,
+        NiftiGz(template.cord),
+        disc_heights(template),
+        NiftiGz(template.levels),
+        NiftiGz(template.gm) if template.gm is not None else None,
+        NiftiGz(spinal) if spinal is not None else None,
+        File(atlas) if atlas is not None else None,
+        tuple(region_names(template)),
+        combined_regions(template),
+    )
+
+
+def graph_parameters(settings: Settings, template: Template | None, contrast: str) -> Parameters:
+    """Return the settings that change numbers."""
+    return Parameters(
+        n4="n4" not in settings.skip,
+        denoise=settings.denoise,
+        sloppy=settings.sloppy,
+        coreg="coreg" not in settings.skip,
+        template=template is not None,
+        lesion="lesion" not in settings.skip,
+        shows_gm=contrast in SHOWS_GM,
+        spaces=settings.output_spaces,
+        lesion_threshold=settings.lesion_threshold,
+        min_lesion_mm3=settings.min_lesion_mm3,
+        level_hint=settings.level_hint,
+        seed=settings.random_seed,
+        reproducible=settings.reproducible,
+    )
+
+
+def map_files(files: SessionFiles) -> Maps | None:
+    """Return the maps, and which image's grid each shares; the reference's where it shares none."""
+    if not files.maps and files.mt_pair is None:
+        return None
+    frames: dict[str, str] = {}
+    for name, path in files.maps.items():
+        if not same_voxels(path, files.reference.path):
+            alike = [c for c, scan in files.contrasts.items() if same_voxels(path, scan.path)]
+            frames |= {name: alike[0]} if alike else {}
+    return Maps({name: File(path) for name, path in files.maps.items()}, frames, files.mt_pair)

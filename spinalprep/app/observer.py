@@ -1,0 +1,130 @@
+"""Follows a run: writes derivatives, gates, logs and status as things finish."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spinalprep.app.jobs import Job, Plan
+from spinalprep.app.log import LOG
+from spinalprep.app.outcome import ComputedTask, Outcome, problems_of, session_status
+from spinalprep.app.run_folder import RunFolder
+from spinalprep.bids.status import write_status
+from spinalprep.derivatives.publish import publish, write_gates
+from spinalprep.derivatives.quality import known_levels, measure_quality
+from spinalprep.derivatives.writer import DerivativeWriter
+from spinalprep.engine.events import Failure, Observer, SessionResult, Tally, TaskEvent
+from spinalprep.reports.facts import FailureFacts
+from spinalprep.reports.gates import Gate, judge
+from spinalprep.stages import Node, Results
+
+Finish = Callable[[str, Sequence[Outcome]], None]
+
+
+@dataclass
+class _Progress:
+    """What is known of a session run while it goes on."""
+
+    failures: list[FailureFacts]
+    results: Results = field(default_factory=Results)
+    tasks: list[ComputedTask] = field(default_factory=list)
+    changed: bool = False
+
+
+class RunObserver(Observer):
+    """Turns the events of a run into files of the output folder, and into outcomes.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is run.
+    gates : tuple of Gate
+        Of the quality.
+    folder : RunFolder
+        Where logs and crashes go.
+    finish : callable
+        Called with a participant's label and outcomes once all of its session runs have ended.
+    """
+
+    def __init__(
+        self, plan: Plan, gates: tuple[Gate, ...], folder: RunFolder, finish: Finish
+    ) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self._plan, self._gates, self._folder, self._finish = plan, gates, folder, finish
+        self._progress = {key: _Progress([*problems_of(job)]) for key, job in plan.jobs.items()}
+
+    def close_unusable(self) -> None:
+        """End the session runs whose reference can't be used; the engine never hears of them."""
+        for key, job in self._plan.jobs.items():
+            if job.task is None:
+                for problem in job.problems:
+                    LOG.error("%s, %s: %s", key, problem.stage, problem.reason)
+                self._close(key, Outcome(job, failures=problems_of(job)))
+
+    def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
+        """Keep time and memory of a computed task."""
+        if event.kind == "done":
+            task = ComputedTask(stage, event.job.name, event.seconds, event.peak_mib)
+            self._progress[session].tasks.append(task)
+
+    def on_stage(self, session: str, stage: str, outputs: Any) -> None:
+        """Write what the stage left."""
+        node, mine = Node.named(stage), self._progress[session]
+        result = node.stage.result_of(outputs)
+        results = mine.results.having(node, result)
+        mine.changed |= publish(self._writer(session, results), node, result)
+        mine.results = results
+        for warning in result.warnings:
+            LOG.warning("%s: %s", session, warning)
+
+    def on_failure(self, session: str, stage: str, node: str, failure: Failure) -> None:
+        """Say what failed, in one line; a defect of ours leaves a crash file."""
+        crash = ""
+        if failure.kind == "defect":
+            participant = self._job(session).session.participant
+            crash = self._folder.write_crash(session, participant, stage, node, failure)
+        self._progress[session].failures.append(FailureFacts(stage, node, failure.reason, crash))
+        LOG.error("%s, %s: %s", session, stage, failure.message)
+        if crash:
+            LOG.error("%s: this is our defect; see %s", session, crash)
+
+    def on_session(self, session: str, result: SessionResult) -> None:
+        """Judge the quality of what was left, and end the session run."""
+        mine = self._progress[session]
+        changed, gates = mine.changed, {}
+        if mine.results.found:
+            table = judge(measure_quality(mine.results), self._gates)
+            gates = dict(zip(table["metric"], table["result"], strict=True))
+            changed |= write_gates(self._writer(session, mine.results), table)
+        failures, tasks = tuple(mine.failures), tuple(mine.tasks)
+        job = self._job(session)
+        outcome = Outcome(job, mine.results, failures, tasks, changed, gates, result)
+        self._close(session, outcome)
+
+    def _close(self, key: str, outcome: Outcome) -> None:
+        """Keep an outcome; write status, log and report of whom nothing is left to do."""
+        self.outcomes[key] = outcome
+        session = outcome.job.session
+        mates = self._outcomes_of(lambda job: job.session is session)
+        if mates is not None:
+            write_status(self._plan.shared.settings.out_dir, session_status(mates))
+        label = session.participant
+        own = self._outcomes_of(lambda job: job.session.participant == label)
+        if own is not None:
+            self._folder.write_log(label, own)
+            self._finish(label, own)
+
+    def _outcomes_of(self, wanted: Callable[[Job], bool]) -> list[Outcome] | None:
+        """Return the outcomes of some jobs; None while one of them goes on."""
+        keys = [key for key, job in self._plan.jobs.items() if wanted(job)]
+        whole = all(key in self.outcomes for key in keys)
+        return [self.outcomes[key] for key in keys] if whole else None
+
+    def _job(self, key: str) -> Job:
+        return self._plan.jobs[key]
+
+    def _writer(self, key: str, results: Results) -> DerivativeWriter:
+        shared = self._plan.shared
+        source = known_levels(results).source
+        return DerivativeWriter(
+            self._job(key).files, shared.settings, shared.template, shared.cards, source
+        )

@@ -1,0 +1,56 @@
+"""What can be had of a run without computing: its plan, graphs and methods."""
+
+import sys
+
+from spinalprep.app.jobs import Plan
+from spinalprep.app.log import LOG
+from spinalprep.app.outcome import Outcome
+from spinalprep.app.report import write_citation
+from spinalprep.bids.atomic import put_text
+from spinalprep.bids.dataset import log_folder
+from spinalprep.engine.graph import stages_of
+from spinalprep.engine.plan import plan_sessions
+from spinalprep.errors import UsageError
+
+
+def print_plan(plan: Plan) -> None:
+    """Print every node, hit or miss, and why (``--dry-run``)."""
+    lines = plan_sessions(plan.tasks, plan.cache)
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    hits = sum(line.hit for line in lines)
+    sys.stdout.write(f"{len(lines)} nodes: {hits} in the cache, {len(lines) - hits} to compute\n")
+
+
+def write_methods(plan: Plan) -> None:
+    """Write the methods text of what would be run (``--boilerplate-only``)."""
+    path = write_citation(plan.shared, [Outcome(job) for job in plan.jobs.values()])
+    LOG.info("methods: %s", path)
+
+
+def refuse_work(plan: Plan) -> None:
+    """Refuse ``--reports-only`` where something would have to be computed.
+
+    Raises
+    ------
+    UsageError
+        If a result is not in the cache.
+    """
+    missed = [line for line in plan_sessions(plan.tasks, plan.cache) if not line.hit]
+    if missed:
+        raise UsageError(
+            f"--reports-only: {len(missed)} results are not there yet (the first: {missed[0]}); "
+            "run without it first"
+        )
+
+
+def write_graphs(plan: Plan) -> None:
+    """Write the stages of every job, and who feeds whom, as a dot file beside its log."""
+    out_dir = plan.shared.settings.out_dir
+    for key, task in plan.tasks.items():
+        lines = [f'digraph "{key}" {{']
+        for stage in stages_of(task):
+            lines.append(f'  "{stage.name}";')
+            lines += [f'  "{upstream}" -> "{stage.name}";' for upstream in sorted(stage.upstream)]
+        path = log_folder(out_dir, plan.jobs[key].session.participant) / f"{key}_graph.dot"
+        put_text(out_dir, path, "\n".join([*lines, "}"]) + "\n")

@@ -1,0 +1,125 @@
+"""From outcomes to the report of a participant, and to the text of the methods."""
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from spinalprep import __version__, stages
+from spinalprep.app.jobs import Shared
+from spinalprep.app.log import LOG
+from spinalprep.app.outcome import Outcome
+from spinalprep.bids.atomic import put_text
+from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path
+from spinalprep.bids.names import frame_name
+from spinalprep.derivatives.quality import known_levels
+from spinalprep.normative.table import EVERYBODY, Subject, load_norms
+from spinalprep.reports.facts import (
+    CoregFacts,
+    LabelFacts,
+    ModelFacts,
+    ReportFacts,
+    UnitFacts,
+    package_versions,
+)
+from spinalprep.reports.methods import citation
+
+
+def write_report(shared: Shared, label: str, outcomes: Sequence[Outcome]) -> None:
+    """Write the report of a participant, unless nothing has changed since the last one."""
+    settings = shared.settings
+    there = report_path(settings.out_dir, label).is_file() and not settings.reports_only
+    if there and not any(o.changed or o.tasks or o.failures for o in outcomes):
+        return
+    from spinalprep.reports.participant import write_participant_report
+
+    try:
+        write_participant_report(settings.out_dir, label, report_facts(shared, outcomes))
+    except Exception:  # a report that fails must not take the derivatives along
+        LOG.exception("sub-%s: the report could not be written; this is our defect", label)
+
+
+def write_citation(shared: Shared, outcomes: Sequence[Outcome]) -> Path:
+    """Write ``logs/CITATION.md`` and ``.bib``, the methods as they were run; return the first."""
+    out_dir = shared.settings.out_dir
+    paths = citation_paths(out_dir)
+    for path, content in zip(paths, citation(report_facts(shared, outcomes)), strict=True):
+        put_text(out_dir, path, content)
+    return paths[0]
+
+
+def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
+    """Gather what happened in some session runs."""
+    settings, template = shared.settings, shared.template
+    ends = [outcome.end for outcome in outcomes if outcome.end is not None]
+    warnings = [w for o in outcomes for w in (*o.job.session.warnings, *o.results.warnings)]
+    return ReportFacts(
+        units=tuple(_session_facts(shared, outcome) for outcome in outcomes),
+        command=shlex.join(["spinalprep", *sys.argv[1:]]),
+        version=__version__,
+        bids_dir=settings.bids_dir,
+        template_name=template.name if template is not None else "",
+        template_release=template.version if template is not None else "",
+        models=tuple(
+            ModelFacts(card["name"], str(card.get("version", "")), card["sha256"])
+            for card in shared.cards.values()
+        ),
+        warnings=tuple(dict.fromkeys(warnings)),  # two runs of a session say the same
+        failures=tuple(failure for outcome in outcomes for failure in outcome.failures),
+        settings={"seed": settings.random_seed, "skip": ", ".join(settings.skip)},
+        wall_s=_seconds(outcomes),
+        packages=package_versions(),
+        labels_dir=settings.derivatives.get("labels"),
+        finished_at=time.strftime("%Y-%m-%d %H:%M"),
+        peak_mib=max((end.peak_mib for end in ends), default=None),
+        cache_hits=sum(end.cache_hits for end in ends),
+    )
+
+
+def _session_facts(shared: Shared, outcome: Outcome) -> UnitFacts:
+    """Gather what happened to one reference image."""
+    session, files = outcome.job.session, outcome.job.files
+    reference = files.reference
+    who = age_and_sex(shared.settings.bids_dir, session.participant)
+    levels = known_levels(outcome.results)
+    pulse = {"flip": "1", "mt": "off"} | dict(reference.entities)
+    extra = f"flip-{pulse['flip']}_mt-{pulse['mt']}" if reference.contrast == "MTS" else ""
+    return UnitFacts(
+        participant=session.participant,
+        session=session.session or "",
+        reference=reference.relative,
+        prefix=files.key,
+        space=reference.contrast,
+        contrasts=tuple(_coreg_facts(outcome, name) for name in files.contrasts),
+        labels=tuple(LabelFacts(str(x.path), x.role, x.used, x.reason) for x in files.labels.found),
+        entities=extra,
+        level_source=levels.source,
+        level_probability=levels.confidence,
+        metrics=tuple(files.maps) + (("MTR",) if files.mt_pair is not None else ()),
+        mt_ratio=files.mt_pair is not None,
+        scored=levels.source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
+    )
+
+
+def _coreg_facts(outcome: Outcome, name: str) -> CoregFacts:
+    """Gather how another contrast came to the reference."""
+    files, found = outcome.job.files, outcome.results.get(stages.COREGISTER, name)
+    scan = files.contrasts[name]
+    return CoregFacts(
+        scan.contrast,
+        found is not None and found.measures.accepted,
+        found.measures.gain if found is not None else None,
+        scan.relative,
+        frame_name(scan, files.reference),
+        found is not None and found.measures.headers_hold,
+    )
+
+
+def _seconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Return the seconds of computing by stage."""
+    total: dict[str, float] = {}
+    for outcome in outcomes:
+        for task in outcome.tasks:
+            total[task.stage] = total.get(task.stage, 0.0) + task.wall_s
+    return total

@@ -1,0 +1,62 @@
+"""What the quality gates look at, gathered from what the stages left."""
+
+from pathlib import Path
+
+import numpy as np
+
+from spinalprep import stages
+from spinalprep.cord.mask import count_components
+from spinalprep.image import load
+from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import read_levels
+from spinalprep.stages import Results
+from spinalprep.tables import read_table
+
+
+def measure_quality(results: Results) -> dict[str, float | None]:
+    """Return the value of every gate that the finished stages of a session run allow."""
+    measured: dict[str, float | None] = {}
+    automatic, manual = results.get(stages.AUTOMATIC), results.get(stages.MANUAL)
+    cord = manual or automatic
+    if cord is not None:
+        measured["components"] = count_components(load(cord.cord).data > 0)
+        levels = known_levels(results)
+        measured["level_confidence"] = levels.confidence
+        measured["disc_residual_mm"] = levels.residual_mm
+    if (shape := results.get(stages.SHAPE)) is not None:
+        found = automatic if manual is None else None  # a person decides where to begin
+        measured |= _shape(shape.perslice, found.unseen if found is not None else 0)
+    if (fit := results.get(stages.TEMPLATE)) is not None:
+        measured["dice_template"] = fit.measures.dice_subject
+        measured["jacobian_min"] = fit.measures.jacobian_min
+    if (lesions := results.get(stages.LESION)) is not None:
+        measured["lesion_outside_cord"] = lesions.outside
+    fits = [found.measures for found in results.each(stages.COREGISTER).values()]
+    gains = [fit.gain for fit in fits if not fit.headers_hold]
+    if gains:
+        measured["coreg_gain"] = float(np.nan_to_num(min(gains), nan=0.0))
+    return measured
+
+
+def known_levels(results: Results) -> Levels:
+    """Return the vertebral levels; unknown where their stage found none, or has not run."""
+    found = results.get(stages.LEVELS)
+    return Levels({}) if found is None or found.levels is None else read_levels(found.levels)
+
+
+def _shape(path: Path, unseen: int) -> dict[str, float | None]:
+    """Return the largest relative jump of the area between neighbours, and the coverage.
+
+    ``unseen`` slices lie beyond the cord's ends, where its centerline goes on without it.
+    """
+    table = read_table(path).sort_values("slice")
+    slices = table["slice"].to_numpy(int)
+    whole = table[table["complete"].astype(str).str.lower() == "true"]
+    inner = whole.iloc[1:-1]  # the first and the last slice may be cut by the field of view
+    area = inner["area_mm2"].to_numpy(float)
+    neighbours = np.diff(inner["slice"].to_numpy(int)) == 1  # beyond a gap the cord may differ
+    jumps = np.abs(np.diff(area))[neighbours] / (np.median(area) if len(area) else np.nan)
+    return {
+        "area_jump": float(jumps.max()) if len(jumps) else None,
+        "coverage": len(slices) / float(slices[-1] - slices[0] + 1 + unseen),
+    }

@@ -1,0 +1,197 @@
+"""Files of the cache become files of the output folder, with the JSON that says what they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from spinalprep.bids.catalogue import LEVEL_OUTPUTS, OUTPUTS, TEMPLATE, output_path, transform_path
+from spinalprep.bids.derivatives import (
+    Provenance,
+    image_sidecar,
+    reference_uri,
+    template_uri,
+    transform_sidecar,
+    with_identity,
+    write_file,
+    write_table,
+)
+from spinalprep.bids.names import frame_name
+from spinalprep.bids.session import Scan
+from spinalprep.bids.session_files import SessionFiles
+from spinalprep.levels.discs import level_name
+from spinalprep.settings import Settings
+from spinalprep.tables import read_table
+from spinalprep.template.files import Template
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who made an image.
+
+    Attributes
+    ----------
+    model : mapping or None
+        Of the card of the network that made it.
+    drawn : str or None
+        The role of the label where a person drew it.
+    parameters : mapping
+        Settings that changed it beside those that change everything.
+    """
+
+    model: Mapping[str, object] | None = None
+    drawn: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+COMPUTED = Origin()
+
+
+@dataclass(frozen=True)
+class DerivativeWriter:
+    """Writes what one stage left; every method tells whether a file changed.
+
+    Attributes
+    ----------
+    files : SessionFiles
+        What the session run started from.
+    settings : Settings
+        The output folder, and the settings that changed numbers.
+    template : Template or None
+        None where it is skipped.
+    cards : mapping of str to mapping
+        Of the networks.
+    level_source : str
+        What the vertebral levels follow from, see `levels.discs.Levels`.
+    item : str
+        The contrast or map of the stage, where there are several.
+    """
+
+    files: SessionFiles
+    settings: Settings
+    template: Template | None
+    cards: Mapping[str, Mapping[str, object]]
+    level_source: str = "unknown"
+    item: str = ""
+
+    @property
+    def out_dir(self) -> Path:
+        """The output folder."""
+        return self.settings.out_dir
+
+    @property
+    def scan(self) -> Scan:
+        """The raw image that the stage worked on."""
+        return self.files.scans[self.item]
+
+    @property
+    def template_name(self) -> str:
+        """What names call the template."""
+        return self.template.name if self.template is not None else "PAM50"
+
+    def path(self, key: str, auto: bool = False) -> Path:
+        """Return where an output of the stage is written."""
+        return output_path(
+            self.out_dir,
+            key,
+            self.scan,
+            self.files.reference,
+            template=self.template_name,
+            auto=auto,
+        )
+
+    def image(
+        self,
+        key: str,
+        file: Path,
+        origin: Origin = COMPUTED,
+        *,
+        auto: bool = False,
+        label_map: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Copy one image of the cache to its name, with its sidecar."""
+        output = OUTPUTS[key]
+        in_template = output.space == TEMPLATE
+        provenance = self.provenance(origin, in_template=in_template)
+        provenance = replace(
+            provenance,
+            manual=origin.drawn is not None if output.suffix else None,
+            label_map=label_map,
+            level_source=self.level_source if in_template or key in LEVEL_OUTPUTS else None,
+        )
+        if key == "preproc":
+            provenance = Provenance(provenance.sources, parameters=provenance.parameters)
+        sidecar = image_sidecar(key, provenance, self.scan.contrast)
+        return write_file(self.out_dir, self.path(key, auto), file, sidecar)
+
+    def table(self, key: str, table: pd.DataFrame) -> bool:
+        """Write a table that says whose it is, with its data dictionary."""
+        named = with_identity(table, self.files.reference)
+        return write_table(self.out_dir, self.path(key), named)
+
+    def transforms(
+        self, forward: Path, inverse: Path, to: str, extension: str, measures: Mapping[str, object]
+    ) -> bool:
+        """Write a transform of the stage's image and the way back.
+
+        ``to`` is a template, or empty for the reference image.
+        """
+        reference, moving = self.files.reference, frame_name(self.scan, self.files.reference)
+        fixed = to or frame_name(reference, reference)
+        uris = dict.fromkeys((self.scan.uri, reference.uri))
+        provenance = Provenance(tuple(uris), parameters=measures)
+        changed = False
+        for file, back in ((forward, False), (inverse, True)):
+            path = transform_path(self.out_dir, self.scan, to or reference, extension, inverse=back)
+            ends = (fixed, moving) if back else (moving, fixed)
+            sidecar = transform_sidecar(*ends, provenance)
+            changed |= write_file(self.out_dir, path, file, sidecar)
+        return changed
+
+    def provenance(self, origin: Origin = COMPUTED, *, in_template: bool = False) -> Provenance:
+        """Say where an output came from."""
+        sources = [self.scan.uri]
+        if origin.drawn is not None:
+            sources.append(str(self.files.labels.uri(origin.drawn)))
+        template = self.template
+        space = reference_uri(self.out_dir, self.files.reference)
+        if in_template and template is not None:
+            space = template_uri(template.name, template.release, template.identity)
+        parameters = {**self._parameters(), **origin.parameters}
+        return Provenance(tuple(sources), space, parameters, origin.model)
+
+    def drawn_or_found(self, role: str, network: str = "") -> Origin:
+        """Return the origin of what a person drew, or else the network of that name found."""
+        if self.files.is_drawn(role):
+            return Origin(drawn=role)
+        return self.lesions_found() if role == "lesion" else Origin(self.model(network or role))
+
+    def lesions_found(self) -> Origin:
+        """Return the origin of lesions that the network found."""
+        s = self.settings
+        own = {"lesion_threshold": s.lesion_threshold, "min_lesion_mm3": s.min_lesion_mm3}
+        return Origin(self.model("lesion"), parameters=own)
+
+    def model(self, name: str) -> dict[str, object]:
+        """Return what sidecars tell of a network."""
+        told = ("name", "version", "sha256", "temperature")
+        return {key: self.cards[name][key] for key in told if key in self.cards[name]}
+
+    def _parameters(self) -> dict[str, object]:
+        """Return the settings that changed numbers."""
+        s = self.settings
+        return {
+            "n4": "n4" not in s.skip,
+            "denoise": s.denoise,
+            "sloppy": s.sloppy,
+            "seed": s.random_seed,
+        }
+
+
+def with_named_levels(path: Path) -> pd.DataFrame:
+    """Read a table and write its vertebral levels by name; unknown ones stay missing."""
+    table = read_table(path)
+    numbers = pd.to_numeric(table["vertebral_level"], errors="coerce")
+    names = [None if pd.isna(n) else level_name(int(n)) for n in numbers]
+    return table.assign(vertebral_level=names)

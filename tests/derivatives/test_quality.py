@@ -1,0 +1,129 @@
+"""Gates get their values from what the stages left; what was not measured has none."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinalprep import stages
+from spinalprep.derivatives.quality import measure_quality
+from spinalprep.image import Image, save
+from spinalprep.registration.measures import CoregistrationMeasures
+from spinalprep.reports.gates import judge, load_gates
+from spinalprep.stages import Node, Result, Results, Stage
+from spinalprep.tables import write_table
+
+ANY = Path("any")
+
+
+def results(*left: tuple[Stage[stages.R], stages.R]) -> Results:
+    return Results({Node(stage): result for stage, result in left})
+
+
+def segmented(cord: Path, unseen: int = 0) -> stages.SegmentedCord:
+    maps = dict.fromkeys(("probability", "gm", "lesion", "uncertainty", "centerline"), ANY)
+    return stages.SegmentedCord(cord=cord, confidence=1.0, unseen=unseen, **maps)
+
+
+def shapes(perslice: Path) -> stages.CordShape:
+    return stages.CordShape(perslice=perslice, perlevel=ANY, total=ANY)
+
+
+def coregistered(gain: float, headers_hold: bool = False) -> stages.Coregistered:
+    measures = CoregistrationMeasures(gain, True, headers_hold, 1.0, 1.0 + gain)
+    return stages.Coregistered(image=ANY, forward=ANY, inverse=ANY, measures=measures)
+
+
+def shape(folder: Path, slices: list[int], area: list[float]) -> dict[str, float | None]:
+    table = pd.DataFrame({"slice": slices, "area_mm2": area, "complete": True})
+    path = folder / "perslice.tsv"
+    write_table(table, path)
+    return measure_quality(results((stages.SHAPE, shapes(path))))
+
+
+def verdicts(measured: dict[str, float | None]) -> dict[str, str]:
+    table = judge(measured, load_gates())
+    return dict(zip(table["metric"], table["result"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("area", "jump", "word"),
+    [
+        ([40, 80, 84, 80, 82, 30], 4 / 81, "PASS"),  # ends may be cut by the field of view
+        ([80, 80, 44, 80, 80, 80], 36 / 80, "WARN"),
+        ([80, 80, 160, 80, 80, 80], 1.0, "FAIL"),
+    ],
+)
+def test_area_jumps(tmp_path: Path, area: list[float], jump: float, word: str) -> None:
+    found = shape(tmp_path, list(range(6)), area)
+    assert found["area_jump"] == pytest.approx(jump)
+    assert found["coverage"] == 1.0
+    assert verdicts(found)["area_jump"] == word
+
+
+def test_no_jump_across_a_gap_but_less_coverage(tmp_path: Path) -> None:
+    found = shape(tmp_path, [0, 1, 2, 8, 9, 10], [80.0, 80, 81, 40, 40, 40])
+    assert found["area_jump"] == pytest.approx(1 / 60)
+    assert found["coverage"] == pytest.approx(6 / 11)
+    assert verdicts(found)["coverage"] == "WARN"
+
+
+def test_a_centerline_that_goes_on_lessens_the_coverage_of_a_found_cord_only(
+    tmp_path: Path,
+) -> None:
+    table = pd.DataFrame({"slice": range(6), "area_mm2": 80.0, "complete": True})
+    write_table(table, tmp_path / "perslice.tsv")
+    mask = Image(np.ones((4, 4, 6), np.uint8), np.eye(4))
+    cord = save(mask, tmp_path / "cord.nii.gz", dtype=np.uint8)
+    found = results(
+        (stages.SHAPE, shapes(tmp_path / "perslice.tsv")),
+        (stages.AUTOMATIC, segmented(cord, unseen=2)),
+    )
+    assert measure_quality(found)["coverage"] == pytest.approx(6 / 8)
+    assert verdicts(measure_quality(found))["coverage"] == "WARN"
+    drawn = stages.DrawnCord(cord=cord, probability=cord, centerline=ANY)
+    both = found.having(Node(stages.MANUAL), drawn)
+    assert measure_quality(both)["coverage"] == 1.0
+
+
+def test_too_few_slices_have_no_jump(tmp_path: Path) -> None:
+    for count in (1, 2, 3):
+        found = shape(tmp_path, list(range(count)), [80.0] * count)
+        assert found["area_jump"] is None
+        assert verdicts(found)["area_jump"] == "n/a"
+
+
+def test_pieces_and_unknown_levels(tmp_path: Path) -> None:
+    mask = np.zeros((10, 10, 12), np.uint8)
+    mask[4:6, 4:6, [1, 2, 5, 6, 9, 10]] = 1
+    cord = save(Image(mask, np.eye(4)), tmp_path / "cord.nii.gz", dtype=np.uint8)
+    found = measure_quality(results((stages.AUTOMATIC, segmented(cord))))
+    assert found["components"] == 3
+    assert found["level_confidence"] == 0.0
+    assert verdicts(found)["components"] == "WARN"
+    assert verdicts(found)["dice_template"] == "n/a"
+
+
+def test_the_worst_contrast_counts_and_one_that_overlaps_nowhere_gains_nothing() -> None:
+    def gates(**contrasts: stages.Coregistered) -> dict[str, float | None]:
+        left: dict[Node, Result] = {
+            Node(stages.COREGISTER, name): fit for name, fit in contrasts.items()
+        }
+        return measure_quality(Results(left))
+
+    star = coregistered(0.008)
+    two = gates(T1w=coregistered(0.02), T2starw=star)
+    assert two["coreg_gain"] == pytest.approx(0.008)
+    assert verdicts(two)["coreg_gain"] == "PASS"
+    nowhere = gates(T1w=coregistered(float("nan")), T2starw=star)
+    assert verdicts(nowhere)["coreg_gain"] == "WARN"
+    nothing_to_gain = coregistered(float("nan"), headers_hold=True)
+    assert verdicts(gates(T1w=nothing_to_gain, T2starw=star))["coreg_gain"] == "PASS"
+    assert verdicts(gates(T1w=nothing_to_gain))["coreg_gain"] == "n/a"
+
+
+def test_lesions_far_outside() -> None:
+    lesions = stages.SeparatedLesions(mask=ANY, instances=ANY, soft=ANY, volumes=[], outside=0.3)
+    found = measure_quality(results((stages.LESION, lesions)))
+    assert verdicts(found)["lesion_outside_cord"] == "WARN"

@@ -1,0 +1,59 @@
+"""The graph makes what the stages promise, and every stage has a writer."""
+
+from pathlib import Path
+
+import pytest
+from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+
+from spinalprep.derivatives.publish import WRITERS
+from spinalprep.engine.graph import stages_of
+from spinalprep.stages import STAGES, Node
+from spinalprep.workflows.metrics import Maps
+from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
+
+
+def test_every_stage_has_a_writer() -> None:
+    assert set(WRITERS) == set(STAGES)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "any.nii.gz"
+    path.write_bytes(b"")
+    return path
+
+
+def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template: bool) -> set[str]:
+    """Return the nodes of a graph whose files are all empty."""
+    any_file, image = File(file), NiftiGz.mock(str(file))
+    weights = Weights(**dict.fromkeys(Weights.__dataclass_fields__, any_file))
+    model = TemplateFiles("Generic", image, {3: 0.0}, image, image, image, any_file)
+    maps = Maps({"FA": any_file}, {"FA": "T1w"}, ("", "MTSmtoff"))
+    task = Participant(
+        reference=any_file,
+        contrasts={"T1w": any_file, "MTSmtoff": any_file},
+        labels=dict.fromkeys(labels, any_file),
+        weights=weights,
+        template=model if template else None,
+        parameters=parameters,
+        maps=maps,
+    )
+    return {stage.name for stage in stages_of(task)}
+
+
+def test_the_graph_has_all_stages_and_no_other(file: Path) -> None:
+    everything = Parameters(shows_gm=True, spaces=("reference", "template", "T1w"))
+    found = names(file, ("cord", "gm", "lesion", "discs"), everything, template=True)
+    assert {Node.named(name).stage for name in found} == set(STAGES)
+    assert {"preprocess", "preprocess_T1w", "coregister_MTSmtoff", "masks_T1w"} <= found
+    assert {"mtr", "metric_FA", "metric_MTR"} <= found
+    assert "masks_MTSmtoff" not in found
+
+
+def test_what_is_left_out_is_not_there(file: Path) -> None:
+    little = Parameters(coreg=False, template=False, lesion=False)
+    assert names(file, (), little, template=False) == {
+        *("preprocess", "preprocess_T1w", "preprocess_MTSmtoff"),
+        *("automatic", "centerline", "levels", "shape", "mtr", "metric_FA", "metric_MTR"),
+    }
