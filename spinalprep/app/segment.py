@@ -12,6 +12,8 @@ import pandas as pd
 
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import end_temporary, put_made, put_text
+from spinalprep.bids.derivative_kinds import Kind
+from spinalprep.bids.derivative_names import plain_name
 from spinalprep.bids.names import SHOWS_GM, image_stem
 from spinalprep.cord.centerline import rasterise
 from spinalprep.cord.shape import measure_slices
@@ -160,10 +162,10 @@ def segment_file(
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out_dir} can't be written: {error.strerror}") from error
-    for ending, write in _images(result).items():
-        put_made(out_dir, out_dir / f"{stem}_{ending}.nii.gz", write)
+    for kind, write in _images(result).items():
+        put_made(out_dir, out_dir / plain_name(stem, kind), write)
     table = result.slices.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
-    put_text(out_dir, out_dir / f"{stem}_label-SC_desc-perslice_morph.tsv", table)
+    put_text(out_dir, out_dir / plain_name(stem, "perslice"), table)
     summary = summarise_result(result, path, models)
     put_text(out_dir, out_dir / f"{stem}_segment.json", json.dumps(summary, indent=2) + "\n")
     end_temporary(out_dir)
@@ -206,24 +208,24 @@ def describe_result(result: Result) -> str:
     )
 
 
-def _images(result: Result) -> dict[str, Callable[[Path], object]]:
-    """Return how each image is written, by the end of its name."""
+def _images(result: Result) -> dict[Kind, Callable[[Path], object]]:
+    """Return how each image is written."""
     found, grid = result.found, result.lesions
     line = rasterise(found.centerline, grid)
-    masks = {
-        "label-SC_mask": found.cord.data,
-        "label-centerline_mask": line,
-        "label-lesion_mask": grid.data > 0,
+    masks: dict[Kind, np.ndarray] = {
+        "cord": found.cord.data,
+        "centerline": line,
+        "lesion": grid.data > 0,
     }
-    maps = {
-        "label-SC_probseg": found.maps.cord,
-        "label-lesion_probseg": found.maps.lesion,
+    maps: dict[Kind, np.ndarray] = {
+        "cord_probability": found.maps.cord,
+        "lesion_probability": found.maps.lesion,
     }
     if found.maps.sd.any():  # not with one view
-        maps["label-SC_desc-uncertainty_probseg"] = found.maps.sd
+        maps["cord_uncertainty"] = found.maps.sd
     if result.shows_gm:
-        maps["label-GM_probseg"] = found.maps.gm
+        maps["gm_probability"] = found.maps.gm
     return {
-        **{end: partial(save, grid.with_data(data), dtype=np.uint8) for end, data in masks.items()},
-        **{end: partial(save, grid.with_data(data)) for end, data in maps.items()},
+        **{kind: partial(save, grid.with_data(d), dtype=np.uint8) for kind, d in masks.items()},
+        **{kind: partial(save, grid.with_data(d)) for kind, d in maps.items()},
     }

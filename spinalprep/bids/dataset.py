@@ -15,6 +15,7 @@ import pandas as pd
 
 from spinalprep import __version__
 from spinalprep.bids.atomic import clear_temporary, put_copy, put_text
+from spinalprep.bids.derivative_kinds import NOT_IN_BIDS
 from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
 from spinalprep.bids.labels import labels_folder
@@ -25,8 +26,9 @@ from spinalprep.template.files import Template
 BIDS_VERSION = "1.10.0"
 CONTAINER_VARIABLE = "SPINALPREP_CONTAINER"  # docker or apptainer, set by the image's recipe
 IGNORED = (
-    *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log", "*_xfm.*", "*_morph.*"),
-    *("*_metric.*", "*_qc.*", "*_statmap.*", "group*", "status*"),
+    *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log"),
+    *(f"*_{suffix}.*" for suffix in NOT_IN_BIDS),
+    *("group*", "status*"),
 )
 DESCRIPTIONS = {
     "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",

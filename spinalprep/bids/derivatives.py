@@ -11,9 +11,10 @@ import pandas as pd
 
 from spinalprep import __version__
 from spinalprep.bids.atomic import put_copy, put_made, put_text
-from spinalprep.bids.catalogue import OUTPUTS
 from spinalprep.bids.columns import describe_columns
-from spinalprep.bids.names import derivative_path, image_stem
+from spinalprep.bids.derivative_kinds import OUTPUTS, Kind
+from spinalprep.bids.derivative_names import output_path
+from spinalprep.bids.names import image_stem
 from spinalprep.bids.session import Scan
 from spinalprep.image import Image, save
 
@@ -53,19 +54,19 @@ class Provenance:
     level_source: str | None = None
 
 
-def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[str, Any]:
-    """Return the JSON beside an image of the catalogue.
+def image_sidecar(kind: Kind, provenance: Provenance, contrast: str = "") -> dict[str, Any]:
+    """Return the JSON beside an image.
 
     Parameters
     ----------
-    key : str
-        A key of `catalogue.OUTPUTS`.
+    kind : Kind
+        A key of `derivative_kinds.OUTPUTS`.
     provenance : Provenance
         Where it came from.
     contrast : str
         Of an anatomical image; its description begins with it.
     """
-    output = OUTPUTS[key]
+    output = OUTPUTS[kind]
     anatomical = not output.suffix
     text = f"{contrast} {output.description}".strip() if anatomical else output.description
     content: dict[str, Any] = {"Description": text, **_common(provenance)}
@@ -73,7 +74,7 @@ def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[
         content["Type"] = "ROI"
     if anatomical:
         content["SkullStripped"] = False
-    if key == "mtr":
+    if kind == "mtr":
         content |= {"SkullStripped": True, "Units": "percent"}  # the cord alone has values
     if provenance.level_source is not None:
         content["LevelSource"] = provenance.level_source
@@ -81,7 +82,7 @@ def image_sidecar(key: str, provenance: Provenance, contrast: str = "") -> dict[
         content["Manual"] = provenance.manual
     if provenance.label_map is not None:
         content["LabelMap"] = dict(provenance.label_map)
-    if key == "lesions":  # its table shares the JSON
+    if kind == "lesions":  # its table shares the JSON
         content |= describe_columns(("volume_mm3",))
     return content
 
@@ -183,10 +184,7 @@ def derivative_uri(out_dir: Path, path: Path) -> str:
 
 def reference_uri(out_dir: Path, reference: Scan) -> str:
     """Return the ``SpatialReference`` of files on the grid of the reference image."""
-    suffix = reference.contrast
-    return derivative_uri(
-        out_dir, derivative_path(out_dir, reference, suffix=suffix, desc="preproc")
-    )
+    return derivative_uri(out_dir, output_path(out_dir, "preproc", reference))
 
 
 def template_uri(name: str, release: str | None, identity: str) -> str:

@@ -1,14 +1,15 @@
 """Masks and labels that people drew, found by the community's names."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 
+from spinalprep.bids.names import image_stem
 from spinalprep.bids.session import Scan
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, reorient
@@ -34,8 +35,17 @@ ENDINGS = {
     "centerline-manual": "centerline",
     "label-centerline_mask": "centerline",
 }
+# what a new label is saved as: the first of its role in BIDS's own words
+TO_DRAW = {
+    "cord": "label-SC_seg",
+    "lesion": "label-lesion_seg",
+    "gm": "label-GM_seg",
+    "discs": "label-discs_dlabel",
+    "centerline": "centerline-manual",
+}
 NOT_WANTED = "--no-manual-labels"
 _NIFTI = (".nii.gz", ".nii")
+_LAST = len(ROLES)
 
 _log = logging.getLogger("spinalprep")
 
@@ -106,6 +116,50 @@ def labels_folder(settings: Settings) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def label_path(folder: Path, image: str, role: str) -> Path:
+    """Return where a person would save a label of an image.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of labels.
+    image : str
+        The raw image below the dataset, with forward slashes.
+    role : str
+        One of `ROLES`.
+    """
+    path = folder / image
+    return path.with_name(f"{image_stem(path)}_{TO_DRAW[role]}.nii.gz")
+
+
+def list_labels(place: Path, *stems: str) -> list[tuple[str, Path]]:
+    """Return role and path of the NIfTI files of a folder that are named after an image.
+
+    Parameters
+    ----------
+    place : Path
+        The folder; it need not exist.
+    *stems : str
+        How their names begin.
+
+    Returns
+    -------
+    labels : list of (str, Path)
+        By role, the preferred one of each first: by the place of its ending in `ENDINGS`, then of
+        its stem, then ``.nii.gz``. Files of no known ending come last, with an empty role.
+    """
+    found = []
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        for (n, stem), extension in product(enumerate(stems), _NIFTI):
+            if path.name.startswith(f"{stem}_") and path.name.endswith(extension):
+                ending = path.name[len(stem) + 1 : -len(extension)]
+                role = ENDINGS.get(ending, "")
+                place_of = (ROLES.index(role), list(ENDINGS).index(ending)) if role else (_LAST, 0)
+                found.append((*place_of, n, path.suffix != ".gz", path.name, role, path))
+                break
+    return [(role, path) for *_, role, path in sorted(found)]
+
+
 def find_labels(settings: Settings, scan: Scan) -> Labels:
     """Find the labels of an image, decide which are used, and log both.
 
@@ -124,7 +178,7 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
         return Labels()
     place = (folder / scan.relative).parent
     found: list[Label] = []
-    for role, path in sorted(_candidates(place, scan.stem), key=_preference):
+    for role, path in list_labels(place, scan.stem):
         taken = {label.role: label.path.name for label in found if label.used}
         reason = ""
         if not role:
@@ -167,27 +221,6 @@ def check_same_grid(label: Path, image: Path) -> str | None:
         f"{label} lies on another grid than {image.name} "
         f"({_words(theirs)}; expected {_words(ours)}): resample it onto the image, or remove it"
     )
-
-
-def _candidates(place: Path, stem: str) -> Iterator[tuple[str, Path]]:
-    """Yield role and path of the NIfTI files whose name begins with the image's."""
-    if not place.is_dir():
-        return
-    for path in place.iterdir():
-        for extension in _NIFTI:
-            if path.name.startswith(f"{stem}_") and path.name.endswith(extension):
-                ending = path.name[len(stem) + 1 : -len(extension)]
-                yield ENDINGS.get(ending, ""), path
-                break
-
-
-def _preference(candidate: tuple[str, Path]) -> tuple[int, int, str]:
-    """Order by role, then by the place of the ending in the table, then .nii.gz first."""
-    role, path = candidate
-    if not role:
-        return len(ROLES), 0, path.name
-    ending = next(i for i, e in enumerate(ENDINGS) if f"_{e}." in path.name)
-    return ROLES.index(role), ending, "" if path.suffix == ".gz" else path.name
 
 
 def _grid(path: Path) -> Image:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypedDict, Unpack
 
@@ -51,8 +52,32 @@ class Entities(TypedDict, total=False):
     seg: str | None
     from_: str | None
     to: str | None
+    mode: str | None
     label: str | None
     desc: str | None
+
+
+@dataclass(frozen=True)
+class ImageName:
+    """An image by the parts of its name; see `Source`."""
+
+    participant: str
+    session: str | None
+    contrast: str
+    entities: Mapping[str, str]
+
+    @classmethod
+    def of(cls, name: str) -> "ImageName":
+        """Return what the name of a raw image says.
+
+        Examples
+        --------
+        >>> ImageName.of("sub-01_ses-a_run-2_T2w.nii.gz")
+        ImageName(participant='01', session='a', contrast='T2w', entities={'run': '2'})
+        """
+        entities, contrast, _ = parse_name(name)
+        participant, session = entities.pop("sub"), entities.pop("ses", None)
+        return cls(participant, session, contrast, entities)
 
 
 def parse_name(name: str) -> tuple[dict[str, str], str, str]:
@@ -69,6 +94,20 @@ def parse_name(name: str) -> tuple[dict[str, str], str, str]:
     *parts, suffix = stem.split("_")
     pairs = (part.partition("-") for part in parts)
     return {key: value for key, dash, value in pairs if dash and value}, suffix, dot + rest
+
+
+def join_name(entities: Mapping[str, str], suffix: str, extension: str) -> str:
+    """Return the file name with these parts, entities in the order of BIDS; see `parse_name`.
+
+    Entities that BIDS does not know are left out.
+
+    Examples
+    --------
+    >>> join_name({"label": "SC", "sub": "01"}, "mask", ".nii.gz")
+    'sub-01_label-SC_mask.nii.gz'
+    """
+    parts = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
+    return "_".join([*parts, suffix]) + extension
 
 
 def image_stem(path: Path) -> str:
@@ -98,9 +137,10 @@ def derivative_path(
         ``mt`` stay on ``_MTS`` images only; an MTS image without ``flip`` is written with
         ``flip-1``, one without ``mt`` with ``mt-off``.
     suffix, extension : str
-        The last part of the name. ``xfm`` gets ``mode-image``.
+        The last part of the name.
     **entities : str or None
-        ``space``, ``atlas``, ``seg``, ``from_``, ``to``, ``label``, ``desc``; None is left out.
+        ``space``, ``atlas``, ``seg``, ``from_``, ``to``, ``mode``, ``label``, ``desc``; None is
+        left out.
 
     Returns
     -------
@@ -110,18 +150,13 @@ def derivative_path(
     Raises
     ------
     DefectError
-        If a value is not a BIDS label, or a ``dseg`` is given a ``label``.
+        If a value is not a BIDS label.
     """
     given = {key.rstrip("_"): str(value) for key, value in entities.items() if value is not None}
-    if suffix == "dseg" and "label" in given:
-        raise DefectError("a dseg takes no label- in its name; got label-" + given["label"])
-    if suffix == "xfm":
-        given["mode"] = "image"
     inherited = _inherited(source, suffix)
     everything = {"sub": source.participant, **inherited, **given}
     _check(everything)
-    parts = [f"{key}-{everything[key]}" for key in ENTITY_ORDER if key in everything]
-    return anat_folder(out_dir, source) / ("_".join([*parts, suffix]) + extension)
+    return anat_folder(out_dir, source) / join_name(everything, suffix, extension)
 
 
 def anat_folder(out_dir: Path, source: Source) -> Path:
@@ -134,7 +169,7 @@ def anat_folder(out_dir: Path, source: Source) -> Path:
 
 def output_prefix(source: Source) -> str:
     """Return how the names of a reference image's outputs begin (``sub-01_ses-1_run-1``)."""
-    everything = {"sub": source.participant, **_inherited(source, "mask")}
+    everything = {"sub": source.participant, **_inherited(source)}
     return "_".join(f"{key}-{everything[key]}" for key in ENTITY_ORDER if key in everything)
 
 
@@ -163,7 +198,7 @@ def frame_name(scan: Source, reference: Source | None = None) -> str:
     return name if name != scan.contrast else f"{name}other"
 
 
-def _inherited(source: Source, suffix: str) -> dict[str, str]:
+def _inherited(source: Source, suffix: str = "") -> dict[str, str]:
     """Return the source's entities that an output with this suffix keeps."""
     kept = {
         key: value

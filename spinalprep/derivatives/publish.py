@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 
 from spinalprep import stages
-from spinalprep.bids.catalogue import OUTPUTS
 from spinalprep.bids.dataset import write_atlas_description
+from spinalprep.bids.derivative_kinds import Kind
+from spinalprep.bids.derivative_names import mask_path, output_path
 from spinalprep.bids.derivatives import (
     derivative_uri,
     image_sidecar,
@@ -24,7 +26,7 @@ from spinalprep.bids.labelmaps import (
     tract_labels,
     vertebra_labels,
 )
-from spinalprep.bids.names import SHOWS_GM, derivative_path, frame_name
+from spinalprep.bids.names import SHOWS_GM
 from spinalprep.derivatives.writer import DerivativeWriter, Origin, with_named_levels
 from spinalprep.tables import read_table
 
@@ -88,11 +90,11 @@ def _masks(to: DerivativeWriter, found: stages.MasksOnContrast) -> bool:
     reference = to.files.reference
     own = derivative_uri(to.out_dir, to.path("preproc"))
     changed = False
-    for key, file in (("cord", found.cord), ("lesion", found.lesion)):
+    masks: dict[Kind, Path | None] = {"cord": found.cord, "lesion": found.lesion}
+    for key, file in masks.items():
         if file is None:
             continue
-        space, label = frame_name(to.scan, reference), OUTPUTS[key].label
-        path = derivative_path(to.out_dir, reference, suffix="mask", space=space, label=label)
+        path = mask_path(to.out_dir, key, to.scan, reference)
         drawn = key if to.files.is_drawn(key) else None
         provenance = replace(
             to.provenance(Origin(drawn=drawn)), manual=drawn is not None, spatial_reference=own
@@ -176,8 +178,7 @@ def _metric(to: DerivativeWriter, found: stages.MeasuredMetric) -> bool:
     table = read_table(found.table)
     table.insert(0, "metric", to.item)
     reference = to.files.reference
-    names = {"space": reference.contrast, "desc": to.item}
-    path = derivative_path(to.out_dir, reference, suffix="metric", extension=".tsv", **names)
+    path = output_path(to.out_dir, "metric", reference, name=to.item)
     return write_table(to.out_dir, path, with_identity(table, reference))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from spinalprep.bids.catalogue import LEVEL_OUTPUTS, OUTPUTS, TEMPLATE, output_path, transform_path
+from spinalprep.bids.derivative_kinds import LEVEL_OUTPUTS, OUTPUTS, TEMPLATE, Kind
+from spinalprep.bids.derivative_names import output_path, transform_path
 from spinalprep.bids.derivatives import (
     Provenance,
     image_sidecar,
@@ -90,7 +91,7 @@ class DerivativeWriter:
         """What names call the template."""
         return self.template.name if self.template is not None else "PAM50"
 
-    def path(self, key: str, auto: bool = False) -> Path:
+    def path(self, key: Kind, auto: bool = False) -> Path:
         """Return where an output of the stage is written."""
         return output_path(
             self.out_dir,
@@ -103,7 +104,7 @@ class DerivativeWriter:
 
     def image(
         self,
-        key: str,
+        key: Kind,
         file: Path,
         origin: Origin = COMPUTED,
         *,
@@ -125,7 +126,7 @@ class DerivativeWriter:
         sidecar = image_sidecar(key, provenance, self.scan.contrast)
         return write_file(self.out_dir, self.path(key, auto), file, sidecar)
 
-    def table(self, key: str, table: pd.DataFrame) -> bool:
+    def table(self, key: Kind, table: pd.DataFrame) -> bool:
         """Write a table that says whose it is, with its data dictionary."""
         named = with_identity(table, self.files.reference)
         return write_table(self.out_dir, self.path(key), named)

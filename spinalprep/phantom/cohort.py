@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.bids.atomic import end_temporary, put_bytes, put_text
-from spinalprep.bids.catalogue import output_path
+from spinalprep.bids.derivative_kinds import IMAGE, Kind
+from spinalprep.bids.derivative_names import output_path, plain_name
 from spinalprep.bids.derivatives import (
     MISSING,
     Provenance,
@@ -26,6 +27,7 @@ from spinalprep.bids.derivatives import (
     write_json,
     write_table,
 )
+from spinalprep.bids.names import join_name
 from spinalprep.bids.session import Scan
 from spinalprep.bids.status import Status, rebuild_status, write_own_status
 from spinalprep.defaults import MIN_LESION_MM3
@@ -179,7 +181,7 @@ def _write_person(
     soft = np.where(lesion, rng.uniform(0.8, 1.0, len(lesion)), 0.0)
     whole = np.zeros(space.domain.shape, np.uint8)
     whole[:, :, low : high + 1] = 1
-    volumes = {
+    volumes: dict[Kind, NDArray[np.generic]] = {
         "cord_template": _volume(space.domain, seen, np.uint8),
         "lesion_template": _volume(space.domain, lesion, np.uint8),
         "lesion_probability_template": _volume(space.domain, soft, np.float32),
@@ -188,7 +190,7 @@ def _write_person(
     height = "unknown" if trouble == "levels" else "manual"
     reference = template_uri(template.name, template.release, template.identity)
     for key, data in volumes.items():
-        path = output_path(results, key, scan, scan, template=template.name)
+        path = output_path(results, key, scan, template=template.name)
         put_bytes(results, path, _nifti(data, space.domain.affine))
         model = None if key == "coverage_template" else MODEL
         made = Provenance(
@@ -255,14 +257,14 @@ def _write_tables(
             for name, value in gates
         ]
     )
-    tables = {
+    tables: dict[Kind, pd.DataFrame] = {
         "template_slices": table.drop(columns="level"),
         "perlevel": perlevel.drop(columns="level"),
         "lesion_table": lesions if volume > 0 else lesions.iloc[:0],
         "qc": qc,
     }
     for key, content in tables.items():
-        path = output_path(results, key, scan, scan, template=template)
+        path = output_path(results, key, scan, template=template)
         write_table(results, path, with_identity(content, scan))
 
 
@@ -274,10 +276,11 @@ def _write_truth(folder: Path, where: tuple[_Space, Template], seed: int, count:
         for lesions in _crowd(space, seed, first, count):
             total += lesions
         volume = space.domain.put(total / count, 0.0)
-        path = folder / f"cohort-{name}_space-{template.name}_label-lesion_probseg.nii.gz"
+        stem = f"cohort-{name}_space-{template.name}"
+        path = folder / plain_name(stem, "lesion_probability_template")
         put_bytes(folder, path, _nifti(volume, space.domain.affine))
     planted = np.diff(space.planted, prepend=0.0) > 0
-    path = folder / f"space-{template.name}_label-planted_mask.nii.gz"
+    path = folder / join_name({"space": template.name, "label": "planted"}, "mask", IMAGE)
     put_bytes(folder, path, _nifti(_volume(space.domain, planted, np.uint8), space.domain.affine))
     text = (
         f"People of {COHORTS[0]} have, with probability {PLANTED_SHARE}, one more lesion whose "

@@ -9,6 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from spinalprep.bids.derivative_kinds import OUTPUTS, TRANSFORM, Kind
+from spinalprep.bids.derivative_names import output_path, transform_path
+from spinalprep.bids.derivatives import sidecar_path
+from spinalprep.bids.names import ImageName, anat_folder
 from spinalprep.cord.centerline import rasterise
 from spinalprep.image import Image, save, to_voxel, to_world
 from spinalprep.levels.discs import level_name
@@ -76,7 +80,8 @@ def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -
     pd.DataFrame(rows).to_csv(out_dir / "participants.tsv", sep="\t", index=False)
     _dump(out_dir / "participants.json", {"lesions": {"Description": "number of planted lesions"}})
     (out_dir / "README").write_text(README)
-    for name, files in (("labels", "*_labels-*"), ("truth", "*_morph.*\n*_xfm.*\n*_truth.json")):
+    unknown = f"*_{OUTPUTS['perslice'].suffix}.*\n*_{TRANSFORM}.*\n*_truth.json"
+    for name, files in (("labels", "*_labels-*"), ("truth", unknown)):
         (out_dir / "derivatives" / name / ".bidsignore").write_text(files + "\n")
     return out_dir
 
@@ -109,7 +114,7 @@ def _write_person(root: Path, label: str, person: Person, seed: int) -> None:
     labels.mkdir(parents=True, exist_ok=True)
     discs = like.with_data(_discs(person, like))
     save(discs, labels / f"{label}_T2w_labels-disc-manual.nii.gz", np.uint8)
-    _write_truth(root / "derivatives" / "truth" / label / "anat", label, person, like)
+    _write_truth(root / "derivatives" / "truth", label, person, like)
 
 
 def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
@@ -130,10 +135,11 @@ def _discs(person: Person, like: Image) -> NDArray[np.uint8]:
     return data
 
 
-def _write_truth(folder: Path, label: str, person: Person, like: Image) -> None:
+def _write_truth(root: Path, label: str, person: Person, like: Image) -> None:
     """Write what is true of a person on the grid of the T2w image."""
+    image = ImageName.of(f"{label}_T2w.nii.gz")
+    folder = anat_folder(root, image)
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{label}_space-T2w"
     share = truth_cord(person, like)
     cord = share >= 0.5
     lesion = person.labels_on(like.shape, like.affine, fine=2)[LESION] >= 0.5
@@ -141,22 +147,24 @@ def _write_truth(folder: Path, label: str, person: Person, like: Image) -> None:
     level, number = np.zeros(like.shape, np.uint8), np.zeros(like.shape, np.uint8)
     level[cord] = np.floor(person.level_at(sxy[:, 0]))
     number[cord] = _nearest_lesion(person, sxy)
-    volumes: dict[str, tuple[NDArray[np.generic], type]] = {
-        "label-SC_mask": (cord, np.uint8),
-        "label-SC_probseg": (share, np.float32),
-        "label-centerline_mask": (rasterise(person.centerline, like), np.uint8),
-        "label-lesion_mask": (lesion, np.uint8),
-        "seg-lesions_dseg": (number * lesion, np.uint8),
-        "seg-vertebrae_dseg": (level, np.uint8),
-        "seg-discs_dseg": (_discs(person, like), np.uint8),
+    volumes: dict[Kind, tuple[NDArray[np.generic], type]] = {
+        "cord": (cord, np.uint8),
+        "cord_probability": (share, np.float32),
+        "centerline": (rasterise(person.centerline, like), np.uint8),
+        "lesion": (lesion, np.uint8),
+        "lesions": (number * lesion, np.uint8),
+        "vertebrae": (level, np.uint8),
+        "discs": (_discs(person, like), np.uint8),
     }
-    for name, (data, dtype) in volumes.items():
-        save(like.with_data(data), folder / f"{stem}_{name}.nii.gz", dtype)
+    for kind, (data, dtype) in volumes.items():
+        path = output_path(root, kind, image)
+        save(like.with_data(data), path, dtype)
         reference = {"SpatialReference": f"bids:raw:{label}/anat/{label}_T2w.nii.gz"}
-        _dump(folder / f"{stem}_{name}.json", reference)
-    path = folder / f"{stem}_label-SC_desc-perslice_morph.tsv"
+        _dump(sidecar_path(path), reference)
+    path = output_path(root, "perslice", image)
     _areas(person, like).to_csv(path, sep="\t", index=False, float_format="%.4f")
-    write_itk(Affine(motion_matrix()), folder / f"{label}_from-T1w_to-T2w_mode-image_xfm.txt")
+    moved = ImageName.of(f"{label}_T1w.nii.gz")
+    write_itk(Affine(motion_matrix()), transform_path(root, moved, image, ".txt"))
     truth = {
         "t1w_motion": motion_matrix().tolist(),
         "disc_s_mm": {str(n): s for n, s in person.disc_s.items()},

@@ -13,6 +13,10 @@ from jinja2 import Environment
 
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import age_and_sex
+from spinalprep.bids.derivative_kinds import Kind
+from spinalprep.bids.derivative_names import output_path, outputs_of
+from spinalprep.bids.labels import label_path
+from spinalprep.bids.names import ImageName
 from spinalprep.errors import InputError
 from spinalprep.image import Image, load, reorient, resample_like, to_world
 from spinalprep.normative.table import Subject, load_norms
@@ -69,46 +73,39 @@ class _Outputs:
     out_dir: Path
     unit: UnitFacts
 
-    @property
-    def anat(self) -> Path:
-        folder = self.out_dir / f"sub-{self.unit.participant}"
-        if self.unit.session:
-            folder /= f"ses-{self.unit.session}"
-        return folder / "anat"
+    @cached_property
+    def source(self) -> ImageName:
+        """The reference image, by its name."""
+        return ImageName.of(Path(self.unit.reference).name)
 
-    def path(self, rest: str) -> Path:
-        return self.anat / f"{self.unit.prefix}_{rest}"
+    def path(self, kind: Kind, *, auto: bool = False) -> Path:
+        return output_path(self.out_dir, kind, self.source, auto=auto)
 
-    def here(self, rest: str) -> Path:
-        """Return the path of an output in the space of the reference."""
-        return self.path(f"space-{self.unit.space}_{rest}")
-
-    def image(self, path: Path) -> Image | None:
+    def image(self, kind: Kind, *, auto: bool = False) -> Image | None:
+        path = self.path(kind, auto=auto)
         return load(path) if path.is_file() else None
 
-    def table(self, path: Path) -> pd.DataFrame | None:
-        if not path.is_file():
-            return None
-        return read_table(path)
+    def table(self, kind: Kind) -> pd.DataFrame | None:
+        path = self.path(kind)
+        return read_table(path) if path.is_file() else None
 
     @cached_property
     def reference(self) -> Image | None:
-        extra = f"{self.unit.entities}_" if self.unit.entities else ""
-        return self.image(self.path(f"{extra}desc-preproc_{self.unit.space}.nii.gz"))
+        return self.image("preproc")
 
     @cached_property
     def cord(self) -> Image | None:
-        return self.image(self.here("label-SC_mask.nii.gz"))
+        return self.image("cord")
 
     @cached_property
     def track(self) -> Path3D | None:
-        mask = self.image(self.here("label-centerline_mask.nii.gz"))
+        mask = self.image("centerline")
         return Path3D.from_mask(mask) if mask is not None and mask.data.any() else None
 
     @cached_property
     def course(self) -> Path3D | None:
         """Return the fitted centerline: that of the mask steps from voxel to voxel."""
-        table = self.table(self.here("label-centerline_morph.tsv"))
+        table = self.table("centerline_table")
         if table is None or self.track is None:
             return self.track
         xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(float)
@@ -121,7 +118,7 @@ def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     """Return what the page shows of one reference image."""
     unit = outputs.unit
     text, references = methods_text(unit, facts)
-    gates = outputs.table(outputs.path("desc-auto_qc.tsv"))
+    gates = outputs.table("qc")
     context: dict[str, Any] = {
         "unit": unit,
         "name": unit.prefix,
@@ -131,12 +128,8 @@ def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
         "references": references,
         "edits": _edit_commands(outputs, facts),
         "fresh": {
-            name: _label_path(outputs, facts, ending)
-            for name, ending in (
-                ("cord", "label-SC_seg"),
-                ("centerline", "centerline-manual"),
-                ("discs", "label-discs_dlabel"),
-            )
+            role: str(label_path(facts.labels_root, unit.reference, role))
+            for role in ("cord", "centerline", "discs")
         },
         "n4": _n4(outputs, facts),
         "dice": None,
@@ -153,14 +146,15 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
     assert cord is not None
     assert track is not None
     assert course is not None
-    perslice = outputs.table(outputs.here("label-SC_desc-perslice_morph.tsv"))
+    perslice = outputs.table("perslice")
     names = _level_names(perslice)
     outlines = {"cord": cord}
-    automatic = outputs.image(outputs.here("label-SC_desc-auto_mask.nii.gz"))
+    automatic = outputs.image("cord", auto=True)
     if automatic is not None:
         outlines["automatic"] = automatic
-    for name, label in (("gm", "label-GM_probseg"), ("lesion", "label-lesion_mask")):
-        found = outputs.image(outputs.here(f"{label}.nii.gz"))
+    more: tuple[tuple[str, Kind], ...] = (("gm", "gm_probability"), ("lesion", "lesion"))
+    for name, kind in more:
+        found = outputs.image(kind)
         if found is not None and found.data.max() > 0.5:
             outlines[name] = found
     shown: dict[str, Any] = {
@@ -170,17 +164,15 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "area": pictures.area_plot(perslice) if perslice is not None else None,
         "perlevel": shape_rows(_levels_and_total(outputs)),
         "healthy": None,
-        "lesions": lesion_rows(outputs.table(outputs.here("label-lesion_morph.tsv"))),
-        "lesion_shares": lesion_shares(
-            outputs.table(outputs.here("label-lesion_desc-perregion_morph.tsv"))
-        ),
+        "lesions": lesion_rows(outputs.table("lesion_table")),
+        "lesion_shares": lesion_shares(outputs.table("lesion_regions")),
         "metrics": _metrics(outputs),
         "coreg": _coreg(outputs),
         "overlay": None,
         "fit": {},
         "dice": _agreement(cord, automatic),
     }
-    fitted = outputs.image(outputs.here("label-SC_desc-template_mask.nii.gz"))
+    fitted = outputs.image("template_cord")
     if fitted is not None:
         both = {"cord": cord, "template": fitted}
         shown["overlay"] = pictures.cord_mosaic(reference, track, both, names)
@@ -190,7 +182,7 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
 
 def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     """Return the cord among healthy adults, where its levels and PAM50 are known."""
-    table = outputs.table(outputs.path("space-PAM50_label-SC_desc-perslice_morph.tsv"))
+    table = outputs.table("template_slices")
     if table is None or facts.template_name != "PAM50":
         return {}
     norms = load_norms()
@@ -201,8 +193,8 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
 
 def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
     """Return the cord per level, and as a whole."""
-    names = (outputs.here(f"label-SC_desc-{what}_morph.tsv") for what in ("perlevel", "total"))
-    found = [table for table in map(outputs.table, names) if table is not None and len(table)]
+    kinds: tuple[Kind, ...] = ("perlevel", "shape_total")
+    found = [table for table in map(outputs.table, kinds) if table is not None and len(table)]
     if not found:
         return None
     return pd.concat(found, ignore_index=True)
@@ -211,9 +203,11 @@ def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
 def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
     """Return the tables of every map that was measured by region."""
     shown = []
-    for path in sorted(outputs.anat.glob(outputs.here("desc-*_metric.tsv").name)):
-        table = outputs.table(path)
-        if table is not None and len(table):
+    for found in outputs_of(outputs.out_dir, outputs.source):
+        if found.kind != "metric" or found.image.contrast != outputs.source.contrast:
+            continue
+        table = read_table(found.path)
+        if len(table):
             whole, levels = metric_rows(table)
             shown.append({"name": str(table["metric"].iloc[0]), "whole": whole, "levels": levels})
     return shown
@@ -237,16 +231,11 @@ def _coreg(outputs: _Outputs) -> list[dict[str, Any]]:
     assert outputs.reference is not None
     assert outputs.track is not None
     for fact in outputs.unit.contrasts:
-        pattern = f"*space-{outputs.unit.space}_desc-preproc_{fact.contrast}.nii.gz"
-        stem = fact.source.rpartition("/")[2].removesuffix(".gz").removesuffix(".nii")
-        entities = {part for part in stem.split("_") if "-" in part}
-        for path in sorted(outputs.anat.glob(pattern)):
-            if entities <= set(path.name.split("_")):
-                pair = pictures.flicker_pair(
-                    outputs.reference, load(path), outputs.track, outputs.cord
-                )
-                shown.append({"fact": fact, "pair": pair})
-                break
+        other = ImageName.of(Path(fact.source).name)
+        path = output_path(outputs.out_dir, "preproc_reference", other, outputs.source)
+        if path.is_file():
+            pair = pictures.flicker_pair(outputs.reference, load(path), outputs.track, outputs.cord)
+            shown.append({"fact": fact, "pair": pair})
     return shown
 
 
@@ -293,7 +282,7 @@ def _level_names(perslice: pd.DataFrame | None) -> dict[int, str]:
 
 def _discs(outputs: _Outputs) -> dict[str, float]:
     """Return name and height of the discs."""
-    labels = outputs.image(outputs.here("seg-discs_dseg.nii.gz"))
+    labels = outputs.image("discs")
     if labels is None:
         return {}
     ijk = np.argwhere(labels.data > 0)
@@ -310,28 +299,21 @@ def _worst(gates: pd.DataFrame | None) -> str:
 
 def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]]:
     """Return how to open every mask, and where a corrected one is looked for."""
-    image = outputs.path(
-        (f"{outputs.unit.entities}_" if outputs.unit.entities else "")
-        + f"desc-preproc_{outputs.unit.space}.nii.gz"
-    )
+    image = outputs.path("preproc")
     drawn = {label.kind: label.path for label in outputs.unit.labels if label.used}
     commands = []
-    for name, role, mask, ending in (
-        ("cord", "cord", "label-SC_mask", "label-SC_seg"),
-        ("lesions", "lesion", "label-lesion_mask", "label-lesion_seg"),
-        ("discs", "discs", "seg-discs_dseg", "label-discs_dlabel"),
-    ):
-        path = outputs.here(f"{mask}.nii.gz")
+    masks: tuple[tuple[str, Kind], ...] = (
+        ("cord", "cord"),
+        ("lesion", "lesion"),
+        ("discs", "discs"),
+    )
+    for role, kind in masks:
+        path = outputs.path(kind)
         # a second label beside the one that is used would be ignored
-        target = drawn.get(role, _label_path(outputs, facts, ending))
+        fresh = label_path(facts.labels_root, outputs.unit.reference, role)
         if path.is_file():
             fsleyes = f"fsleyes {image} {path} --cmap red --alpha 40"
+            name = "lesions" if role == "lesion" else role
+            target = drawn.get(role, str(fresh))
             commands.append({"name": name, "open": fsleyes, "save": target})
     return commands
-
-
-def _label_path(outputs: _Outputs, facts: ReportFacts, ending: str) -> str:
-    """Return where a manual label of the reference is looked for."""
-    raw = Path(outputs.unit.reference)
-    stem = raw.name.removesuffix(".gz").removesuffix(".nii")
-    return str(facts.labels_root / raw.parent / f"{stem}_{ending}.nii.gz")

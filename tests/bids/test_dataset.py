@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.bids.catalogue import NATIVE, OUTPUTS, TABLE, TEMPLATE, output_path, transform_path
 from spinalprep.bids.columns import describe_columns
 from spinalprep.bids.dataset import (
     age_and_sex,
@@ -22,6 +21,8 @@ from spinalprep.bids.dataset import (
     write_atlas_description,
     write_dataset,
 )
+from spinalprep.bids.derivative_kinds import NATIVE, OUTPUTS, TABLE, TEMPLATE, Kind
+from spinalprep.bids.derivative_names import output_path, transform_path
 from spinalprep.bids.derivatives import (
     Provenance,
     derivative_uri,
@@ -75,7 +76,7 @@ LABEL_MAPS = {
 
 
 def write_outputs(settings: Settings, space: str = "PAM50") -> list[Path]:
-    """Write every output of the catalogue for every session, as a run would."""
+    """Write every kind of output for every session, as a run would."""
     template = replace(PAM50, name=space)
     sessions = list(find_sessions(settings))
     write_dataset(settings, [session.participant for session in sessions], template)
@@ -91,9 +92,10 @@ def write_outputs(settings: Settings, space: str = "PAM50") -> list[Path]:
     return written
 
 
-def write_output(out: Path, key: str, scan: Scan, template: Template) -> Path:
+def write_output(out: Path, key: Kind, scan: Scan, template: Template) -> Path:
     output = OUTPUTS[key]
-    path = output_path(out, key, scan, scan, template=template.name)
+    name = "FA" if output.named else None
+    path = output_path(out, key, scan, template=template.name, name=name)
     if output.extension == TABLE:
         rows = {"slice": [0, 1], "vertebral_level": ["C3", None], "area_mm2": [71.5, np.nan]}
         table = with_identity(pd.DataFrame(rows), scan)

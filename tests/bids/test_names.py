@@ -8,7 +8,8 @@ from bidsschematools import schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinalprep.bids.catalogue import NATIVE, OUTPUTS, TEMPLATE, output_path, transform_path
+from spinalprep.bids.derivative_kinds import NATIVE, OUTPUTS, TEMPLATE, Kind, Output
+from spinalprep.bids.derivative_names import output_path, transform_path
 from spinalprep.bids.names import ENTITY_ORDER, derivative_path, output_prefix, parse_name
 from spinalprep.bids.session import Scan
 from spinalprep.errors import DefectError
@@ -33,7 +34,7 @@ LONG = scan("sub-01_ses-02_acq-sag_run-1_T2w")
 CHUNK = scan("sub-01_chunk-2_T2w")
 
 # (key, image, reference, what the contract calls it)
-CONTRACT = [
+CONTRACT: list[tuple[Kind, Scan, Scan, str]] = [
     ("preproc", T2W, T2W, "sub-01_desc-preproc_T2w.nii.gz"),
     ("preproc", T1W, T2W, "sub-01_desc-preproc_T1w.nii.gz"),
     ("preproc_reference", T1W, T2W, "sub-01_space-T2w_desc-preproc_T1w.nii.gz"),
@@ -77,7 +78,9 @@ CONTRACT = [
 
 
 @pytest.mark.parametrize(("key", "image", "reference", "name"), CONTRACT)
-def test_names_are_those_of_the_contract(key: str, image: Scan, reference: Scan, name: str) -> None:
+def test_names_are_those_of_the_contract(
+    key: Kind, image: Scan, reference: Scan, name: str
+) -> None:
     path = output_path(OUT, key, image, reference)
     session = f"ses-{image.session}" if image.session else ""
     assert path == OUT / f"sub-{image.participant}" / session / "anat" / name
@@ -139,9 +142,12 @@ def test_bad_labels_are_our_defect() -> None:
     with pytest.raises(DefectError, match="desc-'a_b' is not a BIDS label"):
         derivative_path(OUT, T2W, suffix="mask", desc="a_b")
     with pytest.raises(DefectError, match="dseg takes no label-"):
-        derivative_path(OUT, T2W, suffix="dseg", label="SC")
+        Output("spleen", "dseg", label="spleen")
     with pytest.raises(DefectError, match="no output 'spleen'"):
-        output_path(OUT, "spleen", T2W, T2W)
+        output_path(OUT, "spleen", T2W, T2W)  # type: ignore[arg-type]
+    for kind, name in (("metric", None), ("cord", "FA")):
+        with pytest.raises(DefectError, match=f"{kind}: got the name {name!r}"):
+            output_path(OUT, kind, T2W, name=name)  # type: ignore[arg-type]
 
 
 def test_the_order_of_entities_is_that_of_bids() -> None:
@@ -163,10 +169,10 @@ COPIED = st.sampled_from(["acq", "ce", "rec", "run", "echo", "part", "chunk", "f
     key=st.sampled_from(sorted(OUTPUTS)),
 )
 def test_every_name_can_be_read_back(
-    participant: str, session: str | None, contrast: str, entities: dict[str, str], key: str
+    participant: str, session: str | None, contrast: str, entities: dict[str, str], key: Kind
 ) -> None:
     image = Scan(Path("raw"), "", participant, session, contrast, entities)
-    path = output_path(OUT, key, image, image)
+    path = output_path(OUT, key, image, name="FA" if OUTPUTS[key].named else None)
     assert re.fullmatch(r"[a-zA-Z0-9_.+-]+", path.name)
     read, suffix, extension = parse_name(path.name)
     assert read.pop("sub") == participant
@@ -185,5 +191,6 @@ def test_every_name_can_be_read_back(
 def test_the_prefix_begins_all_names_of_a_unit() -> None:
     assert output_prefix(LONG) == "sub-01_ses-02_acq-sag_run-1"
     assert output_prefix(MT_ON) == "sub-x"
-    for key in OUTPUTS:
-        assert output_path(OUT, key, LONG, LONG).name.startswith(output_prefix(LONG) + "_")
+    for key, output in OUTPUTS.items():
+        path = output_path(OUT, key, LONG, name="FA" if output.named else None)
+        assert path.name.startswith(output_prefix(LONG) + "_")

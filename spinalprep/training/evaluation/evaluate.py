@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.bids.labels import check_same_grid
+from spinalprep.bids.names import ImageName
 from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.training.evaluation.metrics import (
     calibration_error,
@@ -23,7 +24,7 @@ from spinalprep.training.evaluation.metrics import (
 from spinalprep.training.evaluation.pictures import draw_cases
 from spinalprep.training.evaluation.predictions import Answer
 from spinalprep.training.evaluation.summary import COLUMNS, SUMMARY, UNKNOWN, summarise
-from spinalprep.training.material.cases import Case, raw_name
+from spinalprep.training.material.cases import Case
 from spinalprep.training.material.slices import PERSONS
 
 LOG = logging.getLogger("spinalprep")
@@ -100,7 +101,7 @@ def judge(case: Case, answer: Answer) -> Iterator[dict[str, object]]:
         row: dict[str, object] = {
             "person_id": case.person,
             "image": str(case.image),
-            "contrast": raw_name(case.image).contrast,
+            "contrast": ImageName.of(case.image.name).contrast,
             "structure": role,
             "answered": "yes" if role in answer.masks else "no",
             "seconds": answer.seconds,
@@ -124,7 +125,7 @@ def _was_trained_on(case: Case, answer: Answer, cards: Sequence[Mapping[str, Any
     used = [card for card in cards if card["sha256"] in answer.sha256]
     if not used or len(used) < len(answer.sha256):
         return UNKNOWN
-    names = {case.person, raw_name(case.image).participant}
+    names = {case.person, ImageName.of(case.image.name).participant}
     names |= {PERSONS.get(name, name) for name in names}  # cards name people, not their visits
     return "yes" if any(names & set(card["data"]["people"]) for card in used) else "no"
 

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinalprep.bids.names import SHOWS_GM, derivative_path
+from spinalprep.bids.derivative_kinds import Kind
+from spinalprep.bids.derivative_names import output_path
+from spinalprep.bids.derivatives import sidecar_path
+from spinalprep.bids.names import SHOWS_GM, ImageName
 from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.errors import NoCordError
@@ -20,10 +23,12 @@ from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import by_role, find_cord
 from spinalprep.networks.weights import Model
-from spinalprep.training.material.cases import raw_name
 
-MASKS = {"cord": ("SC", "mask"), "gm": ("GM", "probseg"), "lesion": ("lesion", "mask")}
-SOFT = ("cord", "gm")  # lesions are few, and judged one by one
+MASKS: dict[str, Kind] = {"cord": "cord", "gm": "gm_probability", "lesion": "lesion"}
+SOFT: dict[str, Kind] = {  # lesions are few, and judged one by one
+    "cord": "cord_probability",
+    "gm": "gm_probability",
+}
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,18 @@ def from_folder(out_dir: Path, image: Path) -> Answer:
         The raw image.
     """
     grid, masks, weights = reorient(load(image)), {}, set()
-    for role, (label, suffix) in MASKS.items():
-        path = _automatic(out_dir, image, label, suffix)
+    for role, kind in MASKS.items():
+        path = _automatic(out_dir, image, kind)
         if path is not None:
             there = resample_like(reorient(load(path)), grid)
             masks[role] = there.with_data(there.data >= 0.5)
             weights |= set(re.findall(r"[0-9a-f]{64}", json.dumps(_sidecar(path).get("Model"))))
     soft = {}
-    for role in SOFT:
-        path = _automatic(out_dir, image, MASKS[role][0], "probseg")
+    for role, kind in SOFT.items():
+        path = _automatic(out_dir, image, kind)
         if path is not None and role in masks:
             soft[role] = resample_like(reorient(load(path)), grid)
-    path = _automatic(out_dir, image, "centerline", "mask")
+    path = _automatic(out_dir, image, "centerline")
     line = None
     if path is not None and not _cord_was_drawn(out_dir, image):
         line = _middles(resample_like(reorient(load(path)), grid, order=0).data > 0)
@@ -99,7 +104,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     grid = conform(image)
     empty = grid.with_data(np.zeros(grid.shape, bool))
     roles = by_role(models)
-    silent = "grey" in roles and raw_name(image).contrast not in SHOWS_GM
+    silent = "grey" in roles and ImageName.of(image.name).contrast not in SHOWS_GM
     if silent:
         del roles["grey"]
     told = [role for role in MASKS if role != "gm" or not silent]
@@ -123,13 +128,11 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     return Answer(masks, line, time.monotonic() - started, peak_mib(), weights, soft)
 
 
-def _automatic(out_dir: Path, image: Path, label: str, suffix: str) -> Path | None:
+def _automatic(out_dir: Path, image: Path, kind: Kind) -> Path | None:
     """Return the file that no person drew, None if there is none."""
-    source = raw_name(image)
-    for desc in ("auto", None):
-        path = derivative_path(
-            out_dir, source, suffix=suffix, space=source.contrast, label=label, desc=desc
-        )
+    source = ImageName.of(image.name)
+    for auto in (True, False):
+        path = output_path(out_dir, kind, source, auto=auto)
         if path.is_file() and not _sidecar(path).get("Manual", False):
             return path
     return None
@@ -137,14 +140,13 @@ def _automatic(out_dir: Path, image: Path, label: str, suffix: str) -> Path | No
 
 def _cord_was_drawn(out_dir: Path, image: Path) -> bool:
     """Tell whether a person drew the cord: the centerline then follows what they drew."""
-    source = raw_name(image)
-    path = derivative_path(out_dir, source, suffix="mask", space=source.contrast, label="SC")
+    path = output_path(out_dir, "cord", ImageName.of(image.name))
     return bool(_sidecar(path).get("Manual", False))
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
     """Return the JSON beside an image, empty where there is none."""
-    sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+    sidecar = sidecar_path(path)
     facts: dict[str, Any] = json.loads(sidecar.read_text()) if sidecar.is_file() else {}
     return facts
 

@@ -1,34 +1,16 @@
 """Labelled images: which a dataset has, and whose they are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from spinalprep.bids.labels import ENDINGS
-from spinalprep.bids.names import image_stem, parse_name
+from spinalprep.bids.labels import list_labels
+from spinalprep.bids.names import ImageName, image_stem
 from spinalprep.errors import NoInputError, UsageError
 
 STRUCTURES = ("cord", "gm", "lesion")
-
-
-@dataclass(frozen=True)
-class RawName:
-    """A raw image, by the parts of its name."""
-
-    participant: str
-    session: str | None
-    contrast: str
-    entities: dict[str, str]
-
-
-def raw_name(image: Path) -> RawName:
-    """Return what the name of a raw image says."""
-    entities, suffix, _ = parse_name(image.name)
-    participant, session = entities.pop("sub"), entities.pop("ses", None)
-    return RawName(participant, session, suffix, entities)
 
 
 @dataclass(frozen=True)
@@ -68,8 +50,8 @@ def find_cases(
     wanted = {label.removeprefix("sub-") for label in participants or ()}
     cases = []
     for image in sorted(bids_dir.glob("sub-*/**/anat/sub-*.nii*")):
-        label = raw_name(image).participant
-        truth = dict(_labels_of(folder / image.relative_to(bids_dir).parent, image_stem(image)))
+        label = ImageName.of(image.name).participant
+        truth = _labels_of(folder / image.relative_to(bids_dir).parent, image_stem(image))
         if truth and (not wanted or label in wanted):
             cases.append(Case(image, (persons or {}).get(label, label), truth))
     if not cases:
@@ -109,17 +91,14 @@ def read_persons(bids_dir: Path, column: str | None, given: list[str]) -> dict[s
     return persons
 
 
-def _labels_of(place: Path, stem: str) -> Iterator[tuple[str, Path]]:
-    """Yield role and path of the labels of an image; the first ending of a role wins.
+def _labels_of(place: Path, stem: str) -> dict[str, Path]:
+    """Return the labels of an image by role; the first of a role wins.
 
     Labels are named after the image or as derivatives of it are (``space-T2w``).
     """
-    taken = set()
     head, _, contrast = stem.rpartition("_")
-    starts = (stem, f"{head}_space-{contrast}")
-    for ending, role in ENDINGS.items():
-        for start, extension in product(starts, (".nii.gz", ".nii")):
-            path = place / f"{start}_{ending}{extension}"
-            if role in STRUCTURES and role not in taken and path.is_file():
-                taken.add(role)
-                yield role, path
+    found: dict[str, Path] = {}
+    for role, path in list_labels(place, stem, f"{head}_space-{contrast}"):
+        if role in STRUCTURES:
+            found.setdefault(role, path)
+    return found

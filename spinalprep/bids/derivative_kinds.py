@@ -1,15 +1,51 @@
-"""Every file that is written for a participant: its name and what it is, in one table."""
+"""Every kind of output of a participant: what its name says and what it is, in one table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
-from spinalprep.bids.names import Entities, derivative_path, frame_name
-from spinalprep.bids.session import Scan
+from spinalprep.bids.names import Entities
 from spinalprep.errors import DefectError
 
 NATIVE, REFERENCE, TEMPLATE = "native", "reference", "template"
-TABLE = ".tsv"
+IMAGE, TABLE = ".nii.gz", ".tsv"
+TRANSFORM = "xfm"
+NOT_IN_BIDS = (TRANSFORM, "morph", "metric", "qc", "statmap")  # suffixes that its schema lacks
+
+Kind = Literal[
+    "preproc",
+    "preproc_reference",
+    "preproc_template",
+    "cord",
+    "cord_probability",
+    "cord_uncertainty",
+    "template_cord",
+    "gm_probability",
+    "centerline",
+    "lesion",
+    "lesion_probability",
+    "lesions",
+    "vertebrae",
+    "discs",
+    "spinal_levels",
+    "tracts",
+    "cord_template",
+    "lesion_template",
+    "lesion_probability_template",
+    "coverage_template",
+    "template_slices",
+    "lesions_lookup",
+    "perslice",
+    "perlevel",
+    "shape_total",
+    "centerline_table",
+    "lesion_table",
+    "mtr",
+    "lesion_regions",
+    "lesion_totals",
+    "qc",
+    "metric",
+]
 
 
 @dataclass(frozen=True)
@@ -26,6 +62,8 @@ class Output:
         ``native`` (no ``space-``), ``reference`` or ``template``.
     label, desc, seg : str or None
         Entities of the name.
+    named : bool
+        Whether ``desc-`` is a name of the user's instead.
     atlas : bool
         Whether ``atlas-<template>`` is in the name.
     extension : str
@@ -40,12 +78,24 @@ class Output:
     label: str | None = None
     desc: str | None = None
     seg: str | None = None
+    named: bool = False
     atlas: bool = False
-    extension: str = ".nii.gz"
+    extension: str = IMAGE
     mask: bool = False
 
+    def __post_init__(self) -> None:
+        if self.suffix == "dseg" and self.label is not None:
+            raise DefectError(f"a dseg takes no label- in its name; got label-{self.label}")
 
-OUTPUTS: Mapping[str, Output] = {
+    def entities(self, auto: bool = False) -> Entities:
+        """Return what the name says whatever image it was made of."""
+        desc = self.desc
+        if auto:
+            desc = "auto" if desc in (None, "auto") else f"auto{desc}"
+        return Entities(label=self.label, seg=self.seg, desc=desc)
+
+
+OUTPUTS: Mapping[Kind, Output] = {
     "preproc": Output(
         "image, oriented and corrected for the bias field", "", NATIVE, None, "preproc"
     ),
@@ -141,76 +191,6 @@ OUTPUTS: Mapping[str, Output] = {
         extension=TABLE,
     ),
     "qc": Output("quality gates", "qc", NATIVE, desc="auto", extension=TABLE),
+    "metric": Output("a map, measured by region", "metric", REFERENCE, named=True, extension=TABLE),
 }
 LEVEL_OUTPUTS = ("vertebrae", "discs", "spinal_levels")
-
-
-def output_path(
-    out_dir: Path,
-    key: str,
-    scan: Scan,
-    reference: Scan,
-    *,
-    template: str = "PAM50",
-    auto: bool = False,
-) -> Path:
-    """Return where an output of the catalogue is written.
-
-    Parameters
-    ----------
-    out_dir : Path
-        The output folder.
-    key : str
-        A key of `OUTPUTS`.
-    scan : Scan
-        The image that the output was made of; the reference for everything but images.
-    reference : Scan
-        The reference image, whose contrast ``space-`` names.
-    template : str
-        What ``space-`` and ``atlas-`` call the template.
-    auto : bool
-        The automatic result that is kept beside a manual one (``desc-auto``).
-    """
-    if key not in OUTPUTS:
-        raise DefectError(f"there is no output {key!r}; expected one of {', '.join(OUTPUTS)}")
-    output = OUTPUTS[key]
-    entities = Entities(label=output.label, seg=output.seg, desc=output.desc)
-    if auto:
-        entities["desc"] = "auto" if output.desc in (None, "auto") else f"auto{output.desc}"
-    if output.space != NATIVE:
-        entities["space"] = template if output.space == TEMPLATE else reference.contrast
-    if output.atlas:
-        entities["atlas"] = template
-    suffix = output.suffix or scan.contrast
-    return derivative_path(out_dir, scan, suffix=suffix, extension=output.extension, **entities)
-
-
-def transform_path(
-    out_dir: Path,
-    moving: Scan,
-    fixed: Scan | str,
-    extension: str,
-    *,
-    inverse: bool = False,
-) -> Path:
-    """Return where a transform is written.
-
-    Parameters
-    ----------
-    out_dir : Path
-        The output folder.
-    moving : Scan
-        The image that the forward transform resamples.
-    fixed : Scan or str
-        The image, or the name of the template, whose grid it is resampled on.
-    extension : str
-        ``.txt``, ``.mat``, ``.nii.gz`` or ``.h5``.
-    inverse : bool
-        Return the path of the way back.
-    """
-    if isinstance(fixed, str):
-        ends = (frame_name(moving, moving), fixed)
-    else:
-        ends = (frame_name(moving, fixed), frame_name(fixed, fixed))
-    here, there = reversed(ends) if inverse else ends
-    return derivative_path(out_dir, moving, suffix="xfm", extension=extension, from_=here, to=there)
