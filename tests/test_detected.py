@@ -13,6 +13,8 @@ from spinalprep.image import save, to_world
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
 
+pytestmark = pytest.mark.slow
+
 PERSON = make_person(100_506)
 DEPTH = 120
 

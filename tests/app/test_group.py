@@ -17,6 +17,8 @@ from spinalprep.image import load
 from spinalprep.phantom.cohort import write_cohort
 from spinalprep.template.files import resolve_template
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = 26
 GOLDEN = """group.html
 group_comparison.json

@@ -161,6 +161,7 @@ WORDS = st.from_regex(r"[0-9A-Za-z]{1,6}", fullmatch=True)
 COPIED = st.sampled_from(["acq", "ce", "rec", "run", "echo", "part", "chunk", "flip", "mt"])
 
 
+@pytest.mark.slow
 @given(
     participant=WORDS,
     session=st.none() | WORDS,

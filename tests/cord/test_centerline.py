@@ -23,6 +23,7 @@ def arc_of_circle(radius: float, length: float, lean: float = 0.3) -> np.ndarray
     return np.stack([lean * z, y, z * np.sqrt(1 - lean**2)], axis=-1)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     radius=st.floats(40.0, 400.0),

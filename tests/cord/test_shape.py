@@ -118,6 +118,7 @@ def test_grey_matter_has_its_area_and_share_at_any_tilt() -> None:
         np.testing.assert_allclose(table["gm_ratio"], 0.25, rtol=0.01)
 
 
+@pytest.mark.slow
 def test_interval_of_a_mask_holds_the_truth_wherever_the_pixels_lie() -> None:
     chance = np.random.default_rng(0)
     line = fit_centerline(np.array([[0, 0, 5.0], [0, 0, -5]]))
@@ -139,6 +140,7 @@ def test_interval_of_a_mask_holds_the_truth_wherever_the_pixels_lie() -> None:
     assert np.max(widths) < 0.1 * truth
 
 
+@pytest.mark.slow
 def test_interval_of_drawn_grey_matter_holds_the_truth_wherever_the_pixels_lie() -> None:
     chance = np.random.default_rng(1)
     line = fit_centerline(np.array([[0, 0, 5.0], [0, 0, -5]]))

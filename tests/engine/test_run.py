@@ -176,6 +176,7 @@ def test_a_moved_cache_is_not_trusted(toy):
     assert toy.run()["executed"] == ALL
 
 
+@pytest.mark.slow
 def test_the_plan_says_hit_or_miss_and_why(toy):
     lines = toy.run(plan=True)["plan"]
     assert lines[:5] == [

@@ -133,6 +133,7 @@ def analytic(person: Person, like: Image) -> tuple[np.ndarray, np.ndarray]:
     return shares, shares.sum(axis=-1) >= 0.5
 
 
+@pytest.mark.slow
 def test_a_phantom_s_lesions_are_where_they_were_drawn() -> None:
     person = make_person(100_003, lesions=3)
     shape, affine = (20, 32, 80), np.diag([-1.0, 1.0, 1.0, 1.0])

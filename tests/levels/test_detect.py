@@ -53,6 +53,7 @@ def found(model) -> list[tuple[bool, Sequence, dict[int, float]]]:
     return results
 
 
+@pytest.mark.slow
 def test_numbers_are_right_wherever_they_are_given(found) -> None:
     for _, sequence, truth in found:
         if is_sure(sequence):
@@ -60,14 +61,17 @@ def test_numbers_are_right_wherever_they_are_given(found) -> None:
             assert max(apart) < 4.0
 
 
+@pytest.mark.slow
 def test_c2c3_in_view_is_enough(found) -> None:
     assert sum(is_sure(sequence) for shown, sequence, _ in found if shown) >= 4
 
 
+@pytest.mark.slow
 def test_below_c2c3_levels_stay_unknown(found) -> None:
     assert not any(is_sure(sequence) for shown, sequence, _ in found if not shown)
 
 
+@pytest.mark.slow
 def test_discs_are_found_within_a_millimetre(found) -> None:
     errors = [
         abs(sequence.disc_s[n] - truth[n])

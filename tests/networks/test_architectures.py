@@ -39,6 +39,7 @@ def sample() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(scaled)[None, None], torch.from_numpy(cord)[None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(TINY))
 def test_it_learns_one_digital_person(name: str, sample: tuple[torch.Tensor, torch.Tensor]) -> None:
     make, solid = TINY[name]

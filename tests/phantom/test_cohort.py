@@ -11,6 +11,8 @@ from spinalprep.image import load
 from spinalprep.phantom.cohort import COHORTS, write_cohort
 from spinalprep.template.files import resolve_template
 
+pytestmark = pytest.mark.slow
+
 PEOPLE, MIN_N = 80, 20
 
 

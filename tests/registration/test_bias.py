@@ -54,6 +54,7 @@ def test_mask_of_an_image_with_negative_air() -> None:
     assert 2 * (mask & body).sum() / (mask.sum() + body.sum()) > 0.95
 
 
+@pytest.mark.slow
 def test_planted_field_is_removed() -> None:
     image, body, tissue = _neck()
     coil = _coil(image)
@@ -67,6 +68,7 @@ def test_planted_field_is_removed() -> None:
     np.testing.assert_allclose(corrected.data * field.data, shaded.data, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_field_of_a_surface_coil_is_removed_from_a_neck() -> None:
     affine = np.diag([-1.6, 1.6, 2.0, 1.0])
     person = make_person(100_004)
@@ -87,6 +89,7 @@ def test_the_field_of_a_surface_coil_is_removed_from_a_neck() -> None:
     assert left.std() < 0.2 * np.log(coil[inside]).std()
 
 
+@pytest.mark.slow
 def test_even_image_stays_even_and_repeats() -> None:
     image, body, _ = _neck()
     first, field = correct_bias(image)

@@ -59,6 +59,7 @@ def _error(found: Affine, motion: np.ndarray, cord: Image) -> float:
     return float(np.linalg.norm(found.apply(points) - Affine(motion).apply(points), axis=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("angles", "shift"), PLANTED)
 def test_displacement_is_found(angles: tuple[float, ...], shift: tuple[float, ...]) -> None:
     t1w, t2w, cord = _neck(0)
@@ -70,6 +71,7 @@ def test_displacement_is_found(angles: tuple[float, ...], shift: tuple[float, ..
     np.testing.assert_allclose(fit.inverse.matrix @ fit.forward.matrix, np.eye(4), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_aligned_images_stay_and_repeat() -> None:
     t1w, t2w, cord = _neck(1)
     first = coregister(t1w, t2w, cord, sloppy=True)
@@ -82,6 +84,7 @@ def test_aligned_images_stay_and_repeat() -> None:
     assert same.peak > 0.1
 
 
+@pytest.mark.slow
 def test_strangers_keep_their_headers() -> None:
     _, t2w, cord = _neck(2)
     noise = t2w.with_data(np.random.default_rng(9).random(t2w.shape).astype(np.float32))
@@ -115,6 +118,7 @@ def test_similarity_knows_alignment_and_coverage() -> None:
     assert similarity(half, t2w, around, Affine.identity()) - 1 < 0.7 * (values[0] - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs SPINALPREP_SHARED")
 @pytest.mark.parametrize(("angles", "shift"), PLANTED)

@@ -112,6 +112,7 @@ def _horns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _soft(np.minimum(ventral * 0.25, dorsal), 4)
 
 
+@pytest.mark.slow
 def test_a_round_cord_is_turned_as_its_grey_matter_says() -> None:
     """10 degrees: found from grey matter, not from the outline; every point lands in its place."""
     template = _template()
@@ -165,6 +166,7 @@ def test_fields_cover_both_grids(
         assert np.isfinite(field.displacement).all()
 
 
+@pytest.mark.slow
 def test_same_input_same_output(subject: tuple[Image, Centerline, dict[int, float]]) -> None:
     cord, centerline, _ = subject
     two = [register_to_template(cord, centerline, {}, _template(), DISC_Z) for _ in range(2)]
@@ -179,6 +181,7 @@ def test_levels_outside_the_template(
         register_to_template(cord, centerline, {3: 500.0}, _template(), {3: -30.0})
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs SPINALPREP_SHARED")
 @pytest.mark.parametrize("stem", ["sub-9604/anat/sub-9604_run-1_T2starw", "sub-t2/anat/sub-t2_T2w"])

@@ -81,6 +81,7 @@ def folder(tmp_path: Path, anatomy: Anatomy) -> tuple[Path, GroupFacts]:
     return out, facts
 
 
+@pytest.mark.slow
 def test_page_needs_nothing_else_and_names_are_inert(folder: tuple[Path, GroupFacts]) -> None:
     page = write_group_report(*folder).read_text(encoding="utf-8")
 
@@ -94,6 +95,7 @@ def test_page_needs_nothing_else_and_names_are_inert(folder: tuple[Path, GroupFa
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_two_writes_differ_only_in_their_time(folder: tuple[Path, GroupFacts]) -> None:
     out, facts = folder
 

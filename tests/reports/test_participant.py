@@ -48,6 +48,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_corrected_mask_is_saved_where_the_next_run_reads_it(out: Path) -> None:
     fresh = str(LABELS / "sub-01_T2w_label-SC_seg.nii.gz")
     assert f"<pre>{fresh}</pre>" in page(out)
@@ -61,6 +62,7 @@ def test_dice_of_every_level(out: Path) -> None:
     assert "Dice per level: C3 0.83, C4 1.00" in page(out, source="manual")
 
 
+@pytest.mark.slow
 def test_unknown_levels_are_said_wherever_they_matter(out: Path) -> None:
     unknown, known = page(out), page(out, source="manual")
     assert "height along the template is arbitrary" in unknown

@@ -90,6 +90,7 @@ def test_logistic_finds_the_log_ratio_of_two_normal_classes() -> None:
     assert offset == pytest.approx(-1.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_training_leaves_weights_with_the_scale_of_their_logits(
     spines, tmp_path, monkeypatch
 ) -> None:

@@ -73,6 +73,7 @@ def drawn(spacing_mm: float, size: int, centred: bool) -> Slices:
     return replace(slices, person=np.full_like(slices.person, "own"))
 
 
+@pytest.mark.slow
 def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(home: Path) -> None:
     tuning = Tuning(steps=24, rate=5e-3, look_every=8, leave_out=("d",), validate=("c",), freeze=1)
     start = str(home / "start.safetensors")
@@ -151,6 +152,7 @@ def test_the_command(home: Path, tmp_path: Path) -> None:
     assert main(["finetune", "cord", str(home / "none"), "-o", str(tmp_path)]) == 2
 
 
+@pytest.mark.slow
 def test_a_network_can_be_trained_on_one_s_own_people_alone(home: Path, tmp_path: Path) -> None:
     words = ["train", "cord", "--bids", str(home / "bids"), "-o", str(tmp_path), "--threads", "1"]
     more = ["--steps", "2", "--fold", "2/4", "--same-person", "c=a"]

@@ -130,6 +130,7 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset(home)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("light")
 def test_it_is_trained_and_finds_the_cord(dataset: Dataset, tmp_path: Path) -> None:
     choice = Choice(steps=100, fold=(1, 3), validate=("b",), own=dataset)

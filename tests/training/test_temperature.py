@@ -50,6 +50,7 @@ def test_a_heat_map_has_none() -> None:
     assert measured_temperature(Model(torch.nn.Identity(), {"task": "centerline"})) == {}
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_into_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

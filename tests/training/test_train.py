@@ -103,6 +103,7 @@ def test_a_step_is_the_same_again_and_another_seed_is_not(material: Slices) -> N
     assert not (first == other).all()
 
 
+@pytest.mark.slow
 def test_a_range_test_writes_its_curve(tmp_path: Path) -> None:
     lowest, peak = find_rates("cord", tmp_path, Path("nowhere"), Choice(steps=60))
     assert 1e-6 <= lowest <= peak <= 1.0

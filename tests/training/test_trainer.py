@@ -55,6 +55,7 @@ def network() -> UNet2d:
     return UNet2d(1, 4, 2)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_9_ends_where_a_whole_one_does(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT.format(here=str(Path(__file__).parent)))
@@ -125,6 +126,7 @@ def test_batch_norm_keeps_its_statistics_in_the_average(tmp_path: Path) -> None:
     assert bool((mean != 0).any())
 
 
+@pytest.mark.slow
 def test_a_range_test_finds_rates_that_teach(tmp_path: Path) -> None:
     loss = find_loss("dice + cross_entropy")
     rates = rising_rates(1e-6, 3.0, 120)

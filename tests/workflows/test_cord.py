@@ -49,6 +49,7 @@ def find_cord(
     return graph(cache_root=cache, worker="debug")
 
 
+@pytest.mark.slow
 def test_found_centerline_runs_through_the_middle_of_the_cord(
     person: Person, scan: Path, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_found_centerline_runs_through_the_middle_of_the_cord(
     assert np.hypot(right, front).mean() < 0.1
 
 
+@pytest.mark.slow
 def test_drawn_centerline_stays_where_it_was_drawn(
     person: Person, scan: Path, tmp_path: Path
 ) -> None:
@@ -77,6 +79,7 @@ def test_drawn_centerline_stays_where_it_was_drawn(
     assert abs(front.mean()) < 0.3
 
 
+@pytest.mark.slow
 def test_a_lesion_is_found_where_it_is_and_nowhere_else(
     person: Person, scan: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from spinalprep.workflows.template import ToTemplate
 SEED = 100003  # turned, bent and tilted more than any person in training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sees_gm", [True, False])
 def test_points_of_the_cord_land_where_they_belong(
     sees_gm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

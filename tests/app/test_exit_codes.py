@@ -1,0 +1,111 @@
+"""Exit codes of runs that end before anything is computed (the table is in docs/usage.md).
+
+1 and 3 are in test_visits.py, 5 in test_group.py, 130 and 143 in test_signals.py.
+"""
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+GENERIC = ("--template", "Generic")
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_0_a_plan_says_every_node_and_writes_nothing(noise) -> None:
+    done = noise.run("--dry-run", *GENERIC)
+    assert done.code == 0, done.log
+    lines = done.out.splitlines()
+    assert all("miss" in line for line in lines[:-1])
+    assert lines[-1] == f"{len(lines) - 1} nodes: 0 in the cache, {len(lines) - 1} to compute"
+    for task in ("CorrectBias", "SegmentCord", "RegisterToTemplate"):
+        assert any(task in line for line in lines)
+    shorter = noise.run("--dry-run", "--skip", "template", "--skip", "n4", *GENERIC).out
+    assert "RegisterToTemplate" not in shorter
+    assert "CorrectBias" not in shorter
+    assert files_below(noise.out) == []
+
+
+def test_0_the_methods_alone(noise) -> None:
+    done = noise.run("--boilerplate-only", "--skip", "n4", *GENERIC)
+    assert done.code == 0, done.log
+    text = (noise.out / "logs" / "CITATION.md").read_text()
+    assert "Generic template" in text
+    assert "N4" not in text
+    assert list(noise.out.glob("sub-*")) == []
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--qc-gates", "none.json"),
+        ("--level-hint", "somewhere"),
+        ("--metric", "FA=derivatives/*_FA.nii.gz"),
+        ("--config-file", "none.toml"),
+        ("--reports-only",),
+    ],
+)
+def test_2_what_cannot_be_carried_out(noise, flags: tuple[str, ...]) -> None:
+    done = noise.run(*flags, *GENERIC)
+    assert done.code == 2
+    assert done.log.splitlines()[-1].startswith("x ")
+    assert not list(noise.out.glob("sub-*"))
+
+
+@pytest.mark.parametrize("flags", [("--nonsense",), ("--skip", "everything"), ("--nprocs", "0")])
+def test_2_words_that_are_not_known(noise, flags: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        noise.run(*flags)
+    assert not noise.out.exists()
+
+
+def test_2_folders_that_cannot_be_written(noise) -> None:
+    (noise.home / "file").write_text("no folder")
+    for done in (
+        noise.run(*GENERIC, out="file/out"),
+        noise.run("-w", str(noise.home / "file" / "work"), *GENERIC),
+        noise.run(*GENERIC, out="raw"),
+        noise.run(*GENERIC, out="raw/sub-01"),
+    ):
+        assert done.code == 2
+        assert done.log.startswith("x ")
+    assert [path.name for path in files_below(noise.raw)] == [
+        "dataset_description.json",
+        "sub-01_T2w.nii.gz",
+    ]
+
+
+def test_4_nothing_to_work_on(noise, new_study) -> None:
+    assert noise.run("--participant-label", "99", *GENERIC).code == 4
+    assert noise.run("--session-label", "99", *GENERIC).code == 4
+    assert noise.run("--participant-label", "01", "--dry-run", *GENERIC).code == 0
+    assert new_study().run(*GENERIC).code == 4
+    (noise.raw / "dataset_description.json").unlink()
+    done = noise.run(*GENERIC)
+    assert done.code == 4
+    assert "dataset_description.json" in done.log
+
+
+def test_6_weights_or_template_that_are_not_there_or_corrupt(noise, tmp_path: Path) -> None:
+    weights = Path(str(files("spinalprep") / "data" / "weights"))
+    (kept,) = weights.glob("cord*.safetensors")
+    for path in weights.glob(f"{kept.stem}*"):
+        shutil.copy(path, tmp_path)
+    copy = tmp_path / kept.name
+    assert noise.run("--model", f"cord={copy}", "--dry-run", *GENERIC).code == 0
+    copy.write_bytes(copy.read_bytes()[:-1000])
+    for flags in (
+        ("--model", f"cord={copy}", *GENERIC),
+        ("--model", f"cord={tmp_path / 'none.safetensors'}", *GENERIC),
+        ("--model", f"liver={kept}", *GENERIC),
+        ("--template", str(tmp_path / "none")),
+        ("--template", str(tmp_path)),
+    ):
+        done = noise.run(*flags)
+        assert done.code == 6, (flags, done.log)
+        assert done.log.splitlines()[-1].startswith("x ")
+    assert not list(noise.out.glob("sub-*"))
