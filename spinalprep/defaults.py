@@ -1,4 +1,9 @@
-"""Numbers that algorithms and the settings share; a user may choose others."""
+"""Words and numbers that algorithms and settings share; a user may give others for numbers."""
+
+from typing import Literal, get_args
+
+Contrast = Literal["T2w", "T1w", "T2starw", "MTS"]
+CONTRASTS: tuple[str, ...] = get_args(Contrast)  # the first that is there is the reference
 
 LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
 MIN_LESION_MM3 = 3.0  # smaller lesions are dropped

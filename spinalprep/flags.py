@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spinalprep.defaults import CONTRASTS
+
 EVERY = ("every value",)
-CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
 LEAST_MEGABYTES = 1000.0  # a bare number from here on is MB, as SLURM counts; below it is GB
 MEMORY = re.compile(r"(\d*\.?\d+|\d+\.|\d+\.?\d*e[+-]?\d+)\s*(?:([KMGT])(I?)B?)?", re.IGNORECASE)
 POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}

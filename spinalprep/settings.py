@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
+from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3, Contrast
 from spinalprep.flags import (
     EVERY,
     absolute,
@@ -30,7 +30,6 @@ from spinalprep.memory import count_cpus, free_gb
 MEMORY_SHARE = 0.9  # of what is free
 COLUMN = "column of participants.tsv"
 
-Contrast = Literal["T2w", "T1w", "T2starw", "MTS"]
 Stage = Literal["n4", "coreg", "lesion", "template"]
 
 

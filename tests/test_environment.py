@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from spinalprep.app.main import set_environment
 from spinalprep.app.parser import parse
-from spinalprep.app.run import set_environment
 from spinalprep.engine.pool import child_environment
 from spinalprep.engine.worker import PoolOptions
 from spinalprep.environment import run_environment
@@ -30,6 +30,7 @@ def test_a_seed_of_zero_is_not_the_clock() -> None:
     assert run_environment(1, 0, 1.0)["ANTS_RANDOM_SEED"] == "1"
 
 
+@pytest.mark.slow
 def test_ants_alone_repeats_and_what_is_set_stays() -> None:
     code = (
         "import os, spinalprep.registration.ants_arrays as _;"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypedDict, Unpack
 
+from spinalprep import defaults
 from spinalprep.errors import DefectError
 
-CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
+CONTRASTS = defaults.CONTRASTS
 SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
 
 # The order of BIDS 1.11 (rules.entities of its schema); `from`, `to`, `mode` of the transforms
