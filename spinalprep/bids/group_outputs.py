@@ -1,93 +1,91 @@
-"""Names and sidecars of what the group level writes."""
+"""Write what the group level makes: maps that say what they stand on, and tables."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from spinalprep import __version__
-from spinalprep.bids.derivatives import write_image
+from spinalprep.bids.derivatives import template_uri, write_image, write_table
+from spinalprep.bids.group_names import TableKind, table_path
+from spinalprep.bids.people import PersonFiles
 from spinalprep.image import Image
-
-MAPS: Mapping[str, tuple[str, str]] = {
-    "probability": (
-        "label-lesion_probseg",
-        "share of the people covering the voxel who have a lesion there; NaN where fewer than "
-        "MinimumCoverage people cover it, 0 is an observed zero",
-    ),
-    "lower": ("label-lesion_desc-lower_probseg", "lower end of the 95 % Wilson interval"),
-    "upper": ("label-lesion_desc-upper_probseg", "upper end of the 95 % Wilson interval"),
-    "soft": (
-        "label-lesion_desc-soft_probseg",
-        "mean probability of a lesion over the people covering the voxel",
-    ),
-    "coverage": (
-        "label-SC_desc-coverage_probseg",
-        "share of all people who cover the voxel: inside the field of view, in a slice in which "
-        "the cord was found",
-    ),
-}
-STATISTICS = {
-    "t": "Student's t",
-    "p": "p, two-sided, corrected for the family of voxels by permutation",
-    "effect": "difference of lesion probability, or slope per unit of the covariate",
-}
+from spinalprep.template.files import Template
 
 
-def group_path(out_dir: Path, template: str, name: str, cohort: str | None = None) -> Path:
-    """Return the path of a map.
+@dataclass(frozen=True)
+class GroupWriter:
+    """Writes the outputs of a group into an output folder.
 
-    Parameters
+    Attributes
     ----------
     out_dir : Path
-    template : str
-    name : str
-        What follows the template and the cohort: ``label-lesion_probseg``.
-    cohort : str, optional
-        Letters and digits.
-
-    Examples
-    --------
-    >>> group_path(Path("o"), "PAM50", "label-lesion_probseg", "MS").as_posix()
-    'o/tpl-PAM50/cohort-MS/anat/tpl-PAM50_cohort-MS_label-lesion_probseg.nii.gz'
+        The output folder.
+    template : Template
+        Whose space the maps are in.
+    affine : ndarray of float64, shape (4, 4)
+        Of its grid, to RAS+ mm.
+    min_n : int
+        What the maps' ``MinimumCoverage`` says.
+    warnings : tuple of str
+        What every map's JSON warns of.
     """
-    root, stem = out_dir / f"tpl-{template}", f"tpl-{template}"
-    if cohort is not None:
-        root, stem = root / f"cohort-{cohort}", f"{stem}_cohort-{cohort}"
-    return root / "anat" / f"{stem}_{name}.nii.gz"
 
+    out_dir: Path
+    template: Template
+    affine: NDArray[np.float64]
+    min_n: int
+    warnings: tuple[str, ...] = ()
 
-def map_sidecar(
-    description: str,
-    people: Sequence[str],
-    spatial_reference: str,
-    more: Mapping[str, object],
-) -> dict[str, Any]:
-    """Return the JSON beside a map.
+    def map(
+        self,
+        path: Path,
+        volume: NDArray[np.float32],
+        description: str,
+        people: Sequence[PersonFiles],
+        more: Mapping[str, object] | None = None,
+    ) -> bool:
+        """Write a float32 map with its sidecar; tell whether it changed.
 
-    Parameters
-    ----------
-    description : str
-    people : sequence of str
-        Names of the images that it stands on.
-    spatial_reference : str
-        Of the template.
-    more : mapping
-        ``MinimumCoverage``, ``Threshold``, ``Parameters``, ``Warnings``...
-    """
-    return {
-        "Description": description,
-        "SampleSize": len(people),
-        "Subjects": list(people),
-        "SpatialReference": spatial_reference,
-        "GeneratedBy": [{"Name": "spinalprep", "Version": __version__}],
-        **more,
-    }
+        Parameters
+        ----------
+        path : Path
+            From `map_path`.
+        volume : ndarray of float32, shape (I, J, K)
+            On the template's grid; NaN is allowed.
+        description : str
+            What it is.
+        people : sequence of PersonFiles
+            Whom it stands on.
+        more : mapping, optional
+            What else the sidecar says.
+        """
+        sidecar = self._sidecar(description, people) | dict(more or {})
+        return write_image(self.out_dir, path, Image(volume, self.affine), sidecar)
 
+    def table(self, kind: TableKind, table: pd.DataFrame) -> bool:
+        """Write a table over people with its data dictionary; tell whether it changed."""
+        return write_table(self.out_dir, table_path(self.out_dir, kind), table)
 
-def write_map(
-    out_dir: Path, path: Path, volume: np.ndarray, affine: np.ndarray, sidecar: Mapping[str, Any]
-) -> bool:
-    """Write a float32 map (NaN allowed) with its sidecar; tell whether it changed."""
-    return write_image(out_dir, path, Image(volume, affine), sidecar)
+    def _sidecar(self, description: str, people: Sequence[PersonFiles]) -> dict[str, Any]:
+        """Return what the JSON of all maps says."""
+        template, name = self.template, "lesion_threshold"
+        given = [person.origin.parameters for person in people]
+        thresholds = sorted({own[name] for own in given if name in own}, key=str)
+        sidecar: dict[str, Any] = {
+            "Description": description,
+            "SampleSize": len(people),
+            "Subjects": [person.name for person in people],
+            "SpatialReference": template_uri(template.name, template.release, template.identity),
+            "GeneratedBy": [{"Name": "spinalprep", "Version": __version__}],
+            "MinimumCoverage": self.min_n,
+        }
+        if thresholds:
+            sidecar["Threshold"] = thresholds[0] if len(thresholds) == 1 else thresholds
+        if self.warnings:
+            sidecar["Warnings"] = list(self.warnings)
+        return sidecar

@@ -1,6 +1,6 @@
 """Measures along the cord: mean and band of a cohort, and one cohort against another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,11 @@ from spinalprep.group.design import Comparison
 from spinalprep.group.permutation import Plan, Result, compare
 
 CONFIDENCE = 0.95
+MEASURES = ("area_mm2", "gm_area_mm2", "gm_ratio", "diameter_ap_mm", "diameter_rl_mm")
+COLUMNS = (
+    *("cohort", "measure", "template_slice", "vertebral_level", "n", "mean", "sd", "lower"),
+    "upper",
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,28 @@ class Profiles:
     slices: NDArray[np.int64]
     levels: tuple[str, ...]
     measures: NDArray[np.float64]
+
+
+def all_profiles(table: pd.DataFrame | None, people: Sequence[str]) -> dict[str, Profiles]:
+    """Return the profiles of every measure that the people's tables have."""
+    if table is None:
+        return {}
+    known = [m for m in MEASURES if m in table and not table[m].isna().all()]
+    return {measure: gather_profiles(table, measure, people) for measure in known}
+
+
+def mean_curves(
+    profiles: Mapping[str, Profiles], groups: Mapping[str, NDArray[np.intp]], min_n: int
+) -> pd.DataFrame:
+    """Return the curves of every measure and group of people under each other: `COLUMNS`."""
+    curves = []
+    for measure, own in profiles.items():
+        for name, rows in groups.items():
+            curve = mean_curve(own, rows, min_n)
+            curve.insert(0, "cohort", name)
+            curve.insert(1, "measure", measure)
+            curves.append(curve)
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
 
 
 def gather_profiles(table: pd.DataFrame, measure: str, people: Sequence[str]) -> Profiles:

@@ -1,6 +1,6 @@
 """Who is compared with whom: the regressor of interest and the nuisance variables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinalprep.errors import UsageError
+
+EVERYBODY = "all"  # what everybody together is called among cohorts
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,37 @@ class Comparison:
     nuisance: NDArray[np.float64]
     two_groups: bool
     dropped: tuple[str, ...] = ()
+
+
+def file_label(text: str) -> str:
+    """Return a cohort or a column as file names and tables of cohorts call it.
+
+    Letters and digits are kept, as BIDS labels must be.
+
+    Examples
+    --------
+    >>> file_label("H.C. (2)")
+    'HC2'
+    """
+    return "".join(c for c in text if c.isascii() and c.isalnum()) or "x"
+
+
+def check_file_labels(cohorts: Iterable[str]) -> None:
+    """Refuse cohorts whose names differ only in signs that file names can't hold.
+
+    Raises
+    ------
+    UsageError
+        If two have the same `file_label`, or one is called as everybody is.
+    """
+    names: dict[str, str] = {EVERYBODY: "everybody"}
+    for cohort in sorted(set(cohorts)):
+        key = file_label(cohort).lower()  # some file systems don't know upper from lower
+        if names.setdefault(key, cohort) != cohort:
+            raise UsageError(
+                f"the cohorts {names[key]!r} and {cohort!r} can't be told apart in file names "
+                "(letters and digits, upper or lower); rename one"
+            )
 
 
 def plan_comparisons(
@@ -94,7 +127,7 @@ def _two_cohorts(
     first, second = pair
     values = people[column].astype(str)
     asked = values.isin(pair).to_numpy()
-    name = f"{_bare(first)}vs{_bare(second)}"
+    name = f"{file_label(first)}vs{file_label(second)}"
     question = f"{first} minus {second}"
     return _comparison(
         people, (name, question), (values == first).to_numpy(float), asked, nuisance, True
@@ -108,7 +141,7 @@ def _slope(people: pd.DataFrame, column: str, nuisance: Sequence[str]) -> Compar
     question = f"slope over {column}"
     asked = np.ones(len(people), bool)
     return _comparison(
-        people, (_bare(column), question), numbers.to_numpy(float), asked, nuisance, False
+        people, (file_label(column), question), numbers.to_numpy(float), asked, nuisance, False
     )
 
 
@@ -146,8 +179,3 @@ def _columns(values: pd.Series) -> list[NDArray[np.float64]]:
         return [centred - centred.mean()] if np.ptp(centred) > 0 else []
     words = values.astype(str)
     return [(words == word).to_numpy(float) for word in sorted(set(words))[1:]]
-
-
-def _bare(text: str) -> str:
-    """Keep letters and digits, as BIDS labels must be."""
-    return "".join(c for c in text if c.isascii() and c.isalnum()) or "x"

@@ -1,4 +1,4 @@
-"""Where the lesions are: share of every region of the template's cord that is lesion."""
+"""Regions of the template's cord: levels times columns, tissues and tracts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spinalprep.group.domain import Domain, Observation
-from spinalprep.template.regions import COLUMNS, CORD, TISSUES
+from spinalprep.group.domain import Domain
+from spinalprep.group.volumes import read_on_grid
+from spinalprep.levels.discs import level_name
+from spinalprep.template.files import Template
+from spinalprep.template.regions import (
+    COLUMNS,
+    CORD,
+    FLUID,
+    TISSUES,
+    combined_regions,
+    region_names,
+)
 
 LEVEL_GROUPS = {
     "C1-C3": range(1, 4),
@@ -18,7 +28,6 @@ LEVEL_GROUPS = {
     "T7-T12": range(14, 20),
     "L1-L5": range(20, 25),
 }
-LEAST_COVERED = 0.1  # of a region, under which a person says nothing about it
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,25 @@ class Regions:
     table: pd.DataFrame
     share: sparse.csr_array
     voxel_mm3: float
+
+
+def read_regions(template: Template, domain: Domain) -> Regions:
+    """Read levels and atlas of a template, one volume at a time."""
+    levels = domain.take(read_on_grid(template.levels, domain)).astype(np.int64)
+    names = {int(n): level_name(int(n)) for n in np.unique(levels) if n > 0}
+    tracts = []
+    for name, path in zip(region_names(template), template.atlas, strict=True):
+        share = domain.take(read_on_grid(path, domain)).astype(np.float32)
+        tracts.append((name, np.clip(share, 0.0, 1.0)))
+    kept = [n for n, (name, _) in enumerate(tracts) if not name.startswith(FLUID)]
+    total = np.sum([tracts[n][1] for n in kept], axis=0) if kept else np.ones(domain.size)
+    total = np.where(total > 0, total, 1.0).astype(np.float32)  # shares add up to one in the cord
+    combined = {
+        name: tuple(kept.index(n) for n in parts if n in kept)
+        for name, parts in combined_regions(template).items()
+    }
+    shares = [(tracts[n][0], tracts[n][1] / total) for n in kept]
+    return build_regions(domain, levels, names, shares, combined)
 
 
 def build_regions(
@@ -88,61 +116,3 @@ def build_regions(
     table = pd.DataFrame(rows)
     kept = np.asarray(share.sum(axis=1)).ravel() * domain.voxel_mm3 >= 1.0  # an empty overlap
     return Regions(table[kept].reset_index(drop=True), share[kept], domain.voxel_mm3)
-
-
-def measure_occupancy(regions: Regions, person: Observation) -> pd.DataFrame:
-    """Measure how much of every region is lesion in one person.
-
-    Returns
-    -------
-    table : DataFrame
-        The rows of ``regions.table`` with ``region_mm3``, ``covered_mm3``, ``lesion_mm3`` (of the
-        template, partial volumes counted) and ``occupancy``, lesion over covered volume; NaN where
-        less than a tenth of the region is covered.
-    """
-    seen = np.stack([np.ones(len(person.covered)), person.covered, person.lesion & person.covered])
-    whole, covered, lesion = (regions.share @ seen.T.astype(np.float32)).T * regions.voxel_mm3
-    enough = covered >= LEAST_COVERED * whole
-    occupancy = np.where(enough, lesion / np.maximum(covered, 1e-9), np.nan)
-    return regions.table.assign(
-        region_mm3=whole, covered_mm3=covered, lesion_mm3=lesion, occupancy=occupancy
-    )
-
-
-def bootstrap_mean(
-    values: NDArray[np.float64], seed: int, rounds: int = 2000, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and percentile bootstrap interval over people, NaN left out.
-
-    Parameters
-    ----------
-    values : ndarray of float64, shape (N, R)
-        A row per person.
-    seed : int
-    rounds : int
-        Resamples of people; all regions share them.
-    confidence : float
-
-    Returns
-    -------
-    mean, lower, upper : ndarray of float64, shape (R,)
-        NaN where nobody is known; the interval where fewer than two are.
-
-    References
-    ----------
-    .. [1] Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13.
-    """
-    known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
-    chance = np.random.default_rng(seed)
-    count = len(values)
-    weights = chance.multinomial(count, np.full(count, 1 / count), size=rounds).astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = filled.sum(axis=0) / known.sum(axis=0)
-        drawn = (weights @ filled) / (weights @ known.astype(float))
-        ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-        lower, upper = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-        some = known.sum(axis=0) >= 2
-        if some.any():
-            lower[some], upper[some] = np.nanquantile(drawn[:, some], ends, axis=0)
-    return mean, lower, upper

@@ -15,13 +15,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from spinalprep.bids.atomic import put_bytes, put_text
-from spinalprep.bids.group_outputs import group_path
+from spinalprep.bids.derivatives import sidecar_path
+from spinalprep.bids.group_names import MapKind, TableKind, map_path, table_path
 from spinalprep.bids.status import read_status
+from spinalprep.group.design import EVERYBODY, file_label
 from spinalprep.image import Image, load
 from spinalprep.reports import group_figures as draw
 from spinalprep.reports.gates import load_gates
 from spinalprep.reports.group_effects import ALPHA, effect_tiles
-from spinalprep.reports.group_figures import ALL, SETTINGS, Anatomy
+from spinalprep.reports.group_figures import SETTINGS, Anatomy
 from spinalprep.reports.group_strips import strips, with_titles
 from spinalprep.reports.group_table_figures import curve_figure, occupancy_dots
 
@@ -31,6 +33,9 @@ CURVES = {
     "diameter_ap_mm": "front-to-back diameter (mm)",
     "diameter_rl_mm": "right-to-left diameter (mm)",
 }
+TABLES: tuple[TableKind, ...] = (
+    *("people", "qc", "morph", "occupancy", "comparison", "curves", "lesions"),
+)
 GROUPS = ("all", "C1-C3", "C4-C7")
 MOST_ROWS, LEAST_ROWS = 40, 10
 UNITS = {
@@ -114,13 +119,11 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
     room = files("spinalprep.reports")
     environment = Environment(autoescape=True)
     page = environment.from_string((room / "group.html.jinja").read_text(encoding="utf-8"))
-    tables = {
-        name: _table(out_dir / f"group_{name}.tsv")
-        for name in ("people", "qc", "morph", "occupancy", "comparison", "curves", "lesions")
-    }
+    tables: dict[str, pd.DataFrame] = {name: _table(table_path(out_dir, name)) for name in TABLES}
     for table in tables.values():
         if "cohort" in table:
-            table["cohort"] = [_bare(cohort) for cohort in table["cohort"]]
+            cohorts = table["cohort"]
+            table["cohort"] = ["n/a" if pd.isna(c) else file_label(str(c)) for c in cohorts]
     titles: dict[str, list[str]] = {}
     shown = {}
     with mpl.rc_context(SETTINGS):
@@ -146,9 +149,6 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
     path = out_dir / "group.html"
     put_text(out_dir, path, page.render(**context))
     return path
-
-
-COVERAGE = "label-SC_desc-coverage_probseg"
 
 
 def _figures(
@@ -184,11 +184,11 @@ def _map_figures(
     out_dir: Path, facts: GroupFacts, anatomy: Anatomy, shades: Mapping[str, str]
 ) -> dict[str, Figure | None]:
     """Draw lesion probability and comparisons."""
-    names = {ALL: facts.people} | dict(facts.cohorts)
+    names = {EVERYBODY: facts.people} | dict(facts.cohorts)
     rows, sizes = {}, {}
     for name, size in names.items():
-        probability = _map(out_dir, facts, name, "label-lesion_probseg")
-        coverage = _map(out_dir, facts, name, COVERAGE)
+        probability = _map(out_dir, facts, "probability", name)
+        coverage = _map(out_dir, facts, "coverage", name)
         if probability is not None and coverage is not None:
             rows[name], sizes[name] = (probability, coverage), size
     drawn: dict[str, Figure | None] = {}
@@ -229,22 +229,22 @@ def _effect(
 ) -> Figure | None:
     """Draw the effect of a comparison per level where p is small enough."""
     name, kind, question = names
-    effect = _map(out_dir, facts, ALL, f"desc-{name}_stat-effect_statmap")
+    at = map_path(out_dir, "effect", facts.template_name, name=name)
     path = _p_map(out_dir, facts, kind)
-    if effect is None or path is None:
+    if path is None or not at.is_file():
         return None
-    sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+    effect, sidecar = load(at), sidecar_path(path)
     told = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
     return effect_tiles(anatomy, effect, load(path), question, told.get("SampleSizePerVoxel") or ())
 
 
 def _p_map(out_dir: Path, facts: GroupFacts, name: str) -> Path | None:
-    path = group_path(out_dir, facts.template_name, f"desc-{name}_stat-p_statmap")
+    path = map_path(out_dir, "p", facts.template_name, name=name)
     return path if path.is_file() else None
 
 
-def _map(out_dir: Path, facts: GroupFacts, cohort: str, ending: str) -> Image | None:
-    path = group_path(out_dir, facts.template_name, ending, None if cohort == ALL else cohort)
+def _map(out_dir: Path, facts: GroupFacts, kind: MapKind, cohort: str) -> Image | None:
+    path = map_path(out_dir, kind, facts.template_name, None if cohort == EVERYBODY else cohort)
     return load(path) if path.is_file() else None
 
 
@@ -255,13 +255,6 @@ def _save(out_dir: Path, name: str, figure: Figure, titles: list[str]) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None})
     put_bytes(out_dir, folder / f"{name}.pdf", buffer.getvalue())
-
-
-def _bare(cohort: object) -> str:
-    """Return a cohort as maps and tables of cohorts call it: letters and digits."""
-    if pd.isna(cohort):
-        return "n/a"
-    return "".join(c for c in str(cohort) if c.isascii() and c.isalnum()) or "x"
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -11,12 +11,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from spinalprep.group.design import EVERYBODY
 from spinalprep.image import Image
 from spinalprep.levels.discs import level_name
 
 COHORT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito
 GREY = "#555555"
-ALL = "all"
 PROBABILITY = "viridis"
 PEOPLE_SHARE = "people with a lesion /\npeople covering"
 UNKNOWN = "#d9d9d9"
@@ -201,9 +201,9 @@ def _coverage_curve(
 
 def palette(cohorts: Iterable[str]) -> dict[str, str]:
     """Return the colour of every cohort, the same in all figures; everybody together is grey."""
-    names = sorted(set(cohorts) - {ALL})
+    names = sorted(set(cohorts) - {EVERYBODY})
     shades = {n: COHORT_COLOURS[i % len(COHORT_COLOURS)] for i, n in enumerate(names)}
-    return {ALL: GREY, **shades}
+    return {EVERYBODY: GREY, **shades}
 
 
 def _known(values: NDArray[np.floating]) -> bool:

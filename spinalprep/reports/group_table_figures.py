@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spinalprep.reports.group_figures import ALL, GREY, people_text
+from spinalprep.group.design import EVERYBODY
+from spinalprep.reports.group_figures import GREY, people_text
 
 
 def occupancy_dots(
@@ -148,5 +149,5 @@ def beside(axis: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
 def _cohorts(values: pd.Series) -> list[str]:
     """Return the cohorts of a table; everybody together only where there is no other."""
     names = list(dict.fromkeys(values.astype(str)))
-    others = [name for name in names if name not in (ALL, "n/a")]
+    others = [name for name in names if name not in (EVERYBODY, "n/a")]
     return others or names[:1]

@@ -1,5 +1,8 @@
-"""A derivative's name, both ways."""
+"""A derivative's name, both ways, and that it is typed in one place."""
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +24,7 @@ from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.names import CONTRASTS, ImageName
 
 OUT = Path("out")
+ROOT = Path(__file__).parents[2]
 T2W = ImageName.of("sub-01_T2w.nii.gz")
 WORDS = st.from_regex(r"[0-9A-Za-z]{1,6}", fullmatch=True)
 COPIED = st.sampled_from(["acq", "ce", "rec", "run", "echo", "part", "chunk", "flip", "mt"])
@@ -124,3 +128,35 @@ def test_outputs_are_found_by_whose_they_are(tmp_path: Path) -> None:
     assert [o.image.participant for o in cords] == ["01", "01", "01", "02"]
     assert all(o.path.suffix == ".json" for o in cords)
     assert len(find_outputs(tmp_path, "preproc")) == 4
+
+
+# names that are read, not written: what people and other programs call their files
+OTHERS = ("bids/labels.py", "template/layout.py", "normative/people.py")
+HOME = ("bids/derivative_kinds.py", "bids/group_names.py")
+SUFFIXES = "mask|probseg|dseg|morph|qc|metric|statmap|xfm"
+LABELS = "SC|GM|lesion|centerline"
+DESCS = "preproc|auto|uncertainty|template|coverage|perslice|perlevel|perregion|total"
+TYPED = re.compile(
+    rf"_({SUFFIXES})(\.|$)|^(probseg|dseg|statmap|MTRmap)$"
+    rf"|label-({LABELS})_|seg-(lesions|vertebrae|discs|spinallevels|tracts)_|desc-({DESCS})_"
+)
+
+
+def literals(path: Path) -> Iterator[str]:
+    """Yield the strings of a module that are no docstrings."""
+    tree = ast.parse(path.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+
+
+def test_a_name_is_typed_once() -> None:
+    home = ROOT / "spinalprep"
+    typed = {
+        path.relative_to(home).as_posix(): found
+        for path in sorted(home.rglob("*.py"))
+        if (found := [text for text in literals(path) if " " not in text and TYPED.search(text)])
+    }
+    assert set(HOME) <= set(typed)  # it looks
+    assert {k: v for k, v in typed.items() if k not in (*HOME, *OTHERS)} == {}

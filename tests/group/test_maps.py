@@ -1,21 +1,26 @@
-"""Maps, occupancy and who counts, against counting by hand."""
+"""Maps, means and occupancy, against counting by hand."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from spinalprep.errors import EmptyMaskError, InputError
-from spinalprep.group.cohort import Candidate, choose_people
-from spinalprep.group.consistency import Origin, find_differences
+from spinalprep.group.crops import observations, read_observation
 from spinalprep.group.domain import Domain, Observation
-from spinalprep.group.maps import (
-    MeanImage,
-    Tally,
-    probability_maps,
-    scale_to_cord,
-    wilson_interval,
+from spinalprep.group.maps import Tally, probability_maps, wilson_interval
+from spinalprep.group.means import MeanImage, mean_image, scale_to_cord
+from spinalprep.group.occupancy import (
+    add_image_volumes,
+    bootstrap_mean,
+    measure_occupancy,
+    summarise_occupancy,
 )
-from spinalprep.group.regions import bootstrap_mean, build_regions, measure_occupancy
+from spinalprep.group.regions import build_regions
+from spinalprep.group.sums import Masks, accumulate
 from spinalprep.image import Image
 
 
@@ -123,60 +128,176 @@ def test_bootstrap_interval_covers_the_mean() -> None:
     assert 86 <= inside <= 100
 
 
-def candidate(name: str, **more: object) -> Candidate:
-    given: dict[str, object] = {"person_id": f"sub-{name}", "level_source": "manual", **more}
-    return Candidate(f"sub-{name}", "n/a", "n/a", "T2w", **given)  # type: ignore[arg-type]
-
-
-def test_every_reason_to_leave_somebody_out() -> None:
-    people = [
-        candidate("08", person_id="A"),
-        candidate("07", person_id="A"),
-        candidate("01"),
-        candidate("02", state="failed"),
-        candidate("03", failed_gates=("components", "area_jump")),
-        candidate("04", level_source="unknown"),
-        candidate("05", missing=("x.nii.gz",)),
-        candidate("06"),
-    ]
-    decisions = choose_people(people, {"sub-06"})
-    told = {d.candidate.participant_id: d.reason for d in decisions}
-    assert [d.candidate.participant_id for d in decisions if d.used] == ["sub-01", "sub-07"]
-    assert told == {
-        "sub-01": "n/a",
-        "sub-02": "the participant level did not finish (failed)",
-        "sub-03": "quality gate FAIL: components, area_jump",
-        "sub-04": "vertebral levels are unknown",
-        "sub-05": "missing: x.nii.gz",
-        "sub-06": "excluded by --exclude-yml",
-        "sub-07": "n/a",
-        "sub-08": "another image of the same person is used (sub-07)",
-    }
-
-
-def test_the_first_usable_image_of_a_person_counts() -> None:
-    runs = [
-        Candidate("sub-1", "ses-1", run, "T2w", "x", level_source=source)
-        for run, source in (("1", "unknown"), ("2", "manual"), ("3", "manual"))
-    ]
-    used = [d.candidate.name for d in choose_people(runs) if d.used]
-    assert used == ["sub-1_ses-1_run-2"]
-
-
-def test_differences_are_named_with_their_people() -> None:
-    same = [Origin(f"sub-{n}", "1.0", "PAM50#a", {"cord": "f" * 64}, {"n4": True}) for n in "abc"]
-    assert find_differences(same) == []
-    drawn = Origin("sub-d", "1.0", "PAM50#a", {}, {"n4": True})  # masks drawn by hand
-    assert find_differences([*same, drawn]) == []
-    other = Origin("sub-e", "1.1", "PAM50#a", {"cord": "0" * 64}, {"n4": False})
-    lines = find_differences([*same, other])
-    assert lines[0] == "version: 1.0 in 3 people, but 1.1 in sub-e"
-    assert [line.partition(":")[0] for line in lines] == ["version", "model cord", "parameter n4"]
-
-
 def test_regions_without_an_atlas_are_levels() -> None:
     domain = make_domain()
     regions = build_regions(domain, np.full(domain.size, 8), {8: "T1"})
     assert set(regions.table["kind"]) == {"cord"}
     assert regions.table["levels"].tolist() == ["all", "T1-T6", "T1"]
     assert isinstance(regions.table, pd.DataFrame)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody's volumes in a folder."""
+
+    name: str
+    folder: Path
+    soft: Path | None = None
+
+    @property
+    def coverage(self) -> Path:
+        return self.folder / f"{self.name}_coverage.nii.gz"
+
+    @property
+    def lesion(self) -> Path:
+        return self.folder / f"{self.name}_lesion.nii.gz"
+
+    @property
+    def image(self) -> Path | None:
+        return self.folder / f"{self.name}_image.nii.gz"
+
+    def write(self, domain: Domain, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        volumes = {
+            self.coverage: (rng.random(domain.shape) < 0.8).astype(np.uint8),
+            self.lesion: (rng.random(domain.shape) < 0.3).astype(np.uint8),
+            self.image: rng.normal(100, 10, domain.shape).astype(np.float32),
+        }
+        if self.soft is not None:
+            volumes[self.soft] = rng.random(domain.shape).astype(np.float32)
+        for path, data in volumes.items():
+            nib.nifti1.Nifti1Image(data, domain.affine).to_filename(path)
+
+
+def people(folder: Path, domain: Domain, count: int) -> list[Person]:
+    found = [
+        Person(f"sub-{n}", folder, folder / f"{n}_soft.nii.gz" if n % 2 else None)
+        for n in range(count)
+    ]
+    for n, person in enumerate(found):
+        person.write(domain, n)
+    return found
+
+
+def assert_same(one: Observation, other: Observation) -> None:
+    np.testing.assert_array_equal(one.covered, other.covered)
+    np.testing.assert_array_equal(one.lesion, other.lesion)
+    assert (one.soft is None) == (other.soft is None)
+    if one.soft is not None:
+        np.testing.assert_array_equal(one.soft, other.soft)
+    assert one.outside_mm3 == other.outside_mm3
+
+
+def test_a_crop_is_what_the_volumes_say_and_is_read_once(tmp_path: Path) -> None:
+    domain, kept = make_domain(), tmp_path / "kept"
+    person = people(tmp_path, domain, 2)[1]
+    first, known = read_observation(person, domain, kept)
+    assert not known
+    lesion = np.asarray(nib.loadsave.load(person.lesion).dataobj)
+    covered = np.asarray(nib.loadsave.load(person.coverage).dataobj)
+    np.testing.assert_array_equal(first.covered, domain.take(covered) > 0)
+    np.testing.assert_array_equal(first.lesion, (domain.take(lesion) > 0) & first.covered)
+    outside = int(lesion.sum()) - int(domain.take(lesion).sum())
+    assert first.outside_mm3 == pytest.approx(outside * 0.125)
+    again, known = read_observation(person, domain, kept)
+    assert known
+    assert_same(first, again)
+    (crop,) = kept.iterdir()
+    crop.write_bytes(b"cut")  # a broken crop is made anew
+    again, known = read_observation(person, domain, kept)
+    assert not known
+    assert_same(first, again)
+    person.write(domain, 9)  # other content: another crop, and the old one goes
+    changed, known = read_observation(person, domain, kept)
+    assert not known
+    assert (changed.lesion != first.lesion).any()
+    assert len(list(kept.iterdir())) == 1
+    nib.nifti1.Nifti1Image(lesion, 2 * domain.affine).to_filename(person.lesion)
+    with pytest.raises(InputError, match="not on the template's grid"):
+        read_observation(person, domain, kept)
+
+
+def test_reading_ahead_keeps_the_order(tmp_path: Path) -> None:
+    domain = make_domain()
+    group = people(tmp_path, domain, 5)
+    alone = [person for person, _ in observations(group, domain, tmp_path / "a")]
+    ahead = list(observations(group, domain, tmp_path / "b", workers=2))
+    assert [known for _, known in ahead] == [False] * 5
+    for one, (other, _) in zip(alone, ahead, strict=True):
+        assert_same(one, other)
+
+
+def test_sums_are_those_of_each_group(tmp_path: Path) -> None:
+    domain = make_domain()
+    regions = build_regions(domain, np.full(domain.size, 8), {8: "T1"})
+    rng = np.random.default_rng(4)
+    shown = [Observation(rng.random(24) < 0.8, rng.random(24) < 0.3) for _ in range(6)]
+    groups = {"all": np.arange(6), "MS": np.array([0, 2]), "HC": np.array([1, 3, 5])}
+    masks = Masks.on_disk(tmp_path, 6, domain.size)
+    assert list(tmp_path.iterdir()) == []  # the files have no name
+    sums = accumulate(shown, domain, regions, groups, masks)
+    for name, rows in groups.items():
+        tally = sums.tallies[name]
+        assert tally.people == len(rows)
+        np.testing.assert_array_equal(
+            tally.covering, sum(shown[n].covered.astype(int) for n in rows)
+        )
+    np.testing.assert_array_equal(masks.covered, [p.covered for p in shown])
+    np.testing.assert_array_equal(masks.lesions, [p.lesion for p in shown])
+    assert sums.values("occupancy").shape == (6, len(regions.table))
+    assert sums.facts["covered_share"].tolist() == [float(p.covered.mean()) for p in shown]
+
+
+def test_a_mean_image_goes_on_from_who_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain, kept = make_domain(), tmp_path / "work" / "mean.npz"
+    group = people(tmp_path, domain, 4)
+    whole = mean_image(group, domain, kept, 1)
+    cord = domain.put(np.ones(domain.size), 0) > 0
+    expected = []
+    for person in group:
+        seen = np.asarray(nib.loadsave.load(person.coverage).dataobj) > 0
+        image = np.asarray(nib.loadsave.load(str(person.image)).dataobj)
+        expected.append(np.where(seen, image, np.nan) / np.median(image[seen & cord]))
+    inside = domain.take(whole)
+    np.testing.assert_allclose(
+        inside, np.nanmean([domain.take(one) for one in expected], axis=0), rtol=1e-5
+    )
+    read: list[Path] = []
+    from spinalprep.group import means
+
+    original = means.read_on_grid
+    monkeypatch.setattr(means, "read_on_grid", lambda p, d: (read.append(p), original(p, d))[1])
+    np.testing.assert_array_equal(mean_image(group, domain, kept, 1), whole)
+    assert read == []
+    late = Person("sub-late", tmp_path)
+    late.write(domain, 7)
+    mean_image([*group, late], domain, kept, 1)
+    assert set(read) == {late.image, late.coverage}
+    read.clear()
+    mean_image(group[:3], domain, kept, 1)  # somebody left: a sum can't forget
+    assert len(read) == 6
+
+
+def test_occupancy_says_nothing_of_few_people() -> None:
+    domain = make_domain()
+    regions = build_regions(domain, np.full(domain.size, 8), {8: "T1"})
+    values = np.full((5, len(regions.table)), 0.5)
+    values[:3, 0] = np.nan
+    found = summarise_occupancy(regions, values, values, 3, 0)
+    assert found["n"].tolist() == [2, 5, 5]
+    assert np.isnan(found.loc[0, ["occupancy_mean", "people_share"]].astype(float)).all()
+    assert found.loc[1, "occupancy_mean"] == 0.5
+    assert found["people_with_lesion"].tolist() == [2, 5, 5]
+
+
+def test_volumes_in_the_image_are_those_of_all_lesions_on_both_sides() -> None:
+    own = pd.DataFrame({"levels": ["all", "C3"], "kind": "cord", "region": "cord"})
+    rows = [("C3", "both", "all", 7.0), ("C3", "left", "all", 3.0), ("C3", "both", "1", 2.0)]
+    image = pd.DataFrame(rows, columns=["vertebral_level", "side", "lesion", "lesion_mm3"])
+    image = image.assign(kind="cord", region="cord", region_mm3=100.0)
+    found = add_image_volumes(own, image)
+    assert found["lesion_mm3_image"].tolist()[1:] == [7.0]
+    assert np.isnan(found["lesion_mm3_image"][0])
+    assert add_image_volumes(own, None)["region_mm3_image"].isna().all()

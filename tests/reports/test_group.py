@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.bids.group_outputs import group_path
+from spinalprep.bids.group_names import MapKind, map_path
 from spinalprep.image import Image, save
 from spinalprep.reports import group_figures as draw
 from spinalprep.reports.group import GroupFacts, _best, _stretches, write_group_report
@@ -45,11 +45,12 @@ def folder(tmp_path: Path, anatomy: Anatomy) -> tuple[Path, GroupFacts]:
     probability = np.where(inside, 0, np.nan).astype(np.float32)
     probability[7:9, 3:5, 2:6] = 0.25
     for cohort in (None, "HC", "MS"):
-        for name, image in (
-            ("label-lesion_probseg", anatomy.cord.with_data(probability)),
-            ("label-SC_desc-coverage_probseg", covered),
-        ):
-            path = group_path(out, "PAM50", name, cohort)
+        maps: dict[MapKind, Image] = {
+            "probability": anatomy.cord.with_data(probability),
+            "coverage": covered,
+        }
+        for kind, image in maps.items():
+            path = map_path(out, kind, "PAM50", cohort)
             path.parent.mkdir(parents=True, exist_ok=True)
             save(image, path)
     people = [f"sub-{n:02d}" for n in range(11)] + [f"sub-{BAD}"]

@@ -1,9 +1,14 @@
 """Who counts at the group level, once each, and why the others don't."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-MISSING = "n/a"
+import pandas as pd
+import yaml
+
+from spinalprep.bids.derivatives import MISSING
+from spinalprep.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Candidate:
         ``manual``, ``hint``, ``network`` or ``unknown``.
     missing : tuple of str
         Files that the maps need and that are not there.
+    chunk : str
+        Label of ``chunk-``, where a person was taken in several pieces.
     """
 
     participant_id: str
@@ -40,14 +47,16 @@ class Candidate:
     failed_gates: tuple[str, ...] = ()
     level_source: str = "unknown"
     missing: tuple[str, ...] = ()
+    chunk: str = MISSING
 
     @property
     def name(self) -> str:
-        """Names of participant, session and run."""
-        run = MISSING if self.run == MISSING else f"run-{self.run}"
-        return "_".join(
-            part for part in (self.participant_id, self.session_id, run) if part != MISSING
+        """Names of participant, session, run and chunk."""
+        told = (
+            f"{key}-{v}" for key, v in (("run", self.run), ("chunk", self.chunk)) if v != MISSING
         )
+        session = () if self.session_id == MISSING else (self.session_id,)
+        return "_".join((self.participant_id, *session, *told))
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,56 @@ def choose_people(
             taken[candidate.person_id] = candidate.name
         decisions.append(Decision(candidate, not reason, reason or MISSING))
     return decisions
+
+
+def decision_table(decisions: Sequence[Decision]) -> pd.DataFrame:
+    """Return a row per image: who it is, whether it counts, and why not."""
+    rows = [
+        {
+            "person_id": d.candidate.person_id,
+            "participant_id": d.candidate.participant_id,
+            "session_id": d.candidate.session_id,
+            "run": d.candidate.run,
+            "contrast": d.candidate.contrast,
+            "cohort": d.candidate.cohort,
+            "used": d.used,
+            "reason_left_out": d.reason,
+            "level_source": d.candidate.level_source,
+        }
+        for d in decisions
+    ]
+    return pd.DataFrame(rows, index=[d.candidate.name for d in decisions])
+
+
+def read_exclusions(path: Path | None) -> frozenset[str]:
+    """Return who is marked as failed in a file that the reports export.
+
+    The file maps names to marks: ``sub-01: {cord: fail}``; ``fail`` anywhere excludes, ``pass``
+    and ``artifact`` don't. A plain list of names excludes all of them.
+
+    Raises
+    ------
+    UsageError
+        If the file can't be read as such.
+    """
+    if path is None:
+        return frozenset()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--exclude-yml {path} can't be read: {reason}") from error
+    if isinstance(content, list):
+        return frozenset(map(str, content))
+    if not isinstance(content, dict):
+        raise UsageError(f"--exclude-yml {path}: expected names with marks, as a report exports")
+    return frozenset(str(name) for name, marks in content.items() if _fails(marks))
+
+
+def _fails(marks: object) -> bool:
+    if isinstance(marks, Mapping):
+        return any(_fails(mark) for mark in marks.values())
+    return str(marks) == "fail"
 
 
 def _objection(candidate: Candidate, excluded: Collection[str]) -> str:
