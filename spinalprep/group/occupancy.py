@@ -110,6 +110,13 @@ def bootstrap_mean(
     mean, lower, upper : ndarray of float64, shape (R,)
         NaN where nobody is known; the interval where fewer than two are.
 
+    Notes
+    -----
+    The percentile interval [1]_. `scipy.stats.bootstrap` gives the same where everybody is known
+    (a test holds them against each other), but here it is no substitute: a resample in which nobody
+    knows a region makes its interval NaN, and with 300 regions of 1000 people it takes 30 s where
+    the product with a matrix of how often each person was drawn takes 1 s.
+
     References
     ----------
     .. [1] Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13.

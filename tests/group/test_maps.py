@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import bootstrap
 
 from spinalprep.errors import EmptyMaskError, InputError
 from spinalprep.group.crops import observations, read_observation
@@ -114,6 +115,17 @@ def test_occupancy_is_volume_over_covered_volume() -> None:
     assert ("C3", "tract", "left tract") not in table.index
     blind = measure_occupancy(regions, Observation(k == 4, k == 9)).set_index(["levels", "kind"])
     assert np.isnan(blind.loc[("C4", "cord"), "occupancy"])
+
+
+def test_bootstrap_interval_is_scipy_s_where_everybody_is_known() -> None:
+    values = np.random.default_rng(3).exponential(1, (30, 4))
+    mean, low, high = bootstrap_mean(values, 0, rounds=20_000)
+    oracle = bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=1)
+    ends = oracle.confidence_interval
+    width = ends.high - ends.low
+    np.testing.assert_allclose(mean, values.mean(axis=0))
+    assert (np.abs(low - ends.low) < 0.03 * width).all()
+    assert (np.abs(high - ends.high) < 0.03 * width).all()
 
 
 def test_bootstrap_interval_covers_the_mean() -> None:

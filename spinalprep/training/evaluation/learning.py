@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 from spinalprep.errors import InputError
 
@@ -91,11 +92,18 @@ def predict_interval(
     """
     if errors.shape[1] < 3:
         return np.nan, np.nan
-    chance = np.random.default_rng(seed)
-    predicted = []
-    for _ in range(draws):
-        columns = chance.integers(0, errors.shape[1], errors.shape[1])
+
+    def predicted(columns: NDArray[np.intp]) -> float:
         curve = fit_learning_curve(people, errors[:, columns].mean(axis=1))
-        predicted.append(float(curve.predict(np.array([target]))[0]))
-    lower, upper = np.percentile(predicted, [2.5, 97.5])
-    return float(lower), float(upper)
+        return float(curve.predict(np.array([target]))[0])
+
+    everybody, chance = np.arange(errors.shape[1]), np.random.default_rng(seed)
+    ends = bootstrap(
+        (everybody,),
+        predicted,
+        n_resamples=draws,
+        vectorized=False,
+        method="percentile",
+        rng=chance,
+    )
+    return float(ends.confidence_interval.low), float(ends.confidence_interval.high)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.stats import bootstrap
 
 from spinalprep.lesion.instances import EVERY_NEIGHBOUR
 
@@ -221,9 +222,9 @@ def bootstrap_interval(
     known = values[np.isfinite(values)]
     if len(known) < 3:
         return np.nan, np.nan
-    index = np.random.default_rng(seed).integers(0, len(known), (draws, len(known)))
-    lower, upper = np.percentile(known[index].mean(axis=1), [2.5, 97.5])
-    return float(lower), float(upper)
+    chance = np.random.default_rng(seed)
+    ends = bootstrap((known,), np.mean, n_resamples=draws, method="percentile", rng=chance)
+    return float(ends.confidence_interval.low), float(ends.confidence_interval.high)
 
 
 def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
 from torch import nn
 
 from spinalprep.levels.detect import row_signs
@@ -25,6 +27,7 @@ from spinalprep.training.synthesis.slices import Batch
 LOG = logging.getLogger("spinalprep")
 SCALE_PHANTOMS = range(2000, 2020)  # digital people on whom the scale is measured alone
 SCALE_BATCHES = 40
+PULL = 1e-4  # of slope and offset to zero: classes that don't overlap have no finite slope
 NEAR_ROWS, APART_ROWS = 2, 9
 LIMITS = {"disc": (-4.0, 6.0), "c2c3": (-7.0, 7.0)}  # of log ratios: no image is like the training
 
@@ -149,17 +152,19 @@ def _collect(
 
 
 def _logistic(yes: NDArray[np.float64], no: NDArray[np.float64]) -> tuple[float, float]:
-    """Fit slope and offset of the log ratio by Newton steps, both classes of equal weight."""
-    x = np.concatenate([yes, no])
-    label = np.concatenate([np.ones(len(yes)), np.zeros(len(no))])
-    weight = np.concatenate([np.full(len(yes), 0.5 / len(yes)), np.full(len(no), 0.5 / len(no))])
-    design = np.stack([x, np.ones_like(x)], axis=1)
-    fitted = np.zeros(2)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ fitted, -30, 30)))
-        bend = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-4 * np.eye(2)
-        fitted += np.linalg.solve(bend, design.T @ (weight * (label - p)) - 1e-4 * fitted)
-    return round(float(fitted[0]), 3), round(float(fitted[1]), 3)
+    """Fit slope and offset of the log ratio, both classes of equal weight."""
+
+    def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the mean log loss with a slight pull to zero, and its gradient."""
+        slope, offset = line
+        above, below = slope * yes + offset, slope * no + offset
+        up, down = -expit(-above) / 2, expit(below) / 2
+        value = -(log_expit(above).mean() + log_expit(-below).mean()) / 2 + PULL / 2 * line @ line
+        bend = np.array([(up * yes).mean() + (down * no).mean(), up.mean() + down.mean()])
+        return value, bend + PULL * line
+
+    slope, offset = minimize(loss, np.zeros(2), jac=True, options={"gtol": 1e-10}).x
+    return round(float(slope), 3), round(float(offset), 3)
 
 
 def _card(seed: int, steps: int, minutes: float) -> dict[str, Any]:
