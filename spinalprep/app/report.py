@@ -80,20 +80,12 @@ def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
 def _session_facts(shared: Shared, outcome: Outcome) -> UnitFacts:
     """Gather what happened to one reference image."""
     session, files = outcome.job.session, outcome.job.files
-    reference = files.reference
     who = age_and_sex(shared.settings.bids_dir, session.participant)
     levels = known_levels(outcome.results)
-    pulse = {"flip": "1", "mt": "off"} | dict(reference.entities)
-    extra = f"flip-{pulse['flip']}_mt-{pulse['mt']}" if reference.contrast == "MTS" else ""
     return UnitFacts(
-        participant=session.participant,
-        session=session.session or "",
-        reference=reference.relative,
-        prefix=files.key,
-        space=reference.contrast,
+        reference=files.reference.relative,
         contrasts=tuple(_coreg_facts(outcome, name) for name in files.contrasts),
         labels=tuple(LabelFacts(str(x.path), x.role, x.used, x.reason) for x in files.labels.found),
-        entities=extra,
         level_source=levels.source,
         level_probability=levels.confidence,
         metrics=tuple(files.maps) + (("MTR",) if files.mt_pair is not None else ()),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from spinalprep.bids.names import ImageName, output_prefix
+
 
 @dataclass(frozen=True)
 class CoregFacts:
@@ -39,21 +41,12 @@ class UnitFacts:
 
     Attributes
     ----------
-    participant, session : str
-        Labels without ``sub-`` and ``ses-``; no session is an empty string.
     reference : str
         The raw reference image, relative to the BIDS folder.
-    prefix : str
-        How the names of its outputs begin: ``sub-01_ses-1_run-1``.
-    space : str
-        The reference contrast, as in ``space-T2w``.
     contrasts : tuple of CoregFacts
         The other contrasts that went to this reference.
     labels : tuple of LabelFacts
         Manual labels, used or ignored.
-    entities : str
-        What the reference's own ``desc-preproc`` image says beside the prefix
-        (``flip-1_mt-on`` on MTS), else empty.
     metrics : tuple of str
         Maps that were measured by region; ``MTR`` with ``mt_ratio`` was made here.
     level_source : str
@@ -64,19 +57,29 @@ class UnitFacts:
         Whether there are z-scores: levels, sex and a fitting age are known.
     """
 
-    participant: str
-    session: str
     reference: str
-    prefix: str
-    space: str
     contrasts: tuple[CoregFacts, ...] = ()
     labels: tuple[LabelFacts, ...] = ()
-    entities: str = ""
     level_source: str = "unknown"
     level_probability: float = 0.0
     metrics: tuple[str, ...] = ()
     mt_ratio: bool = False
     scored: bool = False
+
+    @property
+    def image(self) -> ImageName:
+        """The reference image, by its name."""
+        return ImageName.of(self.reference.rpartition("/")[2])
+
+    @property
+    def prefix(self) -> str:
+        """How the names of its outputs begin: ``sub-01_ses-1_run-1``."""
+        return output_prefix(self.image)
+
+    @property
+    def space(self) -> str:
+        """The reference contrast, as in ``space-T2w``."""
+        return self.image.contrast
 
 
 @dataclass(frozen=True)

@@ -73,13 +73,8 @@ class _Outputs:
     out_dir: Path
     unit: UnitFacts
 
-    @cached_property
-    def source(self) -> ImageName:
-        """The reference image, by its name."""
-        return ImageName.of(Path(self.unit.reference).name)
-
     def path(self, kind: Kind, *, auto: bool = False) -> Path:
-        return output_path(self.out_dir, kind, self.source, auto=auto)
+        return output_path(self.out_dir, kind, self.unit.image, auto=auto)
 
     def image(self, kind: Kind, *, auto: bool = False) -> Image | None:
         path = self.path(kind, auto=auto)
@@ -186,7 +181,7 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     if table is None or facts.template_name != "PAM50":
         return {}
     norms = load_norms()
-    subject = Subject(*age_and_sex(outputs.out_dir, outputs.unit.participant))
+    subject = Subject(*age_and_sex(outputs.out_dir, outputs.unit.image.participant))
     picture = healthy_plot(table, norms, subject)
     return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject)}
 
@@ -203,8 +198,8 @@ def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
 def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
     """Return the tables of every map that was measured by region."""
     shown = []
-    for found in outputs_of(outputs.out_dir, outputs.source):
-        if found.kind != "metric" or found.image.contrast != outputs.source.contrast:
+    for found in outputs_of(outputs.out_dir, outputs.unit.image):
+        if found.kind != "metric" or found.image.contrast != outputs.unit.image.contrast:
             continue
         table = read_table(found.path)
         if len(table):
@@ -232,7 +227,7 @@ def _coreg(outputs: _Outputs) -> list[dict[str, Any]]:
     assert outputs.track is not None
     for fact in outputs.unit.contrasts:
         other = ImageName.of(Path(fact.source).name)
-        path = output_path(outputs.out_dir, "preproc_reference", other, outputs.source)
+        path = output_path(outputs.out_dir, "preproc_reference", other, outputs.unit.image)
         if path.is_file():
             pair = pictures.flicker_pair(outputs.reference, load(path), outputs.track, outputs.cord)
             shown.append({"fact": fact, "pair": pair})

@@ -8,7 +8,7 @@ from spinalprep.reports.methods import REFERENCES, methods_text
 
 def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str]:
     labels = tuple(LabelFacts(f"{kind}.nii.gz", kind, used=True) for kind in drawn)
-    unit = UnitFacts("01", "", "sub-01_MTS.nii.gz", "sub-01", "MTS", contrasts, labels)
+    unit = UnitFacts("sub-01_MTS.nii.gz", contrasts, labels)
     text, references = methods_text(unit, ReportFacts((unit,), "spinalprep", "1.0", Path("bids")))
     return text, " ".join(references)
 
@@ -31,7 +31,7 @@ def test_images_of_the_reference_s_contrast_have_their_own_name() -> None:
 
 
 def test_healthy_people_are_cited_where_somebody_was_held_against_them() -> None:
-    unit = UnitFacts("01", "", "sub-01_T2w.nii.gz", "sub-01", "T2w", scored=True)
+    unit = UnitFacts("sub-01_T2w.nii.gz", scored=True)
     facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"))
     text, references = methods_text(unit, facts)
     assert "healthy adults of the same sex [Healthy]" in text
@@ -50,7 +50,7 @@ def test_every_reference_is_cited_and_nothing_else() -> None:
 
 def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
     for source, said in (("unknown", "an arbitrary height"), ("manual", "straightening, levels")):
-        unit = UnitFacts("01", "", "sub-01_T2w.nii.gz", "sub-01", "T2w", level_source=source)
+        unit = UnitFacts("sub-01_T2w.nii.gz", level_source=source)
         facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
         text, references = methods_text(unit, facts)
         assert said in text

@@ -17,7 +17,7 @@ LABELS = Path("bids/derivatives/labels/sub-01/anat")
 def page(out: Path, *drawn: str, source: str = "unknown", template: str = "PAM50") -> str:
     labels = tuple(LabelFacts(f"/drawn/{kind}.nii.gz", kind, used=True) for kind in drawn)
     reference = "sub-01/anat/sub-01_T2w.nii.gz"
-    unit = UnitFacts("01", "", reference, "sub-01", "T2w", labels=labels, level_source=source)
+    unit = UnitFacts(reference, labels=labels, level_source=source)
     facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"), template_name=template)
     text = write_participant_report(out, "01", facts).read_text()
     return re.sub(r"data:image/png;base64,[^\"]+", "", text)
