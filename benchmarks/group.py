@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from spinalprep.bids.group_names import MapKind, map_path, parse_map
+from spinalprep.bids.names import parse_name
 from spinalprep.image import load
 
+COMPARED: tuple[MapKind, ...] = ("probability", "lower", "upper", "coverage")
 REACH_MM = 6.5  # of a planted lesion from its centre
 
 
@@ -20,17 +23,10 @@ def main() -> None:
     cohort_dir, out_dir = (Path(word) for word in sys.argv[1:3])
     truth = cohort_dir / "derivatives" / "truth"
     for path in sorted(truth.glob("cohort-*_label-lesion_probseg.nii.gz")):
-        name = path.name.split("_")[0].removeprefix("cohort-")
-        space = path.name.split("_")[1].removeprefix("space-")
-        stem = out_dir / f"tpl-{space}" / f"cohort-{name}" / "anat" / f"tpl-{space}_cohort-{name}"
+        entities, _, _ = parse_name(path.name)
+        name, space = entities["cohort"], entities["space"]
         found, low, high, share = (
-            load(Path(f"{stem}_{end}.nii.gz")).data
-            for end in (
-                "label-lesion_probseg",
-                "label-lesion_desc-lower_probseg",
-                "label-lesion_desc-upper_probseg",
-                "label-SC_desc-coverage_probseg",
-            )
+            load(map_path(out_dir, kind, space, name)).data for kind in COMPARED
         )
         planted = load(path).data
         known = np.isfinite(found)
@@ -42,7 +38,10 @@ def main() -> None:
             f"against {planted[known].mean():.4f}, "
             f"correlation {np.corrcoef(found[known], planted[known])[0, 1]:.2f}\n"
         )
-    for path in sorted(out_dir.glob("tpl-*/anat/*_stat-p_statmap.nii.gz")):
+    for path in sorted(out_dir.glob("tpl-*/anat/*.nii.gz")):
+        told = parse_map(path)
+        if told is None or told.kind != "p":
+            continue
         p = load(path)
         centres = load(next(truth.glob("*_label-planted_mask.nii.gz"))).data > 0
         away = ndimage.distance_transform_edt(~centres, sampling=p.voxel_sizes)
