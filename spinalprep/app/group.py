@@ -34,7 +34,7 @@ def run_group(settings: Settings) -> int:
         return 0
     from spinalprep.app.group_steps import Steps
 
-    Steps.of(group).take()
+    page = Steps.of(group).take()
     LOG.info("group of %d people in %.0f s", len(group.people), time.monotonic() - started)
-    LOG.info("report: %s", settings.out_dir / "group.html")
+    LOG.info("report: %s", page)
     return 0

@@ -63,8 +63,8 @@ class Steps:
         domain = Domain.of(load(group.template.cord))
         return cls(group, domain, read_regions(group.template, domain))
 
-    def take(self) -> None:
-        """Take them all, one line of log each."""
+    def take(self) -> Path:
+        """Take them all, one line of log each, and return the report."""
         s = self.group.settings
         write_ignored(s.out_dir)
         comparisons = self.plan()
@@ -80,8 +80,9 @@ class Steps:
             self.test_voxels(masks, comparisons)
         self.write_curves(sums, comparisons)
         self.write_means()
-        self.write_report(comparisons)
+        page = self.write_report(comparisons)
         end_temporary(s.out_dir)
+        return page
 
     @cached_property
     def writer(self) -> GroupWriter:
@@ -256,7 +257,7 @@ class Steps:
             )
             LOG.info("mean %s of %d people", contrast, len(people))
 
-    def write_report(self, comparisons: Sequence[Comparison]) -> None:
+    def write_report(self, comparisons: Sequence[Comparison]) -> Path:
         """Write ``group.html``."""
         s, template = self.group.settings, self.group.template
         facts = GroupFacts(
@@ -278,4 +279,4 @@ class Steps:
             packages=package_versions(),
             finished_at=time.strftime("%Y-%m-%d %H:%M"),
         )
-        write_group_report(s.out_dir, facts)
+        return write_group_report(s.out_dir, facts)
