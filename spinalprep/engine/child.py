@@ -36,7 +36,6 @@ class Failure:
 
     kind: str
     message: str
-    type_name: str = ""
     traceback: str = ""
     inputs: str = ""
     output: str = ""
@@ -130,7 +129,7 @@ def explain(error: BaseException, inputs: str = "", output: str = "") -> Failure
     else:
         kind, message = "defect", f"{name}: {text}"
     trace = "".join(traceback.format_exception(error))
-    return Failure(kind, message, name, trace, inputs, output)
+    return Failure(kind, message, trace, inputs, output)
 
 
 def _check_sources(stamps: dict[str, tuple[int, int]]) -> None:

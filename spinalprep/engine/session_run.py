@@ -181,4 +181,4 @@ def _unwrapped(error: Exception) -> Failure:
     if not isinstance(error, RuntimeError) or not found:
         return failure
     name, text = found[-1]
-    return Failure("defect", f"{name}: {text.strip()}", name, failure.traceback)
+    return Failure("defect", f"{name}: {text.strip()}", failure.traceback)
