@@ -24,6 +24,7 @@ from spinalprep.image.sanity import conform, conform_label
 from spinalprep.levels.discs import levels_from_hint
 from spinalprep.networks.cascade import Found, find_cord
 from spinalprep.networks.weights import load_model
+from spinalprep.registration.along import Channel
 from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.template import TemplateFit, register_to_template
 from spinalprep.template.files import Template, read_template
@@ -94,7 +95,7 @@ def measure(path: Path, labels: Path, template: Template, models: list[object]) 
     }
     model, grey = load(template.cord), load(template.gm) if template.gm else None
     heights = disc_heights(template)
-    seen = (found.cord.with_data(found.maps.gm), grey) if grey is not None else None
+    seen = Channel(found.cord.with_data(found.maps.gm), grey) if grey is not None else None
     for name, cord, line, other in drivers(found, drawn.get("seg-manual")):
         middle = float(line.at(line.length / 2)[2])
         hinted = levels_from_hint({HINT: middle}, line, heights).disc_s

@@ -24,13 +24,14 @@ def RegisterToTemplate(
     template_gm: NiftiGz | None = None,
 ) -> tuple[NiftiGz, NiftiGz, TemplateMeasures]:
     """Register the cord, and grey matter that is seen, to the template's; a field each way."""
+    from spinalprep.registration.along import Channel
     from spinalprep.registration.template import register_to_template
     from spinalprep.registration.transform import write_itk
 
     known = read_levels(Path(levels.fspath)).disc_s if levels is not None else {}
     grey = None
     if gm is not None and template_gm is not None:
-        grey = load(gm.fspath), load(template_gm.fspath)
+        grey = Channel(load(gm.fspath), load(template_gm.fspath))
     fit = register_to_template(
         load(cord.fspath),
         read_centerline(Path(centerline.fspath)),

@@ -106,9 +106,14 @@ def Lesions(
     if label is not None:
         lesion = workflow.add(ConformLabel(label=label, image=cord)).label
         threshold, min_mm3 = 0.5, 0.0
-    shortest = SHORTEST_MM if label is None else 0.0
-    given = {"threshold": threshold, "min_mm3": min_mm3, "min_length_mm": shortest}
-    parts = workflow.add(SeparateLesions(lesion=lesion, cord=cord, **given))
+    node = SeparateLesions(
+        lesion=lesion,
+        cord=cord,
+        threshold=threshold,
+        min_mm3=min_mm3,
+        min_length_mm=SHORTEST_MM if label is None else 0.0,
+    )
+    parts = workflow.add(node)
     return parts.mask, parts.instances, parts.soft, parts.volumes, parts.outside
 
 

@@ -1,7 +1,5 @@
 """From the cord to the template and back."""
 
-from typing import Any
-
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
@@ -73,12 +71,16 @@ def ToTemplate(
         )
     )
     there = _images_in_template(fit.forward, image, probability, template_cord, images)
-    back = {"field": fit.inverse, "like": cord}
-    own_cord = _move("warp_template_cord", moving=template_cord, order=1, threshold=0.5, **back)
+    warped_cord = ApplyTransform(
+        moving=template_cord, field=fit.inverse, like=cord, order=1, threshold=0.5
+    )
+    own_cord = workflow.add(warped_cord, name="warp_template_cord").image
     spinal = tracts = shares = None
     if levels is not None and template_spinal_levels is not None:
-        numbers = {"moving": template_spinal_levels, "order": 0, "threshold": None}
-        spinal = _move("warp_spinal_levels", **numbers, **back)
+        numbers = ApplyTransform(
+            moving=template_spinal_levels, field=fit.inverse, like=cord, order=0, threshold=None
+        )
+        spinal = workflow.add(numbers, name="warp_spinal_levels").image
     if levels is not None and atlas is not None:
         warped = workflow.add(WarpAtlas(atlas=atlas, field=fit.inverse, cord=cord))
         tracts, shares = warped.tracts, warped.shares
@@ -93,11 +95,6 @@ def _images_in_template(
         return None, None, None
     moved = workflow.add(WarpImages(image=image, cord=cord, field=forward, like=template_cord))
     return moved.image, moved.cord, moved.coverage
-
-
-def _move(name: str, **how: Any) -> NiftiGz:
-    """Add one resampling through a field; ``how`` is what `ApplyTransform` takes."""
-    return workflow.add(ApplyTransform(**how), name=name).image
 
 
 @workflow.define(outputs=["mask", "soft"])

@@ -134,7 +134,7 @@ def compare(
     peaks, peaks_enhanced = _peaks(model, orders, enhance)
     p = _exceed(np.abs(z), peaks)
     p_enhanced = _exceed(np.abs(enhance(z)), peaks_enhanced) if enhance is not None else None
-    return _result(model, observed, (p, p_enhanced), len(orders))
+    return _result(model, observed, p, p_enhanced, len(orders))
 
 
 def _peaks(
@@ -152,7 +152,7 @@ def _peaks(
 
 
 def _result(
-    model: "_Model", observed: "_Fit", p: tuple[Float, Float | None], permutations: int
+    model: "_Model", observed: "_Fit", p: Float, p_enhanced: Float | None, permutations: int
 ) -> Result:
     """Put the outcome together, NaN where nothing was tested."""
 
@@ -166,8 +166,8 @@ def _result(
         t=shown(t),
         df=shown(observed.df),
         p_uncorrected=shown(2 * stdtr(df, -np.abs(np.nan_to_num(t)))),
-        p=shown(p[0]),
-        p_enhanced=shown(p[1]) if p[1] is not None else None,
+        p=shown(p),
+        p_enhanced=shown(p_enhanced) if p_enhanced is not None else None,
         effect=shown(effect),
         lower=shown(effect - half),
         upper=shown(effect + half),

@@ -182,14 +182,14 @@ def _measure(
     points = to_world(ijk.astype(float), labels.affine)
     sxy = frame.centerline.project(points)
     uv, share = frame.place(sxy)
-    length, width_rl, width_ap = _extents(ijk, sxy[:, 0], uv, (labels.affine, frame))
+    length, width_rl, width_ap = _extents(ijk, sxy[:, 0], uv, labels.affine, frame)
     centre = points.mean(axis=0)
     return {
         "volume_mm3": len(ijk) * labels.voxel_volume,
         "length_mm": length,
         "width_ap_mm": width_ap,
         "width_rl_mm": width_rl,
-        **_across(ijk, sxy[:, 0], (labels, cord, frame)),
+        **_across(ijk, sxy[:, 0], labels, cord, frame),
         "s_mm": float(sxy[:, 0].mean()),
         **{f"{axis}_mm": float(value) for axis, value in zip("xyz", centre, strict=True)},
         "position_rl": float(share[:, 0].mean()),
@@ -198,10 +198,9 @@ def _measure(
 
 
 def _extents(
-    ijk: NDArray[np.intp], s: Array, uv: Array, where: tuple[Array, CordFrame]
+    ijk: NDArray[np.intp], s: Array, uv: Array, affine: Array, frame: CordFrame
 ) -> tuple[float, float, float]:
     """Return the extents of a lesion along the cord, right-left and front-back in mm."""
-    affine, frame = where
     _, right, front, tangent = frame.axes_at(s.mean())
     reach = np.abs(np.stack([tangent, right, front]) @ affine[:3, :3])  # of a voxel
     slices = ijk[:, 2] - ijk[:, 2].min()
@@ -220,10 +219,9 @@ def _highest(slices: NDArray[np.intp], values: Array) -> Array:
 
 
 def _across(
-    ijk: NDArray[np.intp], s: Array, where: tuple[Image, Image, CordFrame]
+    ijk: NDArray[np.intp], s: Array, labels: Image, cord: Image, frame: CordFrame
 ) -> dict[str, float]:
     """Return what the sections across a lesion measure."""
-    labels, cord, frame = where
     reach = np.ceil(REACH_MM / labels.voxel_sizes).astype(int)  # sections of a tilted cord lean
     low = np.maximum(ijk.min(axis=0) - reach, 0)
     high = np.minimum(ijk.max(axis=0) + 1 + reach, labels.shape)

@@ -86,7 +86,7 @@ def measure_regions(
     beyond = np.bincount(labels.data[~inside].astype(np.int64), minlength=count + 1)[1:]
     whole = np.concatenate([volume.sum(axis=0, keepdims=True), volume[: len(names)]])
     voxel = cord.voxel_volume
-    return _tidy(whole * voxel, beyond * np.float64(voxel), (across, [ALL, *names], voxel))
+    return _tidy(whole * voxel, beyond * np.float64(voxel), across, [ALL, *names], voxel)
 
 
 def dominant_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -137,10 +137,11 @@ def _fractions(
 def _tidy(
     volume: NDArray[np.float64],
     beyond: NDArray[np.float64],
-    parts: tuple[list[Region], list[str], float],
+    across: Sequence[Region],
+    names: Sequence[str],
+    voxel: float,
 ) -> pd.DataFrame:
     """Turn volumes in mm3, shape (levels, lesions + 1, regions), into a tidy table."""
-    across, names, voxel = parts
     size = volume.sum(axis=1)  # of the region
     own = volume[:, 1:]
     each = np.concatenate([own.sum(axis=1, keepdims=True), own], axis=1)

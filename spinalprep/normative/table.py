@@ -200,23 +200,23 @@ def score_levels(
             continue
         places, levels = norms.along(measure, subject.sex), norms.of_levels(measure, subject.sex)
         usable = levels[fits(levels, subject)]
-        curve = (own["level_at"].to_numpy(float), to_scale(measure, own[measure]))
+        at, values = own["level_at"].to_numpy(float), to_scale(measure, own[measure])
         middle = pd.Series(to_scale(measure, places["mean"]), index=places.index)
-        z = {
-            n: _level_z(curve, middle[places["vertebral_level"] == n], int(n), usable["sd"][n])
-            for n in usable.index
-        }
+        z = {}
+        for n in usable.index:
+            of_level = middle[places["vertebral_level"] == n]
+            z[n] = _level_z(at, values, of_level, int(n), usable["sd"][n])
         scored[column] = [z.get(n, np.nan) for n in summary["vertebral_level"]]
     return scored
 
 
 def _level_z(
-    curve: tuple[Array, Array], middle: "pd.Series[float]", level: int, sd: float
+    level_at: Array, values: Array, middle: "pd.Series[float]", level: int, sd: float
 ) -> float:
     """Return the mean difference to the norms over the slices of one level, in its SD."""
     norm = middle.sort_index(ascending=False).to_numpy(float)
     at = level + (np.arange(len(norm)) + 0.5) / max(len(norm), 1)
-    found = np.interp(at, *curve, left=np.nan, right=np.nan)
+    found = np.interp(at, level_at, values, left=np.nan, right=np.nan)
     seen = np.isfinite(found)
     if not len(norm) or seen.mean() < LEAST_SHARE:
         return float("nan")

@@ -32,7 +32,7 @@ from spinalprep.bids.session import Scan
 from spinalprep.bids.status import Status, rebuild_status, write_own_status
 from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.group.domain import Domain
-from spinalprep.image import Image, load, to_world
+from spinalprep.image import load, to_world
 from spinalprep.levels.discs import level_name
 from spinalprep.template.files import Template
 
@@ -53,9 +53,32 @@ UNUSABLE = {4: "gate", 8: "levels", 12: "failed"}  # by index; 20 and 21 are one
 
 
 @dataclass(frozen=True)
+class _Person:
+    """Who somebody is, and why the group level must leave them out, if it must."""
+
+    label: str
+    cohort: str
+    trouble: str
+
+    @property
+    def is_first(self) -> bool:
+        """Whether they are of the cohort in which lesions are planted."""
+        return self.cohort == COHORTS[0]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What an image shows of a person: lesions, and voxels that are in view, shape (V,)."""
+
+    lesion: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class _Space:
     """Where lesions are planted: the cord with distances in mm, and chances of a centre."""
 
+    template: Template
     domain: Domain
     points: NDArray[np.float64]
     levels: NDArray[np.int64]
@@ -110,34 +133,34 @@ def write_cohort(
         probability of each cohort, from 20,000 people of another seed (standard error at most
         0.0036), and where the planted lesions have their centres.
     """
-    domain = Domain.of(load(template.cord))
-    space = _make_space(domain, load(template.levels))
+    space = _make_space(template)
     rows = []
     results = out_dir / "derivatives" / "spinalprep"
     for n in range(people):
         rng = np.random.default_rng([seed, n])
-        label, cohort = f"{n + 1:04d}", COHORTS[n % 2]
+        person = _Person(f"{n + 1:04d}", COHORTS[n % 2], UNUSABLE.get(n, ""))
         rows.append(
             {
-                "participant_id": f"sub-{label}",
-                "cohort": cohort,
-                "person": "twice" if n in (20, 21) else f"p{label}",
+                "participant_id": f"sub-{person.label}",
+                "cohort": person.cohort,
+                "person": "twice" if n in (20, 21) else f"p{person.label}",
                 "sex": "FM"[int(rng.integers(2))],
                 "age": round(float(rng.uniform(20, 60)), 1),
             }
         )
-        _write_person(results, label, (space, template), rng, (cohort, UNUSABLE.get(n, "")))
+        _write_person(results, person, space, rng)
     rebuild_status(results)
     _describe(out_dir, results, pd.DataFrame(rows))
-    _write_truth(out_dir / "derivatives" / "truth", (space, template), seed, truth_people)
+    _write_truth(out_dir / "derivatives" / "truth", space, seed, truth_people)
     end_temporary(results)
     return out_dir
 
 
-def _make_space(domain: Domain, levels: Image) -> _Space:
-    """Lay chances of a lesion's centre over the cord."""
+def _make_space(template: Template) -> _Space:
+    """Lay chances of a lesion's centre over the template's cord."""
+    domain = Domain.of(load(template.cord))
     points = to_world(domain.ijk.astype(float), domain.affine)
-    level = domain.take(levels.data).astype(np.int64)
+    level = domain.take(load(template.levels).data).astype(np.int64)
     front = np.zeros(domain.size)
     side = np.zeros(domain.size)
     for k in np.unique(domain.slices):
@@ -151,7 +174,7 @@ def _make_space(domain: Domain, levels: Image) -> _Space:
     third = domain.slices[level == 3]
     central = np.abs(domain.slices - third.mean()) <= np.ptp(third) / 4 if len(third) else False
     planted = ((front < 0) & (side < 0.4) & (level == 3) & central).astype(float)
-    return _Space(domain, points, level, _cumulated(weight), _cumulated(planted))
+    return _Space(template, domain, points, level, _cumulated(weight), _cumulated(planted))
 
 
 def _cumulated(weight: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,15 +183,9 @@ def _cumulated(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     return share
 
 
-def _write_person(
-    results: Path,
-    label: str,
-    where: tuple[_Space, Template],
-    rng: np.random.Generator,
-    kind: tuple[str, str],
-) -> None:
+def _write_person(results: Path, person: _Person, space: _Space, rng: np.random.Generator) -> None:
     """Write what the participant level would have left of one person."""
-    (space, template), (cohort, trouble) = where, kind
+    label, trouble = person.label, person.trouble
     scan = Scan(results, f"sub-{label}/anat/sub-{label}_T2w.nii.gz", label, None, "T2w")
     state = "failed" if trouble == "failed" else "finished"
     reason = "input: no cord" if state == "failed" else MISSING
@@ -177,7 +194,7 @@ def _write_person(
         return
     low, high = _field_of_view(space, rng)
     seen = (space.domain.slices >= low) & (space.domain.slices <= high)
-    lesion = space.lesions(rng, cohort == COHORTS[0]) & seen
+    lesion = space.lesions(rng, person.is_first) & seen
     soft = np.where(lesion, rng.uniform(0.8, 1.0, len(lesion)), 0.0)
     whole = np.zeros(space.domain.shape, np.uint8)
     whole[:, :, low : high + 1] = 1
@@ -188,6 +205,7 @@ def _write_person(
         "coverage_template": whole,
     }
     height = "unknown" if trouble == "levels" else "manual"
+    template = space.template
     reference = template_uri(template.name, template.release, template.identity)
     for key, data in volumes.items():
         path = output_path(results, key, scan, template=template.name)
@@ -197,7 +215,10 @@ def _write_person(
             (scan.uri,), reference, PARAMETERS, model, manual=False, level_source=height
         )
         write_json(results, sidecar_path(path), image_sidecar(key, made))
-    _write_tables(results, scan, template.name, (space, lesion, seen), (rng, kind))
+    tables = _tables(person, space, _Shown(lesion, seen), rng)
+    for key, content in tables.items():
+        path = output_path(results, key, scan, template=template.name)
+        write_table(results, path, with_identity(content, scan))
 
 
 def _field_of_view(space: _Space, rng: np.random.Generator) -> tuple[int, int]:
@@ -214,20 +235,15 @@ def _field_of_view(space: _Space, rng: np.random.Generator) -> tuple[int, int]:
     return low + int(rng.uniform(-0.3, 0.5) * length), top - int(rng.uniform(0, 0.2) * length)
 
 
-def _write_tables(
-    results: Path,
-    scan: Scan,
-    template: str,
-    shown: tuple[_Space, NDArray[np.bool_], NDArray[np.bool_]],
-    drawn: tuple[np.random.Generator, tuple[str, str]],
-) -> None:
-    """Write areas per slice and level, lesions and gates."""
-    (space, lesion, seen), (rng, (cohort, trouble)) = shown, drawn
-    slices = np.unique(space.domain.slices[seen])[::-1]
+def _tables(
+    person: _Person, space: _Space, shown: _Shown, rng: np.random.Generator
+) -> dict[Kind, pd.DataFrame]:
+    """Return areas per slice and level, lesions and gates, by the key of their output."""
+    slices = np.unique(space.domain.slices[shown.seen])[::-1]
     level_of = {int(k): int(n) for k, n in zip(space.domain.slices, space.levels, strict=True)}
     levels = np.array([level_of[int(k)] for k in slices])
     own = AREA_MM2 + AREA_SD * rng.normal()
-    thin = AREA_LOSS * (cohort == COHORTS[0]) * np.isin(levels, (2, 3))
+    thin = AREA_LOSS * person.is_first * np.isin(levels, (2, 3))
     area = (
         own
         - thin
@@ -241,10 +257,10 @@ def _write_tables(
     perlevel = table.groupby("level")["area_mm2"].agg(["size", "mean", "std"]).reset_index()
     perlevel.columns = pd.Index(["level", "slices", "area_mm2", "area_mm2_sd"])
     perlevel["vertebral_level"] = [level_name(int(n)) for n in perlevel["level"]]
-    volume = float(lesion.sum()) * space.domain.voxel_mm3
+    volume = float(shown.lesion.sum()) * space.domain.voxel_mm3
     lesions = pd.DataFrame({"vertebral_level": [MISSING], "lesion": [1], "volume_mm3": [volume]})
     gates = [("dice_template", 0.9 + 0.08 * rng.random()), ("jacobian_min", rng.uniform(0.4, 0.9))]
-    failed = trouble == "gate"
+    failed = person.trouble == "gate"
     qc = pd.DataFrame(
         [
             {
@@ -257,20 +273,17 @@ def _write_tables(
             for name, value in gates
         ]
     )
-    tables: dict[Kind, pd.DataFrame] = {
+    return {
         "template_slices": table.drop(columns="level"),
         "perlevel": perlevel.drop(columns="level"),
         "lesion_table": lesions if volume > 0 else lesions.iloc[:0],
         "qc": qc,
     }
-    for key, content in tables.items():
-        path = output_path(results, key, scan, template=template)
-        write_table(results, path, with_identity(content, scan))
 
 
-def _write_truth(folder: Path, where: tuple[_Space, Template], seed: int, count: int) -> None:
+def _write_truth(folder: Path, space: _Space, seed: int, count: int) -> None:
     """Write the expected probability of each cohort, and what differs between them."""
-    space, template = where
+    template = space.template
     for name, first in zip(COHORTS, (True, False), strict=True):
         total = np.zeros(space.domain.size, np.int64)
         for lesions in _crowd(space, seed, first, count):

@@ -1,6 +1,6 @@
 """The cord's sections laid on the template's: heights, centres, turns, sizes along the cord."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,14 @@ from spinalprep.registration.turn import (
 SECTION_MM = 1.0  # step along the cord of the slice-wise fit
 SMOOTH_MM = 8.0  # along the cord, of centres and sizes
 MIDDLE_LEVEL = 5.5  # where an image of unknown levels is placed: the middle of C5
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One thing as subject and template show it, the cord or grey matter: soft masks."""
+
+    subject: Image
+    template: Image
 
 
 @dataclass(frozen=True)
@@ -107,34 +115,34 @@ def map_heights(
 
 
 def fit_along(
-    cords: tuple[Image, Image],
+    cord: Channel,
     space: StraightSpace,
-    discs: tuple[Mapping[int, float], Mapping[int, float]],
-    gm: tuple[Image, Image] | None = None,
+    disc_s: Mapping[int, float],
+    template_disc_z: Mapping[int, float],
+    gm: Channel | None = None,
 ) -> AlongCord:
     """Fit heights, centres, turns and sizes of the subject's sections to the template's.
 
     Parameters
     ----------
-    cords : tuple of Image
-        Of the subject and of the template, soft masks.
+    cord : Channel
+        The cords.
     space : StraightSpace
         Of the subject.
-    discs : tuple of mapping
+    disc_s, template_disc_z : mapping of int to float
         Arc length of the subject's discs and heights of the template's, mm.
-    gm : tuple of Image, optional
-        Grey matter of both, soft: it tells how the cord is turned.
+    gm : Channel, optional
+        Grey matter: it tells how the cord is turned.
 
     Raises
     ------
     InputError
         If subject and template don't overlap along the cord, or the mask is empty there.
     """
-    cord, template_cord = cords
     length = space.centerline.length
     s = np.linspace(0.0, length, max(int(length / SECTION_MM) + 1, 4))
-    z = map_heights(s, *discs, length)
-    low, high = _cord_span(template_cord)
+    z = map_heights(s, disc_s, template_disc_z, length)
+    low, high = _cord_span(cord.template)
     covered = (z >= low) & (z <= high)
     if not covered.any():
         raise InputError(
@@ -143,28 +151,31 @@ def fit_along(
         )
     step = max(float(s[1] - s[0]), 1e-6)
     inside = np.clip(z, low, high)
-    own, model = _section_moments(cord, space, s), _template_moments(template_cord, inside)
+    own = _section_moments(cord.subject, space, s)
+    model = _template_moments(cord.template, inside)
     centres, targets = (_smoothed(rows[:, :2], step) for rows in (own, model))
     size = np.sqrt(_sizes(model, 0.0).prod(axis=1) / _sizes(own, 0.0).prod(axis=1))
     middles = np.column_stack([s, centres]), np.column_stack([targets, inside])
-    turn = _turns((cords, gm), space, middles, np.clip(size, 0.5, 2.0), step)
+    channels = [cord] if gm is None else [cord, gm]
+    turn = _turns(channels, space, *middles, np.clip(size, 0.5, 2.0), step)
     ratio = _sizes(model, 0.0) / _sizes(own, np.deg2rad(turn))
     return AlongCord(s, z, centres, targets, _smoothed(np.clip(ratio, 0.5, 2.0), step), turn)
 
 
 def _turns(
-    pairs: tuple[tuple[Image, Image], tuple[Image, Image] | None],
+    channels: Sequence[Channel],
     space: StraightSpace,
-    middles: tuple[NDArray[np.float64], NDArray[np.float64]],
+    subject_sxy: NDArray[np.float64],
+    template_xyz: NDArray[np.float64],
     size: NDArray[np.float64],
     step: float,
 ) -> NDArray[np.float64]:
-    """Return the turn of every section in degrees, from the cord and, where seen, grey matter."""
-    own, model = [], []
-    for pair in pairs:
-        if pair is not None:
-            own.append(polar_sections(pair[0], space, middles[0], size))
-            model.append(polar_slices(pair[1], middles[1]))
+    """Return the turn of every section in degrees, from the cord and, where seen, grey matter.
+
+    The sections are around points of the subject's straight space and of the template.
+    """
+    own = [polar_sections(channel.subject, space, subject_sxy, size) for channel in channels]
+    model = [polar_slices(channel.template, template_xyz) for channel in channels]
     if len(own) == 2:
         share = (own[1] * RADII_MM[:, None]).sum(axis=(1, 2)) / np.maximum(
             (own[0] * RADII_MM[:, None]).sum(axis=(1, 2)), 1e-6

@@ -28,6 +28,32 @@ STEPS = ("search", "Rigid", "near", "Rigid", "Affine")
 
 
 @dataclass(frozen=True)
+class _Candidate:
+    """A transform, and how alike it makes two images around the cord; NaN where that is unknown."""
+
+    transform: Affine
+    similarity: float
+
+    @property
+    def score(self) -> float:
+        return self.similarity if np.isfinite(self.similarity) else 0.0
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A moving image, the target that it is laid on, and the target's voxels that count."""
+
+    moving: Image
+    target: Image
+    around: NDArray[np.bool_]
+
+    def judged(self, transform: Affine) -> _Candidate:
+        """Return a transform with what it reaches."""
+        reached = similarity(self.moving, self.target, self.around, transform)
+        return _Candidate(transform, reached)
+
+
+@dataclass(frozen=True)
 class Coregistration:
     """How one image was brought to another.
 
@@ -99,19 +125,19 @@ def coregister(
        doi:10.1016/S0031-3203(98)00091-0.
     """
     target = _working_copy(reference)
-    around = _around(reference_cord, target)
-    before = similarity(moving, target, around, Affine.identity())
-    beside = [similarity(moving, target, around, aside) for aside in _beside()]
-    peak = before - max(beside) if np.isfinite(beside).all() else float("nan")
-    fits = [(before, Affine.identity())]
+    pair = _Pair(moving, target, _around(reference_cord, target))
+    headers = pair.judged(Affine.identity())
+    beside = [pair.judged(aside).similarity for aside in _beside()]
+    peak = headers.similarity - max(beside) if np.isfinite(beside).all() else float("nan")
+    fits, best = [headers], headers
     for kind in ("search", "Rigid", "Affine") if sloppy else STEPS:
         if len(fits) > 2 and peak >= CLEAR_PEAK and _gained(fits) < LEAST_GAIN / 2:
             break
-        found = _step(moving, target, around, (kind, max(fits, key=_score)[1], sloppy))
-        fits.append((similarity(moving, target, around, found), found))
-    after, best = max(fits, key=_score)
+        fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
+        best = max(fits, key=lambda fit: fit.score)
     accepted = _gained(fits) >= LEAST_GAIN
-    forward = best if accepted else Affine.identity()
+    forward = best.transform if accepted else Affine.identity()
+    before, after = headers.similarity, best.similarity
     return Coregistration(forward, forward.inverse(), before, after, accepted, peak)
 
 
@@ -157,14 +183,10 @@ def _beside() -> list[Affine]:
     return [Affine(matrix) for matrix in matrices]
 
 
-def _gained(fits: list[tuple[float, Affine]]) -> float:
+def _gained(fits: list[_Candidate]) -> float:
     """Return what the best candidate gains over the headers (all of it where these fail)."""
-    before = fits[0][0]
-    return max(map(_score, fits)) - (before if np.isfinite(before) else 1.0)
-
-
-def _score(fit: tuple[float, Affine]) -> float:
-    return fit[0] if np.isfinite(fit[0]) else 0.0
+    before = fits[0].similarity
+    return max(fit.score for fit in fits) - (before if np.isfinite(before) else 1.0)
 
 
 def _ranked(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -197,31 +219,22 @@ def _around(cord: Image | None, target: Image) -> NDArray[np.bool_]:
     return np.stack(near, axis=-1)
 
 
-def _step(
-    moving: Image, target: Image, around: NDArray[np.bool_], how: tuple[str, Affine, bool]
-) -> Affine:
-    """Search, or run ANTs; ``how`` is the kind, the start and whether to hurry."""
-    kind, start, _ = how
+def _step(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
+    """Search, or run ANTs."""
     if kind == "search":
-        return search_rigid(moving, target, around)
+        return search_rigid(pair.moving, pair.target, pair.around)
     if kind == "near":
-        return search_near(moving, target, around, start)
-    return _run(moving, target, around, how)
+        return search_near(pair.moving, pair.target, pair.around, start)
+    return _run_ants(pair, kind, start, sloppy)
 
 
-def _run(
-    moving: Image,
-    target: Image,
-    around: NDArray[np.bool_],
-    how: tuple[str, Affine, bool],
-) -> Affine:
-    """Run ANTs once; ``how`` is the kind, the start and whether to hurry."""
-    kind, start, sloppy = how
+def _run_ants(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
+    """Run ANTs once, rigid or affine."""
     with tempfile.TemporaryDirectory() as folder:
         fit: dict[str, Any] = ants.registration(
-            fixed=to_ants(target),
-            moving=to_ants(moving),
-            mask=to_ants(target.with_data(around.astype(np.float32))),
+            fixed=to_ants(pair.target),
+            moving=to_ants(pair.moving),
+            mask=to_ants(pair.target.with_data(pair.around.astype(np.float32))),
             type_of_transform=kind,
             initial_transform=_start_file(start, Path(folder)),
             outprefix=f"{folder}/fit_",

@@ -1,6 +1,7 @@
 """Deformation within axial slices: soft outlines laid on each other, without folds."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,15 @@ ROUNDS = 12
 STEP_MM = 1.25  # standard deviation in plane of the smoothing of one round's step
 WHOLE_MM = 0.4  # and of the whole change, each round
 ALONG_MM = 4.0  # along the cord
+
+
+@dataclass(frozen=True)
+class _Smoothing:
+    """Standard deviations: of a step in slices and pixels, of the whole change in pixels."""
+
+    along: float
+    step: float
+    whole: float
 
 
 def deform_slices(
@@ -54,27 +64,23 @@ def deform_slices(
     ----------
     .. [1] Vercauteren et al. (2009), NeuroImage 45:S61-S72, doi:10.1016/j.neuroimage.2008.10.040.
     """
-    widths = ALONG_MM / spacing[0], STEP_MM / spacing[1], WHOLE_MM / spacing[1]
+    smoothing = _Smoothing(ALONG_MM / spacing[0], STEP_MM / spacing[1], WHOLE_MM / spacing[1])
     scale = np.asarray(weights, np.float32)
     there = start
     for _ in range(rounds):
-        there = _round((fixed, moving), (start, there), scale, widths)
+        change = _step(fixed, moving, there, scale, smoothing) - start
+        whole = (0, smoothing.whole, smoothing.whole, 0)
+        there = start + np.asarray(ndimage.gaussian_filter(change, whole), np.float32)
     return there
 
 
-def _round(
-    pair: tuple[Array, Array],
-    moves: tuple[Array, Array],
-    weights: Array,
-    widths: tuple[float, float, float],
+def _step(
+    fixed: Array, moving: Array, there: Array, weights: Array, smoothing: _Smoothing
 ) -> Array:
-    """Return displacements after one more step."""
-    target, source = pair
-    start, there = moves
-    along, step, whole = widths
-    moved = np.moveaxis(gather(np.moveaxis(source, 0, -1), there), -1, 0)
-    apart = target - moved
-    slope_x, slope_y = (np.gradient(target + moved, axis=axis) / 2 for axis in (2, 3))
+    """Return displacements after one more step, which is smoothed; the whole is not yet."""
+    moved = np.moveaxis(gather(np.moveaxis(moving, 0, -1), there), -1, 0)
+    apart = fixed - moved
+    slope_x, slope_y = (np.gradient(fixed + moved, axis=axis) / 2 for axis in (2, 3))
     w = weights[:, None, None, None]
     xx = (w * slope_x**2).sum(axis=0)
     yy = (w * slope_y**2).sum(axis=0)
@@ -84,6 +90,7 @@ def _round(
     xx, yy = xx + bound, yy + bound
     determinant = xx * yy - xy**2
     update = np.stack([yy * b_x - xy * b_y, xx * b_y - xy * b_x], axis=-1) / determinant[..., None]
-    update = ndimage.gaussian_filter(update, (along, step, step, 0), mode="nearest")
-    change = update + gather(there, update) - start
-    return start + np.asarray(ndimage.gaussian_filter(change, (0, whole, whole, 0)), np.float32)
+    sigma = (smoothing.along, smoothing.step, smoothing.step, 0)
+    update = ndimage.gaussian_filter(update, sigma, mode="nearest")
+    composed: Array = update + gather(there, update)
+    return composed

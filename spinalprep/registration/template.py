@@ -10,7 +10,7 @@ from scipy import ndimage
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Float, Image, to_world
-from spinalprep.registration.along import AlongCord, covered_span, fit_along
+from spinalprep.registration.along import AlongCord, Channel, covered_span, fit_along
 from spinalprep.registration.deform import deform_slices
 from spinalprep.registration.outline import ALONG_MM, lay_outlines
 from spinalprep.registration.resampling import resample_through
@@ -115,7 +115,7 @@ def register_to_template(
     disc_s: Mapping[int, float],
     template_cord: Image,
     template_disc_z: Mapping[int, float],
-    gm: tuple[Image, Image] | None = None,
+    gm: Channel | None = None,
 ) -> TemplateFit:
     """Register the reference image to a straight template through their cords.
 
@@ -132,8 +132,8 @@ def register_to_template(
         Cord of the template, upright along z.
     template_disc_z : mapping of int to float
         Height of the template's discs, RAS+ mm.
-    gm : tuple of Image, optional
-        Grey matter of subject and template, where the contrast shows it: probabilities.
+    gm : Channel, optional
+        Grey matter of both, where the contrast shows it: probabilities.
 
     Returns
     -------
@@ -158,15 +158,15 @@ def register_to_template(
        doi:10.1016/j.neuroimage.2008.10.040.
     """
     space = StraightSpace(centerline)
-    pairs = [(cord, template_cord), *([gm] if gm is not None else [])]
-    channels = [(_beyond_the_view(own), model) for own, model in pairs]
-    along = fit_along(channels[0], space, (disc_s, template_disc_z), *channels[1:])
+    seen = [Channel(cord, template_cord), *([gm] if gm is not None else [])]
+    channels = [Channel(_beyond_the_view(c.subject), c.template) for c in seen]
+    along = fit_along(channels[0], space, disc_s, template_disc_z, *channels[1:])
     warp, unwarp = _deform(channels, _ToSubject(along, space), along)
     there = Chain((warp, _ToSubject(along, space)))
     back = Chain((_FromSubject(along, space), unwarp))
     forward = _forward_field(there, template_cord, along)
     inverse = _inverse_field(forward, back, cord, centerline)
-    return _judge(cord, template_cord, (forward, inverse), along)
+    return _judge(cord, template_cord, forward, inverse, along)
 
 
 def _forward_field(there: Transform, template_cord: Image, along: AlongCord) -> Field:
@@ -182,14 +182,14 @@ def _inverse_field(forward: Field, nearly: Transform, cord: Image, centerline: C
 
 
 def _deform(
-    channels: list[tuple[Image, Image]], to_subject: Transform, along: AlongCord
+    channels: list[Channel], to_subject: Transform, along: AlongCord
 ) -> tuple[Field, Field]:
     """Fit the sections; return the map of template points and its inverse."""
-    grid = _box(along, channels[0][1])
-    moving = np.stack([_slices(resample_through(own, to_subject, grid)) for own, _ in channels])
-    fixed = np.stack([_slices(resample_through(to, Chain(()), grid)) for _, to in channels])
+    grid = _box(along, channels[0].template)
+    moving = np.stack([_slices(resample_through(c.subject, to_subject, grid)) for c in channels])
+    fixed = np.stack([_slices(resample_through(c.template, Chain(()), grid)) for c in channels])
     spacing = float(grid[1][2, 2]), BOX_SPACING_MM[0]
-    smooth = max(ALONG_MM, OF_A_SLICE * float(channels[0][0].voxel_sizes[2]))
+    smooth = max(ALONG_MM, OF_A_SLICE * float(channels[0].subject.voxel_sizes[2]))
     there = lay_outlines(fixed[0], moving[0], spacing, smooth_mm=smooth)
     if len(channels) > 1:
         fixed[1] *= _seen(moving)
@@ -262,10 +262,9 @@ def _field_grid(image: Image) -> tuple[tuple[int, int, int], NDArray[np.float64]
 
 
 def _judge(
-    cord: Image, template_cord: Image, fields: tuple[Field, Field], along: AlongCord
+    cord: Image, template_cord: Image, forward: Field, inverse: Field, along: AlongCord
 ) -> TemplateFit:
     """Measure the overlap both ways and the smallest Jacobian."""
-    forward, inverse = fields
     span = covered_span(along, template_cord)
     whole = _cord_box(template_cord)
     there = _between(whole, span)

@@ -10,6 +10,7 @@ from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_points, load, to_world
 from spinalprep.image.sanity import conform_label
+from spinalprep.registration.along import Channel
 from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.template import TemplateFit, register_to_template
 
@@ -129,7 +130,7 @@ def test_a_round_cord_is_turned_as_its_grey_matter_says() -> None:
     cord, own = (Image(part, affine) for part in (_soft(np.hypot(a, b) - 1, 6), _horns(a, b)))
     line = centerline_from_mask(cord)
     blind = register_to_template(cord, line, {}, round_cord, DISC_Z)
-    seeing = register_to_template(cord, line, {}, round_cord, DISC_Z, (own, grey))
+    seeing = register_to_template(cord, line, {}, round_cord, DISC_Z, Channel(own, grey))
     inside = np.hypot(a, b) < 0.9
     truth = np.stack([5 * a - 0.5, 5 * b + 4], axis=-1)[inside]
     points = np.stack([x, y, z], axis=-1)[inside]
