@@ -30,7 +30,7 @@ from spinalprep.memory import count_cpus, free_gb
 MEMORY_SHARE = 0.9  # of what is free
 COLUMN = "column of participants.tsv"
 
-Stage = Literal["n4", "coreg", "lesion", "template"]
+Skippable = Literal["n4", "coreg", "lesion", "template"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Settings:
             "workflow", "contrast that the others are brought to; auto: the first that is there"
         ),
     )
-    skip: tuple[Stage, ...] = field(
+    skip: tuple[Skippable, ...] = field(
         default=(), metadata=flag("workflow", "leave a stage out (repeatable)", one_each=True)
     )
     denoise: bool = field(default=False, metadata=flag("workflow", "non-local means before N4"))

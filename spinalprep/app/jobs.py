@@ -20,7 +20,7 @@ from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.labels import NOT_WANTED, find_labels
 from spinalprep.bids.maps import MT_RATIO, glob_maps, mt_pair, pick_map
 from spinalprep.bids.names import frame_name
-from spinalprep.bids.session import Scan, Session, Unit, units
+from spinalprep.bids.session import ReferenceRun, Scan, Session, reference_runs
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError
 from spinalprep.image.sanity import check_header
@@ -197,11 +197,11 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
     """
     if not session.scans:
         raise InputError("no T1w, T2w, T2starw or MTS image that is wanted")
-    chosen = units(session, shared.settings.reference_anat)
-    return [_build(session, unit, shared) for unit in chosen]
+    chosen = reference_runs(session, shared.settings.reference_anat)
+    return [_build(session, run, shared) for run in chosen]
 
 
-def _build(session: Session, chosen: Unit, shared: Shared) -> Job:
+def _build(session: Session, chosen: ReferenceRun, shared: Shared) -> Job:
     """Check the headers of the images and build the graph."""
     settings, reference = shared.settings, chosen.reference
     wrong = _what_is_wrong(reference.path, settings.mem_gb)
@@ -231,7 +231,9 @@ def _build(session: Session, chosen: Unit, shared: Shared) -> Job:
     return Job(session, files, task, (*bad_contrasts, *bad_maps))
 
 
-def _usable_contrasts(chosen: Unit, settings: Settings) -> tuple[dict[str, Scan], list[Problem]]:
+def _usable_contrasts(
+    chosen: ReferenceRun, settings: Settings
+) -> tuple[dict[str, Scan], list[Problem]]:
     """Return the images to register, by the names of their stages, and what can't be used."""
     contrasts: dict[str, Scan] = {}
     problems: list[Problem] = []

@@ -20,7 +20,7 @@ from spinalprep.reports.facts import (
     LabelFacts,
     ModelFacts,
     ReportFacts,
-    UnitFacts,
+    SessionRunFacts,
     package_versions,
 )
 from spinalprep.reports.methods import citation
@@ -55,7 +55,7 @@ def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
     ends = [outcome.end for outcome in outcomes if outcome.end is not None]
     warnings = [w for o in outcomes for w in (*o.job.session.warnings, *o.results.warnings)]
     return ReportFacts(
-        units=tuple(_session_facts(shared, outcome) for outcome in outcomes),
+        runs=tuple(_session_facts(shared, outcome) for outcome in outcomes),
         command=shlex.join(["spinalprep", *sys.argv[1:]]),
         version=__version__,
         bids_dir=settings.bids_dir,
@@ -77,12 +77,12 @@ def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
     )
 
 
-def _session_facts(shared: Shared, outcome: Outcome) -> UnitFacts:
+def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
     """Gather what happened to one reference image."""
     session, files = outcome.job.session, outcome.job.files
     who = age_and_sex(shared.settings.bids_dir, session.participant)
     levels = known_levels(outcome.results)
-    return UnitFacts(
+    return SessionRunFacts(
         reference=files.reference.relative,
         contrasts=tuple(_coreg_facts(outcome, name) for name in files.contrasts),
         labels=tuple(LabelFacts(str(x.path), x.role, x.used, x.reason) for x in files.labels.found),

@@ -86,14 +86,14 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Unit:
+class ReferenceRun:
     """One reference image, and the images that are registered to it."""
 
     reference: Scan
     others: tuple[Scan, ...] = ()
 
 
-def units(session: Session, reference_anat: str = "auto") -> tuple[Unit, ...]:
+def reference_runs(session: Session, reference_anat: str = "auto") -> tuple[ReferenceRun, ...]:
     """Choose the reference contrast and give each of its runs the images that go with it.
 
     Parameters
@@ -105,11 +105,11 @@ def units(session: Session, reference_anat: str = "auto") -> tuple[Unit, ...]:
 
     Returns
     -------
-    units : tuple of Unit
+    reference_runs : tuple of ReferenceRun
         One per run (or chunk) of the reference contrast. Among several acquisitions the one
         with the longest superior-inferior coverage, then the smallest voxel, then the first
         name is the reference; of MTS the images with the pulse on come before the others.
-        Everything else belongs to the first unit.
+        Everything else belongs to the first run.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def units(session: Session, reference_anat: str = "auto") -> tuple[Unit, ...]:
     runs = _acquisitions(candidates)[0]
     others = tuple(scan for scan in session.scans if scan not in runs)
     first, *rest = sorted(runs, key=_run_order)
-    return (Unit(first, others), *(Unit(scan) for scan in rest))
+    return (ReferenceRun(first, others), *(ReferenceRun(scan) for scan in rest))
 
 
 def coverage(path: Path) -> tuple[float, float]:

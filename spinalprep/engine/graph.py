@@ -13,7 +13,7 @@ from spinalprep.errors import DefectError
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageTask:
     """A node of a participant's workflow and the names of the nodes that it waits for."""
 
     name: str
@@ -35,7 +35,7 @@ def promised(value: LazyOutField, outputs: Mapping[str, Any]) -> Any:
     return value._apply_cast(getattr(outputs[value._node.name], value._field))
 
 
-def stages_of(task: Any) -> list[Stage]:
+def stages_of(task: Any) -> list[StageTask]:
     """Construct a participant's workflow and list its stages in an order that can be run.
 
     Parameters
@@ -53,7 +53,7 @@ def stages_of(task: Any) -> list[Stage]:
         if node.state:
             message = f"stage {node.name} is split; expected a plain node"
             raise DefectError(message)
-        stages.append(Stage(node.name, node._task, upstream_of(node)))
+        stages.append(StageTask(node.name, node._task, upstream_of(node)))
     return stages
 
 

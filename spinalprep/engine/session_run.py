@@ -16,7 +16,7 @@ from pydra.utils.messenger import AuditFlag
 
 from spinalprep.engine.child import Failure, explain
 from spinalprep.engine.events import Observer, SessionResult
-from spinalprep.engine.graph import Stage, leaves, stages_of
+from spinalprep.engine.graph import StageTask, leaves, stages_of
 from spinalprep.engine.plan import remember
 from spinalprep.engine.worker import LocalWorker, TaskEvent
 from spinalprep.errors import SpinalprepError
@@ -80,7 +80,7 @@ class SessionRun:
         await self._run_all({stage.name: stage for stage in stages})
         return self.result("failed" if self.failures else "finished")
 
-    async def _run_all(self, waiting: dict[str, Stage]) -> None:
+    async def _run_all(self, waiting: dict[str, StageTask]) -> None:
         """Start each stage as soon as those before it have finished."""
         running: dict[asyncio.Task[None], str] = {}
         try:
@@ -102,7 +102,7 @@ class SessionRun:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _run_stage(self, stage: Stage) -> None:
+    async def _run_stage(self, stage: StageTask) -> None:
         """Run one stage and hand its outputs to the observer."""
         for attempt in range(self.retries + 1):
             try:
@@ -117,7 +117,7 @@ class SessionRun:
             self._outputs[stage.name] = outputs
             return
 
-    async def _compute(self, stage: Stage) -> Any:
+    async def _compute(self, stage: StageTask) -> Any:
         """Return the outputs of a stage, computed or from the cache."""
         task = stage.resolved(self._outputs)
         submitter = StageSubmitter(self.key, stage.name, self.cache, self.worker)

@@ -36,7 +36,7 @@ class LabelFacts:
 
 
 @dataclass(frozen=True)
-class UnitFacts:
+class SessionRunFacts:
     """One reference image with its outputs.
 
     Attributes
@@ -108,7 +108,7 @@ class ReportFacts:
 
     Attributes
     ----------
-    units : tuple of UnitFacts
+    runs : tuple of SessionRunFacts
         One per reference image.
     command : str
         The command line as it can be typed again.
@@ -126,7 +126,7 @@ class ReportFacts:
         When the report was made; the only thing that differs between two equal runs.
     """
 
-    units: tuple[UnitFacts, ...]
+    runs: tuple[SessionRunFacts, ...]
     command: str
     version: str
     bids_dir: Path

@@ -1,7 +1,7 @@
 """What was done, in words that may be copied into a paper (CC0)."""
 
 from spinalprep.bids.names import SHOWS_GM
-from spinalprep.reports.facts import ReportFacts, UnitFacts
+from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 
 REFERENCES = {
     "N4": "Tustison et al. (2010), IEEE Trans. Med. Imaging 29:1310-1320",
@@ -17,20 +17,20 @@ REFERENCES = {
 }
 
 
-def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
+def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[str]]:
     """Return the methods of one reference image as it was run, and the references."""
     skipped = str(facts.settings.get("skip", ""))
     cited = ["SCT"]
     parts = [f"Images were processed with spinalprep {facts.version}."]
-    parts.append(f"The {unit.space} image was the reference.")
+    parts.append(f"The {run.space} image was the reference.")
     if "n4" not in skipped:
         parts.append("Intensities were corrected for the bias field by N4 [N4].")
         cited.append("N4")
-    drawn = {label.kind for label in unit.labels if label.used}
-    said, more = _segmented(unit, skipped, drawn)
+    drawn = {label.kind for label in run.labels if label.used}
+    said, more = _segmented(run, skipped, drawn)
     parts += said
     cited += more
-    for contrast in unit.contrasts:
+    for contrast in run.contrasts:
         how = "registered to it around the cord, rigid and affine [ANTs]"
         if contrast.gain is None:  # not run yet
             how += ", where that gained similarity"
@@ -38,22 +38,22 @@ def methods_text(unit: UnitFacts, facts: ReportFacts) -> tuple[str, list[str]]:
             how = "aligned to it by the headers, because a registration [ANTs] gained nothing"
         parts.append(f"The {contrast.frame or contrast.contrast} image was {how}.")
         cited.append("ANTs")
-    parts.append(_levels(unit))
+    parts.append(_levels(run))
     if facts.template_name:
-        said, more = _registered(unit, facts.template_name, drawn)
+        said, more = _registered(run, facts.template_name, drawn)
         parts += said
         cited += more
     parts.append(
         "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
     )
-    said, more = _measured(unit, skipped)
+    said, more = _measured(run, skipped)
     parts += said
     cited += more
     used = [name for name in REFERENCES if name in cited]
     return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
 
 
-def _segmented(unit: UnitFacts, skipped: str, drawn: set[str]) -> tuple[list[str], list[str]]:
+def _segmented(run: SessionRunFacts, skipped: str, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return how cord, grey matter and lesions were found, and what is cited for it."""
     parts, cited = [], []
     network = "a convolutional network that was trained on images of randomised contrast"
@@ -74,7 +74,7 @@ def _segmented(unit: UnitFacts, skipped: str, drawn: set[str]) -> tuple[list[str
         cited += ["OptiC", "SynthSeg"]
     if "gm" in drawn:
         parts.append("Grey matter was segmented by hand.")
-    elif unit.space in SHOWS_GM:
+    elif run.space in SHOWS_GM:
         parts.append("Grey matter was segmented by a second network in axial slices.")
     if "lesion" in drawn:
         parts.append("Lesions were segmented by hand.")
@@ -87,7 +87,7 @@ def _segmented(unit: UnitFacts, skipped: str, drawn: set[str]) -> tuple[list[str
     return parts, cited
 
 
-def _levels(unit: UnitFacts) -> str:
+def _levels(run: SessionRunFacts) -> str:
     """Return where the vertebral levels are from."""
     words = {
         "manual": "Vertebral levels follow from discs that were labelled by hand.",
@@ -97,26 +97,26 @@ def _levels(unit: UnitFacts) -> str:
         "spacings.",
         "detected": "Discs were found by a network in the straightened mid-sagittal plane and "
         "joined over all sequences with known spacings; their numbers follow from C2/C3 "
-        f"(probability {unit.level_probability:.3f}).",
+        f"(probability {run.level_probability:.3f}).",
     }
-    return words.get(unit.level_source, "Vertebral levels were not known.")
+    return words.get(run.level_source, "Vertebral levels were not known.")
 
 
-def _registered(unit: UnitFacts, name: str, drawn: set[str]) -> tuple[list[str], list[str]]:
+def _registered(run: SessionRunFacts, name: str, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return how the cord came to the template, and what is cited for it."""
-    height = "an arbitrary height" if unit.level_source == "unknown" else "levels"
+    height = "an arbitrary height" if run.level_source == "unknown" else "levels"
     text = (
         f"The cord was registered to the {name} template by straightening, {height}, and in each "
         "section position, turn, size and outline"
     )
     cited = ["PAM50"] if name == "PAM50" else []
-    if unit.space in SHOWS_GM or "gm" in drawn:
+    if run.space in SHOWS_GM or "gm" in drawn:
         text += "; grey matter guided a deformation in the axial plane [Demons]"
         cited.append("Demons")
     return [f"{text}."], cited
 
 
-def _measured(unit: UnitFacts, skipped: str) -> tuple[list[str], list[str]]:
+def _measured(run: SessionRunFacts, skipped: str) -> tuple[list[str], list[str]]:
     """Return what is said of measures, and what is cited for it."""
     parts, cited = [], []
     if "lesion" not in skipped:
@@ -125,18 +125,18 @@ def _measured(unit: UnitFacts, skipped: str) -> tuple[list[str], list[str]]:
             "in the midsagittal plane [Bridges]."
         )
         cited.append("Bridges")
-    if unit.mt_ratio:
+    if run.mt_ratio:
         parts.append(
             "The magnetization transfer ratio, 100 (off - on) / off, was taken in the cord from "
             "the images with and without the pulse, not corrected for the bias field."
         )
-    if unit.metrics:
+    if run.metrics:
         parts.append(
-            f"{', '.join(unit.metrics)}: averages, maximum-likelihood and maximum a posteriori "
+            f"{', '.join(run.metrics)}: averages, maximum-likelihood and maximum a posteriori "
             "estimates were taken by region with partial volumes [Unmixing] [SCT]."
         )
         cited.append("Unmixing")
-    if unit.scored:
+    if run.scored:
         parts.append(
             "Areas and diameters were expressed in standard deviations from healthy adults of the "
             "same sex [Healthy], without correction for the offset between the segmentations."
@@ -148,9 +148,9 @@ def _measured(unit: UnitFacts, skipped: str) -> tuple[list[str], list[str]]:
 def citation(facts: ReportFacts) -> tuple[str, str]:
     """Return the methods of all reference images as Markdown, and the references as BibTeX."""
     texts: dict[str, list[str]] = {}
-    for unit in facts.units:
-        text, _ = methods_text(unit, facts)
-        texts.setdefault(text, []).append(unit.prefix)
+    for run in facts.runs:
+        text, _ = methods_text(run, facts)
+        texts.setdefault(text, []).append(run.prefix)
     cited = [name for name in REFERENCES if any(f"[{name}]" in text for text in texts)]
     parts = ["# Methods", "This text is CC0: copy it."]
     for text, prefixes in texts.items():

@@ -21,7 +21,7 @@ from spinalprep.errors import InputError
 from spinalprep.image import Image, load, reorient, resample_like, to_world
 from spinalprep.normative.table import Subject, load_norms
 from spinalprep.reports import pictures
-from spinalprep.reports.facts import ReportFacts, UnitFacts
+from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 from spinalprep.reports.healthy import healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
@@ -53,11 +53,11 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
     template = Environment(autoescape=True).from_string(
         (room / "participant.html.jinja").read_text(encoding="utf-8")
     )
-    units = [_unit_context(_Outputs(out_dir, unit), facts) for unit in facts.units]
+    runs = [_run_context(_Outputs(out_dir, run), facts) for run in facts.runs]
     text = template.render(
         participant=f"sub-{participant}",
         facts=facts,
-        units=units,
+        runs=runs,
         style=(room / "style.css").read_text(encoding="utf-8"),
         script=(room / "page.js").read_text(encoding="utf-8"),
     )
@@ -71,10 +71,10 @@ class _Outputs:
     """The derivatives of one reference image, read when they are asked for."""
 
     out_dir: Path
-    unit: UnitFacts
+    run: SessionRunFacts
 
     def path(self, kind: Kind, *, auto: bool = False) -> Path:
-        return output_path(self.out_dir, kind, self.unit.image, auto=auto)
+        return output_path(self.out_dir, kind, self.run.image, auto=auto)
 
     def image(self, kind: Kind, *, auto: bool = False) -> Image | None:
         path = self.path(kind, auto=auto)
@@ -109,21 +109,21 @@ class _Outputs:
         return Path3D(np.arange(len(xyz)), xyz) if len(xyz) > 1 else self.track
 
 
-def _unit_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
+def _run_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     """Return what the page shows of one reference image."""
-    unit = outputs.unit
-    text, references = methods_text(unit, facts)
+    run = outputs.run
+    text, references = methods_text(run, facts)
     gates = outputs.table("qc")
     context: dict[str, Any] = {
-        "unit": unit,
-        "name": unit.prefix,
+        "run": run,
+        "name": run.prefix,
         "gates": gate_rows(gates),
         "worst": _worst(gates),
         "methods": text,
         "references": references,
         "edits": _edit_commands(outputs, facts),
         "fresh": {
-            role: str(label_path(facts.labels_root, unit.reference, role))
+            role: str(label_path(facts.labels_root, run.reference, role))
             for role in ("cord", "centerline", "discs")
         },
         "n4": _n4(outputs, facts),
@@ -181,7 +181,7 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     if table is None or facts.template_name != "PAM50":
         return {}
     norms = load_norms()
-    subject = Subject(*age_and_sex(outputs.out_dir, outputs.unit.image.participant))
+    subject = Subject(*age_and_sex(outputs.out_dir, outputs.run.image.participant))
     picture = healthy_plot(table, norms, subject)
     return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject)}
 
@@ -198,8 +198,8 @@ def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
 def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
     """Return the tables of every map that was measured by region."""
     shown = []
-    for found in outputs_of(outputs.out_dir, outputs.unit.image):
-        if found.kind != "metric" or found.image.contrast != outputs.unit.image.contrast:
+    for found in outputs_of(outputs.out_dir, outputs.run.image):
+        if found.kind != "metric" or found.image.contrast != outputs.run.image.contrast:
             continue
         table = read_table(found.path)
         if len(table):
@@ -210,7 +210,7 @@ def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
 
 def _n4(outputs: _Outputs, facts: ReportFacts) -> list[str] | None:
     """Return slices before and after N4, where the raw image can be read."""
-    raw = facts.bids_dir / outputs.unit.reference
+    raw = facts.bids_dir / outputs.run.reference
     if outputs.reference is None or "n4" in str(facts.settings.get("skip", "")):
         return None
     try:
@@ -225,9 +225,9 @@ def _coreg(outputs: _Outputs) -> list[dict[str, Any]]:
     shown = []
     assert outputs.reference is not None
     assert outputs.track is not None
-    for fact in outputs.unit.contrasts:
+    for fact in outputs.run.contrasts:
         other = ImageName.of(Path(fact.source).name)
-        path = output_path(outputs.out_dir, "preproc_reference", other, outputs.unit.image)
+        path = output_path(outputs.out_dir, "preproc_reference", other, outputs.run.image)
         if path.is_file():
             pair = pictures.flicker_pair(outputs.reference, load(path), outputs.track, outputs.cord)
             shown.append({"fact": fact, "pair": pair})
@@ -295,7 +295,7 @@ def _worst(gates: pd.DataFrame | None) -> str:
 def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]]:
     """Return how to open every mask, and where a corrected one is looked for."""
     image = outputs.path("preproc")
-    drawn = {label.kind: label.path for label in outputs.unit.labels if label.used}
+    drawn = {label.kind: label.path for label in outputs.run.labels if label.used}
     commands = []
     masks: tuple[tuple[str, Kind], ...] = (
         ("cord", "cord"),
@@ -305,7 +305,7 @@ def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]
     for role, kind in masks:
         path = outputs.path(kind)
         # a second label beside the one that is used would be ignored
-        fresh = label_path(facts.labels_root, outputs.unit.reference, role)
+        fresh = label_path(facts.labels_root, outputs.run.reference, role)
         if path.is_file():
             fsleyes = f"fsleyes {image} {path} --cmap red --alpha 40"
             name = "lesions" if role == "lesion" else role

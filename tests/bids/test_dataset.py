@@ -45,7 +45,7 @@ from spinalprep.bids.labelmaps import (
     vertebra_labels,
 )
 from spinalprep.bids.query import find_sessions
-from spinalprep.bids.session import Scan, units
+from spinalprep.bids.session import Scan, reference_runs
 from spinalprep.bids.status import Status, write_status
 from spinalprep.errors import UsageError
 from spinalprep.image import Image
@@ -83,10 +83,10 @@ def write_outputs(settings: Settings, space: str = "PAM50") -> list[Path]:
     write_atlas_description(settings.out_dir, template)
     written: list[Path] = []
     for session in sessions:
-        for unit in units(session):
-            out, reference = settings.out_dir, unit.reference
+        for run in reference_runs(session):
+            out, reference = settings.out_dir, run.reference
             written += [write_output(out, key, reference, template) for key in OUTPUTS]
-            written += [write_moved(out, scan, reference) for scan in unit.others]
+            written += [write_moved(out, scan, reference) for scan in run.others]
         write_status(settings.out_dir, Status(f"sub-{session.participant}"))
         (settings.out_dir / f"sub-{session.participant}.html").write_text("<html></html>")
     return written

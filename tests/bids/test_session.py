@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spinalprep.bids.query import find_sessions
-from spinalprep.bids.session import Session, coverage, units
+from spinalprep.bids.session import Session, coverage, reference_runs
 from spinalprep.errors import InputError
 from spinalprep.settings import Settings
 
@@ -19,7 +19,9 @@ FINE = ((8, 8, 10), (0.5, 0.5, 1))
 
 def choose(dataset: Dataset, images: Any, wanted: str = "auto") -> list[tuple[str, list[str]]]:
     (session,) = find_sessions(dataset(images))
-    short = [(u.reference.stem, [o.stem for o in u.others]) for u in units(session, wanted)]
+    short = [
+        (u.reference.stem, [o.stem for o in u.others]) for u in reference_runs(session, wanted)
+    ]
     return [
         (name.removeprefix("sub-1_"), [o.removeprefix("sub-1_") for o in others])
         for name, others in short
@@ -97,7 +99,7 @@ def test_an_unreadable_image_is_not_preferred(dataset: Dataset) -> None:
     settings = dataset({"sub-1_acq-a_T2w": TALL, "sub-1_acq-b_T2w": SHORT})
     (settings.bids_dir / "sub-1" / "anat" / "sub-1_acq-a_T2w.nii.gz").write_bytes(b"no image")
     (session,) = find_sessions(settings)
-    assert units(session)[0].reference.stem == "sub-1_acq-b_T2w"
+    assert reference_runs(session)[0].reference.stem == "sub-1_acq-b_T2w"
 
 
 def test_coverage_is_measured_upwards(dataset: Dataset) -> None:
@@ -107,4 +109,4 @@ def test_coverage_is_measured_upwards(dataset: Dataset) -> None:
 
 def test_no_image_is_one_line() -> None:
     with pytest.raises(InputError, match="sub-1_ses-2 has no T1w, T2w, T2starw or MTS image"):
-        units(Session("1", "2", ()))
+        reference_runs(Session("1", "2", ()))

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, UnitFacts
+from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, SessionRunFacts
 from spinalprep.reports.methods import REFERENCES, methods_text
 
 
 def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str]:
     labels = tuple(LabelFacts(f"{kind}.nii.gz", kind, used=True) for kind in drawn)
-    unit = UnitFacts("sub-01_MTS.nii.gz", contrasts, labels)
-    text, references = methods_text(unit, ReportFacts((unit,), "spinalprep", "1.0", Path("bids")))
+    run = SessionRunFacts("sub-01_MTS.nii.gz", contrasts, labels)
+    text, references = methods_text(run, ReportFacts((run,), "spinalprep", "1.0", Path("bids")))
     return text, " ".join(references)
 
 
@@ -31,9 +31,9 @@ def test_images_of_the_reference_s_contrast_have_their_own_name() -> None:
 
 
 def test_healthy_people_are_cited_where_somebody_was_held_against_them() -> None:
-    unit = UnitFacts("sub-01_T2w.nii.gz", scored=True)
-    facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"))
-    text, references = methods_text(unit, facts)
+    run = SessionRunFacts("sub-01_T2w.nii.gz", scored=True)
+    facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"))
+    text, references = methods_text(run, facts)
     assert "healthy adults of the same sex [Healthy]" in text
     assert any("Valosek" in reference for reference in references)
     assert "Healthy" not in " ".join(words())
@@ -50,9 +50,9 @@ def test_every_reference_is_cited_and_nothing_else() -> None:
 
 def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
     for source, said in (("unknown", "an arbitrary height"), ("manual", "straightening, levels")):
-        unit = UnitFacts("sub-01_T2w.nii.gz", level_source=source)
-        facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
-        text, references = methods_text(unit, facts)
+        run = SessionRunFacts("sub-01_T2w.nii.gz", level_source=source)
+        facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
+        text, references = methods_text(run, facts)
         assert said in text
         assert "Demons" not in text + " ".join(references)  # T2w hides grey matter
 

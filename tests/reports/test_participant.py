@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from spinalprep.image import Image, save
-from spinalprep.reports.facts import LabelFacts, ReportFacts, UnitFacts
+from spinalprep.reports.facts import LabelFacts, ReportFacts, SessionRunFacts
 from spinalprep.reports.participant import write_participant_report
 
 LABELS = Path("bids/derivatives/labels/sub-01/anat")
@@ -17,8 +17,8 @@ LABELS = Path("bids/derivatives/labels/sub-01/anat")
 def page(out: Path, *drawn: str, source: str = "unknown", template: str = "PAM50") -> str:
     labels = tuple(LabelFacts(f"/drawn/{kind}.nii.gz", kind, used=True) for kind in drawn)
     reference = "sub-01/anat/sub-01_T2w.nii.gz"
-    unit = UnitFacts(reference, labels=labels, level_source=source)
-    facts = ReportFacts((unit,), "spinalprep", "1.0", Path("bids"), template_name=template)
+    run = SessionRunFacts(reference, labels=labels, level_source=source)
+    facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), template_name=template)
     text = write_participant_report(out, "01", facts).read_text()
     return re.sub(r"data:image/png;base64,[^\"]+", "", text)
 
