@@ -95,9 +95,15 @@ class RunObserver(Observer):
             table = judge(measure_quality(mine.results), self._gates)
             gates = dict(zip(table["metric"], table["result"], strict=True))
             changed |= write_gates(self._writer(session, mine.results), table)
-        failures, tasks = tuple(mine.failures), tuple(mine.tasks)
-        job = self._job(session)
-        outcome = Outcome(job, mine.results, failures, tasks, changed, gates, result)
+        outcome = Outcome(
+            self._job(session),
+            results=mine.results,
+            failures=tuple(mine.failures),
+            tasks=tuple(mine.tasks),
+            changed=changed,
+            gates=gates,
+            end=result,
+        )
         self._close(session, outcome)
 
     def _close(self, key: str, outcome: Outcome) -> None:
