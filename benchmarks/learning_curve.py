@@ -24,10 +24,11 @@ from spinalprep.networks.weights import Model, load_model
 from spinalprep.training.evaluation.evaluate import judge
 from spinalprep.training.evaluation.learning import fit_learning_curve, predict_interval
 from spinalprep.training.evaluation.predictions import from_networks
-from spinalprep.training.material.cases import Case, find_cases, read_persons
-from spinalprep.training.material.labelled import Dataset
-from spinalprep.training.material.slices import PERSONS
-from spinalprep.training.train import Choice, train
+from spinalprep.training.material.cases import Case, read_persons
+from spinalprep.training.material.dataset import described_dataset, own_dataset
+from spinalprep.training.options import RunOptions
+from spinalprep.training.recipes import find_recipe
+from spinalprep.training.train import train
 
 AHEAD = (10, 20, 50)
 COLUMNS = ("person", "people", "seed", "taught_by", "dice")
@@ -72,12 +73,14 @@ class Study:
     """Who is judged, by whom they may be taught, and where the results are kept."""
 
     def __init__(self, given: argparse.Namespace) -> None:
-        self.name, self.shared, self.out_dir = given.name, given.shared, given.out_dir
-        root = given.bids or given.shared / "data" / "bids-dev"
-        persons = PERSONS | read_persons(root, given.person_column, [])
-        own = Dataset(root, persons=persons) if given.bids else None
-        self.choice = Choice(seed=given.seed, steps=given.steps, own=own)
-        cases = find_cases(root, persons=persons)
+        self.name, self.out_dir = given.name, given.out_dir
+        if given.bids:
+            persons = read_persons(given.bids, given.person_column, [])
+            self.dataset = own_dataset(given.bids, persons=persons)
+        else:
+            self.dataset = described_dataset(find_recipe(given.name).dataset, given.shared)
+        self.options = RunOptions(seed=given.seed, steps=given.steps)
+        cases = self.dataset.cases()
         teaches = {"gm"} if self.name == "gm" else {"cord", "gm"}  # what a recipe's slices show
         self.everybody = {case.person for case in cases if teaches & set(case.truth)}
         self.cases = [case for case in cases if self.name in case.truth]
@@ -96,7 +99,7 @@ class Study:
         """Train and judge what is missing."""
         done = self.table()
         known = set(zip(done["person"], done["people"], done["seed"], strict=True))
-        seed = self.choice.seed
+        seed = self.options.seed
         for left, taught_by in plan(self.people, seed):
             if left not in self.judged:
                 continue
@@ -109,9 +112,9 @@ class Study:
 
     def judge(self, left: str, taught_by: tuple[str, ...]) -> float:
         """Train by some people and return the mean Dice over the images of another."""
-        folder = self.out_dir / f"{left}_{len(taught_by)}_{self.choice.seed}"
+        folder = self.out_dir / f"{left}_{len(taught_by)}_{self.options.seed}"
         out = tuple(sorted(self.everybody - set(taught_by)))
-        weights = train(self.name, folder, self.shared, replace(self.choice, leave_out=out))
+        weights = train(self.name, self.dataset, folder, replace(self.options, leave_out=out))
         cord = [load_model("cord")] if self.name == "gm" else []
         models = (load_model("centerline"), *cord, load_model(weights))
         mine = [case for case in self.cases if case.person == left]

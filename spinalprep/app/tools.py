@@ -12,6 +12,7 @@ from spinalprep import __version__
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.network_tools import add_network_commands
 from spinalprep.app.parser import ArgumentParser
+from spinalprep.app.training_tools import add_training_commands
 from spinalprep.errors import InputError, SpinalprepError, UsageError
 
 
@@ -51,6 +52,7 @@ def build_parser() -> ArgumentParser:
     )
     sub.add_argument("--template", help="NAME_OR_PATH, of the cohort (default: Generic)")
     add_network_commands(command)
+    add_training_commands(command)
     sub = command("template", _template, "show which template is found, or fetch PAM50")
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")

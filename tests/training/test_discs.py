@@ -5,16 +5,21 @@ import json
 import numpy as np
 import pytest
 
+from spinalprep.errors import UsageError
 from spinalprep.levels.sequence import FIRST
 from spinalprep.networks.weights import load_model
+from spinalprep.training.evaluation import scale
+from spinalprep.training.material.dataset import LabelledDataset
 from spinalprep.training.material.spines import (
     BONE,
     CORD,
     CSF,
     FIRST_DISC_LABEL,
     X_MM,
-    phantom_spines,
+    Spines,
+    digital_spines,
 )
+from spinalprep.training.options import RunOptions
 from spinalprep.training.synthesis.planes import (
     PlaneRanges,
     _faint,
@@ -23,12 +28,13 @@ from spinalprep.training.synthesis.planes import (
     _warp,
     make_planes,
 )
-from spinalprep.training.tasks import discs
+from spinalprep.training.tasks.discs import DiscsTask
+from spinalprep.training.train import train
 
 
 @pytest.fixture(scope="module")
 def spines():
-    return phantom_spines(range(1000, 1002))
+    return digital_spines(range(1000, 1002))
 
 
 def test_blobs_lie_in_discs_and_one_in_c2c3(spines) -> None:
@@ -83,7 +89,7 @@ def test_the_share_of_faint_planes_is_the_recipes(spines) -> None:
 
 def test_logistic_finds_the_log_ratio_of_two_normal_classes() -> None:
     chance = np.random.default_rng(0)
-    slope, offset = discs._logistic(
+    slope, offset = scale.log_ratio(
         chance.normal(1.0, 1.0, 4000) + 0.5, chance.normal(-1.0, 1.0, 9000) + 0.5
     )
     assert slope == pytest.approx(2.0, abs=0.1)  # log N(x; 1) / N(x; -1) = 2 x
@@ -94,11 +100,19 @@ def test_logistic_finds_the_log_ratio_of_two_normal_classes() -> None:
 def test_a_training_leaves_weights_with_the_scale_of_their_logits(
     spines, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(discs, "read_spines", lambda shared: spines)
-    monkeypatch.setattr(discs, "SCALE_BATCHES", 2)
-    monkeypatch.setattr(discs, "SCALE_PHANTOMS", range(2000, 2001))
-    path = discs.train_discs(tmp_path, tmp_path, seed=1, steps=2)
-    scale = load_model(path).card["scale"]
-    assert set(scale) == {"disc", "c2c3"}
-    assert all(low < 0 < high for _, _, low, high in scale.values())
-    assert json.loads((tmp_path / "discs.json").read_text())["steps"] == 2
+    monkeypatch.setattr(DiscsTask, "read", lambda *_: Spines(tuple(spines)))
+    monkeypatch.setattr(scale, "BATCHES", 2)
+    monkeypatch.setattr(scale, "SEEDS", range(2000, 2001))
+    dataset = LabelledDataset(tmp_path)
+    path = train("discs", dataset, tmp_path / "out", RunOptions(seed=1, steps=2))
+    measured = load_model(path).card["scale"]
+    assert set(measured) == {"disc", "c2c3"}
+    assert all(low < 0 < high for _, _, low, high in measured.values())
+    assert json.loads(path.with_suffix(".json").read_text())["steps"] == 2
+    with pytest.raises(UsageError, match="nobody is left out"):
+        train("discs", dataset, tmp_path / "other", RunOptions(leave_out=("10062",)))
+
+
+def test_discs_are_not_learned_without_a_template(tmp_path) -> None:
+    with pytest.raises(UsageError, match="expected --shared"):
+        train("discs", LabelledDataset(tmp_path), tmp_path)

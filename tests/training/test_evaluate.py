@@ -10,8 +10,10 @@ import pytest
 from spinalprep.app.tools import main
 from spinalprep.errors import NoInputError, UsageError
 from spinalprep.image import Image, save
+from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
 from spinalprep.training.evaluation.evaluate import evaluate, judge
-from spinalprep.training.evaluation.predictions import Answer, from_folder, from_networks
+from spinalprep.training.evaluation.predictions import Predictions, from_folder, from_networks
+from spinalprep.training.evaluation.trained_on import TrainedOn
 from spinalprep.training.material.cases import find_cases, read_persons
 
 SHAPE = (40, 40, 6)
@@ -56,23 +58,44 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_visit_of_a_person_who_was_trained_on_is_told(tmp_path: Path) -> None:
-    write_person(tmp_path, "10062Ses2", volume(CORD))
-    cards = [{"sha256": SHA, "data": {"people": ["10062"]}}]  # as the packaged networks' cards
-    cases = find_cases(tmp_path)
-    out = tmp_path / "judged"
-    evaluate(cases, lambda image: from_folder(tmp_path / "out", image), out, cards)
+DEVELOPMENT = "spinal cord MRI, development set"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "label", "told"),
+    [
+        (DEVELOPMENT, "10062Ses2", "yes"),  # a visit of somebody who was trained on
+        ("", "10062Ses2", "yes"),  # who knows whose data these are
+        (DEVELOPMENT, "10063", "no"),
+        ("a stranger's", "10062Ses2", "no"),
+        ("a stranger's", "10062", "no"),
+    ],
+)
+def test_people_who_were_trained_on_are_told(
+    dataset: str, label: str, told: str, tmp_path: Path
+) -> None:
+    write_person(tmp_path, label, volume(CORD))
+    card = {"sha256": SHA, "data": {"people": ["10062"], "datasets": [DEVELOPMENT]}}
+    out, known = tmp_path / "judged", TrainedOn([card], dataset)
+    evaluate(find_cases(tmp_path), lambda image: from_folder(tmp_path / "out", image), out, known)
     table = pd.read_csv(out / "evaluation.tsv", sep="\t", keep_default_na=False)
-    assert table["trained_on"].tolist() == ["yes"]
+    assert table["trained_on"].tolist() == [told]
+
+
+def test_the_packaged_cards_say_whose_people_they_name() -> None:
+    for name in packaged_names():
+        data = read_card(packaged_weights(name))["data"]
+        assert data["datasets"] == [DEVELOPMENT]
+        assert not {"PAM50", "phantom"} & set(data["people"])
 
 
 def test_a_person_counts_once_and_a_label_never_agrees_with_itself(dataset: Path) -> None:
     persons = read_persons(dataset, None, ["a1=a", "sub-a2=sub-a"])
     cases = find_cases(dataset, persons=persons)
     assert [case.person for case in cases] == ["a", "a", "b", "c"]
-    cards = [{"sha256": SHA, "data": {"people": ["a2"]}}]
+    known = TrainedOn([{"sha256": SHA, "data": {"people": ["a2"]}}])
     out = dataset / "judged"
-    summary = evaluate(cases, lambda image: from_folder(dataset / "out", image), out, cards)
+    summary = evaluate(cases, lambda image: from_folder(dataset / "out", image), out, known)
     table = pd.read_csv(out / "evaluation.tsv", sep="\t", keep_default_na=False)
     assert table["answered"].tolist() == ["yes", "yes", "yes", "no"]
     assert table["trained_on"].tolist() == ["no", "yes", "no", "n/a"]
@@ -93,11 +116,11 @@ def test_an_automatic_neighbour_is_taken_before_a_drawn_mask(dataset: Path) -> N
     write(out / "sub-c_space-T2w_label-SC_desc-auto_mask.nii.gz", volume(), {"Manual": False})
     line = volume((20, 20))
     write(out / "sub-c_space-T2w_label-centerline_mask.nii.gz", line, {"Manual": False})
-    answer = from_folder(dataset / "out", dataset / "sub-c" / "anat" / "sub-c_T2w.nii.gz")
-    assert not answer.masks["cord"].data.any()
-    assert answer.line is None  # it follows the drawn cord
+    found = from_folder(dataset / "out", dataset / "sub-c" / "anat" / "sub-c_T2w.nii.gz")
+    assert not found.masks["cord"].data.any()
+    assert found.line is None  # it follows the drawn cord
     case = find_cases(dataset, participants=["sub-c"])[0]
-    row = next(iter(judge(case, answer)))
+    row = next(iter(judge(case, found)))
     assert row["dice"] == 0.0
 
 
@@ -119,7 +142,7 @@ def test_lesions_found_where_nobody_drew_one(dataset: Path) -> None:
     grid = Image(volume(), AFFINE)
     spot = grid.with_data(volume((slice(18, 20), 18, 5)) > 0)
     masks = {"cord": grid.with_data(volume(CORD) > 0), "lesion": spot}
-    rows = {row["structure"]: row for row in judge(case, Answer(masks, None))}
+    rows = {row["structure"]: row for row in judge(case, Predictions(masks, None))}
     assert rows["lesion"]["false_lesion_mm3"] == 2.0
     assert "dice" not in rows["lesion"]
     table = pd.DataFrame([{**rows["lesion"], "trained_on": "no"}])
@@ -138,7 +161,7 @@ def test_a_lesion_label_of_another_grid_is_not_called_empty(
     save(Image(volume(CORD)[:20], AFFINE), path)
     case = find_cases(dataset, participants=["b"])[0]
     with caplog.at_level("WARNING", logger="spinalprep"):
-        rows = list(judge(case, Answer({}, None)))
+        rows = list(judge(case, Predictions({}, None)))
     assert [row["structure"] for row in rows] == ["cord"]
     assert "lies on another grid" in caplog.text
 
@@ -151,8 +174,8 @@ def test_voxel_order_does_not_matter(dataset: Path) -> None:
     data = volume((slice(10, 26), slice(14, 26)))
     save(Image(data[::-1], turned), folder / "sub-a1_T2w_seg-manual.nii.gz")
     case = find_cases(dataset, participants=["a1"])[0]
-    answer = Answer({"cord": Image(data > 0, AFFINE)}, None)
-    assert next(iter(judge(case, answer)))["dice"] == 1.0
+    found = Predictions({"cord": Image(data > 0, AFFINE)}, None)
+    assert next(iter(judge(case, found)))["dice"] == 1.0
 
 
 def test_mistakes_are_told_in_one_line(dataset: Path, tmp_path: Path) -> None:
@@ -181,13 +204,13 @@ def test_networks_that_see_no_cord_get_no_credit(dataset: Path) -> None:
     raw = dataset / "sub-a1" / "anat" / "sub-a1_T2w.nii.gz"
     flat = np.random.default_rng(1).normal(100, 5, SHAPE).astype(np.float32)
     write(raw, flat)
-    answer = from_networks(raw, (load_model("centerline"), load_model("cord")), 0.8)
-    assert 50 < answer.peak_mib < 50_000  # torch alone takes more than the lower bound
+    found = from_networks(raw, (load_model("centerline"), load_model("cord")), 0.8)
+    assert 50 < found.peak_mib < 50_000  # torch alone takes more than the lower bound
     case = find_cases(dataset, participants=["a1"])[0]
-    row = next(iter(judge(case, answer)))
+    row = next(iter(judge(case, found)))
     assert row["answered"] == "yes"
     assert row["dice"] == 0.0
     assert row["localisation"] == 0.0
     models = tuple(load_model(name) for name in ("centerline", "cord", "gm"))
-    assert set(answer.masks) == {"cord", "gm", "lesion"}  # the cord's network tells all three
+    assert set(found.masks) == {"cord", "gm", "lesion"}  # the cord's network tells all three
     assert set(from_networks(raw, models, 0.8).masks) == {"cord", "lesion"}  # no gm in a T2w

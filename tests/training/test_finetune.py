@@ -13,17 +13,21 @@ from safetensors.torch import load_file
 
 from spinalprep.app.tools import main
 from spinalprep.errors import UsageError
-from spinalprep.image import save
+from spinalprep.image import load, save
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import load_model, save_model
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
 from spinalprep.training import finetune as module
-from spinalprep.training import train
-from spinalprep.training.finetune import Tuning, finetune
-from spinalprep.training.material import labelled as own
-from spinalprep.training.material.slices import Labelled, Slices, gather_slices
-from spinalprep.training.recipe import RECIPES
+from spinalprep.training import recipes, train
+from spinalprep.training.finetune import adapting_recipe, finetune
+from spinalprep.training.material.dataset import LabelledDataset, own_dataset
+from spinalprep.training.material.people import Kind
+from spinalprep.training.material.slices import Slices, gather_slices
+from spinalprep.training.material.volume import LabelledVolume
+from spinalprep.training.options import RunOptions
+from spinalprep.training.tasks import slices as task_module
+from spinalprep.training.tasks.slices import SliceRecipe, SliceTask
 
 SEEDS = {"a": 100_020, "b": 100_021, "c": 100_022, "d": 100_023}
 AFFINE = np.array([[-0.8, 0, 0, 24], [0, 0.8, 0, -20], [0, 0, 8, -8], [0, 0, 0, 1.0]])
@@ -50,34 +54,51 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def digital(_: int = 1) -> Iterator[LabelledVolume]:
+    """One small digital person."""
+    person = make_person(1)
+    image = render(person, "T1w", ((60, 60, 2), AFFINE), 1, noise=0.01)
+    cord = image.with_data(truth_cord(person, image))
+    gm = image.with_data(cord.data * 0)
+    yield LabelledVolume("phantom", image, cord, gm, kind=Kind.DIGITAL, lesion_free=True)
+
+
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches, and one small digital person beside the dataset."""
+    find = recipes.find_recipe
 
-    def digital() -> Iterator[Labelled]:
-        person = make_person(1)
-        image = render(person, "T1w", ((60, 60, 2), AFFINE), 1, noise=0.01)
-        cord = image.with_data(truth_cord(person, image))
-        yield Labelled(own.DIGITAL, image, cord, image.with_data(cord.data * 0))
+    def small(name: str) -> Any:
+        recipe = find(name)
+        return replace(recipe, batch=4, bfloat16=False) if name == "cord" else recipe
 
-    monkeypatch.setattr(own, "digital_people", digital)
-    monkeypatch.setattr(module, "LOOKED_AT", 2)
-    for user in (module, train):
-        monkeypatch.setattr(user, "measured_temperature", lambda _: {"temperature": 0.6})
-    monkeypatch.setitem(RECIPES, "cord", replace(RECIPES["cord"], batch=4, bfloat16=False))
+    for user in (module, recipes):
+        monkeypatch.setattr(user, "find_recipe", small)
+    monkeypatch.setattr(module, "VALIDATION_BATCHES", 2)
+    monkeypatch.setattr(task_module, "digital_volumes", digital)
+    monkeypatch.setattr(task_module, "measured_temperature", lambda _: {"temperature": 0.6})
+
+
+@pytest.fixture
+def dataset(home: Path) -> LabelledDataset:
+    return own_dataset(home / "bids")
 
 
 def drawn(spacing_mm: float, size: int, centred: bool) -> Slices:
-    """Slices of a person who is not digital, as far as the package can know."""
-    slices = gather_slices(own.digital_people(), spacing_mm, size, centred)
-    return replace(slices, person=np.full_like(slices.person, "own"))
+    """Slices of a person, of whom nobody knows about lesions, and of a digital one."""
+    one = next(digital())
+    person = replace(one, person="own", kind=Kind.PERSON, lesion_free=False)
+    return gather_slices([person, one], spacing_mm, size, centred)
 
 
 @pytest.mark.slow
-def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(home: Path) -> None:
-    tuning = Tuning(steps=24, rate=5e-3, look_every=8, leave_out=("d",), validate=("c",), freeze=1)
+def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(
+    home: Path, dataset: LabelledDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 8)
+    options = RunOptions(steps=24, leave_out=("d",), validate=("c",), patience=6)
     start = str(home / "start.safetensors")
-    path = finetune(start, home / "bids", home / "out", tuning)
+    path = finetune(start, dataset, home / "out", options, rate=5e-3, freeze=1)
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["data"]["people"] == ["a", "b", "c", "z"]
     assert card["data"]["added"] == ["a", "b"]
@@ -93,51 +114,85 @@ def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(home: Path) -> 
     assert load_model(path).card["window"] == 48
 
 
-def test_it_trains_in_the_layout_of_training(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layouts, fit = [], module.fit
+def test_it_trains_in_the_layout_of_training(
+    home: Path, dataset: LabelledDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts, fit = [], train.fit
 
     def spy(network: torch.nn.Module, *rest: Any, **more: Any) -> Any:
         layouts.append(network.down[1][0].weight.is_contiguous())
         return fit(network, *rest, **more)
 
-    monkeypatch.setattr(module, "fit", spy)
-    tuning = Tuning(steps=2, rate=1e-3, look_every=2, validate=("c",))
-    finetune(str(home / "start.safetensors"), home / "bids", home / "layout", tuning)
+    monkeypatch.setattr(train, "fit", spy)
+    options = RunOptions(steps=2, validate=("c",))
+    finetune(str(home / "start.safetensors"), dataset, home / "layout", options, rate=1e-3)
     assert layouts
     assert all(layouts)
 
 
-def test_weights_that_nothing_makes_better_stay_as_they_are(home: Path) -> None:
-    tuning = Tuning(steps=4, rate=1e-12, look_every=2, validate=("c",))
+def test_weights_that_nothing_makes_better_stay_as_they_are(
+    home: Path, dataset: LabelledDataset
+) -> None:
+    options = RunOptions(steps=4, validate=("c",))
     start = home / "start.safetensors"
-    path = finetune(str(start), home / "bids", home / "same", tuning)
+    path = finetune(str(start), dataset, home / "same", options, rate=1e-12)
     assert json.loads(path.with_suffix(".json").read_text())["steps"] == 0
     before, after = load_file(start), load_file(path)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_lesions_that_nobody_drew_are_not_taught_as_none() -> None:
-    recipe = RECIPES["cord"]
-    people = drawn(0.5, 176, True)
-    batch = own.draw_own(replace(recipe, template_share=0.0), people, 0, 0)
+    recipe = recipes.find_recipe("cord")
+    assert isinstance(recipe, SliceRecipe)
+    material = drawn(0.5, 176, True)
+    batch = SliceTask(replace(recipe, template_share=0.0)).draw(material, 0, 0)
     assert batch.weight[:, :, 0, 0].tolist() == [[1, 1, 0]] * 4
-    everybody = own.with_digital(people, recipe)
-    batch = own.draw_own(replace(recipe, template_share=1.0), everybody, 0, 0)
+    batch = SliceTask(replace(recipe, template_share=1.0)).draw(material, 0, 0)
     assert batch.weight[:, 2].min() == 1
 
 
+def test_lesions_that_somebody_drew_are_learned(home: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels"
+    for name in ("a", "b"):
+        place = Path(f"sub-{name}") / "anat" / f"sub-{name}_T2w_seg-manual.nii.gz"
+        cord = load(home / "bids" / "derivatives" / "labels" / place)
+        folder = (labels / place).parent
+        folder.mkdir(parents=True)
+        save(cord, folder / place.name)
+        lesion = cord.with_data(cord.data * (name == "a"))
+        save(lesion, folder / f"sub-{name}_T2w_lesion-manual.nii.gz")  # an empty one says none
+    recipe = adapting_recipe(load_model("cord"))
+    material = SliceTask(recipe).read(own_dataset(home / "bids", labels))
+    assert material.people == ("a", "b")
+    assert material.has_lesion.all()
+    assert set(material.person[material.lesion.any(axis=(1, 2))].tolist()) == {"a"}
+    batch = SliceTask(replace(recipe, template_share=0.0)).draw(material.only(("a",)), 0, 0)
+    assert (batch.weight[:, 2] == 1).all()
+    assert batch.truth[:, 2].max() > 0.9
+
+
 @pytest.mark.parametrize(
-    ("tuning", "told"),
+    ("options", "freeze", "told"),
     [
-        (Tuning(leave_out=("x",)), "nobody with labels is called x"),
-        (Tuning(leave_out=("a", "b", "c")), "at least two people"),
-        (Tuning(validate=("a", "b", "c", "d")), "nobody is left to train on"),
-        (Tuning(freeze=9), "expected 0 to 4 blocks"),
+        (RunOptions(leave_out=("x",)), 0, "nobody here is called x"),
+        (RunOptions(leave_out=("a", "b", "c")), 0, "at least two people"),
+        (RunOptions(validate=("a", "b", "c", "d")), 0, "nobody is left to train on"),
+        (RunOptions(), 9, "expected 0 to 4 blocks"),
     ],
 )
-def test_what_can_t_be_done_is_said(home: Path, tmp_path: Path, tuning: Tuning, told: str) -> None:
+def test_what_can_t_be_done_is_said(
+    home: Path, tmp_path: Path, options: RunOptions, freeze: int, told: str
+) -> None:
+    start, dataset = str(home / "start.safetensors"), own_dataset(home / "bids")
     with pytest.raises(UsageError, match=told):
-        finetune(str(home / "start.safetensors"), home / "bids", tmp_path, tuning)
+        finetune(start, dataset, tmp_path, options, freeze=freeze)
+
+
+def test_three_dimensions_can_t_be_adapted(tmp_path: Path) -> None:
+    card = {"task": "cord", "preset": "cord_unet3d", "depth": 48, "name": "cord3d"}
+    save_model(PRESETS["cord_unet3d"](), tmp_path / "cord3d.safetensors", card)
+    with pytest.raises(UsageError, match="'cord' in three dimensions can't be adapted"):
+        adapting_recipe(load_model(tmp_path / "cord3d.safetensors"))
 
 
 def test_the_command(home: Path, tmp_path: Path) -> None:
@@ -163,7 +218,8 @@ def test_a_network_can_be_trained_on_one_s_own_people_alone(home: Path, tmp_path
     finally:
         torch.set_num_threads(before)
     card = json.loads((tmp_path / "cord.json").read_text())
-    assert card["data"]["people"] == ["a", "d", "phantom"]
+    assert card["data"]["people"] == ["a", "d"]
+    assert set(card["data"]["slices"]) == {"person", "digital"}
     assert card["data"]["left_out"] == ["b"]
     assert "user's own" in card["data"]["sources"]
     assert main(["train", "cord", "--bids", str(home / "none"), "-o", str(tmp_path)]) == 2
@@ -171,10 +227,9 @@ def test_a_network_can_be_trained_on_one_s_own_people_alone(home: Path, tmp_path
 
 @pytest.mark.parametrize(("name", "channels"), [("centerline", 1), ("cord", 3), ("gm", 3)])
 def test_every_packaged_network_can_be_adapted(name: str, channels: int) -> None:
-    recipe = module._recipe_of(load_model(name))
-    people = drawn(recipe.spacing_mm, recipe.material_size, recipe.centred)
-    everybody = own.with_digital(people, recipe)
-    batch = own.draw_own(replace(recipe, batch=2), everybody, 0, 0)
+    recipe = adapting_recipe(load_model(name))
+    everybody = drawn(recipe.spacing_mm, recipe.material_size, recipe.centred)
+    batch = SliceTask(replace(recipe, batch=2)).draw(everybody, 0, 0)
     size = recipe.ranges.size
     assert batch.image.shape == (2, 1, size, size)
     assert batch.truth.shape == (2, channels, size, size)

@@ -1,22 +1,22 @@
 """Lesions that are drawn in: inside the cord, towards the fluid, and what only looks like one."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from spinalprep.training.material.labelled import draw_own
 from spinalprep.training.material.slices import Slices
-from spinalprep.training.recipe import RECIPES
+from spinalprep.training.recipes import find_recipe
 from spinalprep.training.synthesis.lesions import (
     LEAST_STEP,
     draw_clouds,
     draw_lookalikes,
     step_to_fluid,
 )
-from spinalprep.training.synthesis.slices import Randomness, make_batch
+from spinalprep.training.synthesis.slices import SliceRanges, make_slices
+from spinalprep.training.tasks.slices import SliceRecipe, SliceTask
 
 COUNT, SIZE = 64, 48
 CORD, FLUID = 0.4, 0.8
@@ -100,19 +100,32 @@ def material(cord: Tensor) -> Slices:
     mask = np.pad(cord[0, 0].numpy(), 24)[None]
     clusters = np.where(mask > 0, 4, 8).astype(np.uint8)
     known, centre = np.ones(1, bool), np.full((1, 2), 47.5, np.float32)
-    labels = plane, clusters, mask, mask * 0, mask * 0, known, known, ~known
-    return Slices(*labels, centre, np.array(["a"]), plane)
+    return Slices(
+        image=plane,
+        clusters=clusters,
+        cord=mask,
+        gm=mask * 0,
+        lesion=mask * 0,
+        has_gm=known,
+        has_cord=known,
+        has_lesion=~known,
+        centre=centre,
+        person=np.array(["a"]),
+        kind=np.array(["person"]),
+        loose_masks=~known,
+        usual=plane,
+    )
 
 
 def test_batch_shows_the_usual_section_beside(material: Slices) -> None:
-    ranges = Randomness(size=48, shift=2.0, lesions=1.0, black=0.0, noise=0.09, realistic=True)
-    batch = make_batch(material, np.zeros(32, np.intp), ranges, drawn(5))
+    ranges = SliceRanges(size=48, shift=2.0, lesions=1.0, black=0.0, noise=0.09, realistic=True)
+    batch = make_slices(material, np.zeros(32, np.intp), ranges, drawn(5))
     assert batch.image.shape == (32, 2, 48, 48)
     assert (batch.truth[:, 2].amax(dim=(1, 2)) > 0.5).float().mean() > 0.9
     for n in range(32):  # brighter or darker than the usual, as the fluid is; 0.5 where the same
         apart = (batch.image[n, 1] - 0.5) * batch.truth[n, 2]
         assert float(apart.abs().max()) > 0.01
-    calm = make_batch(material, np.zeros(32, np.intp), replace(ranges, lesions=0.0), drawn(5))
+    calm = make_slices(material, np.zeros(32, np.intp), replace(ranges, lesions=0.0), drawn(5))
     assert float(calm.truth[:, 2].max()) == 0.0
     assert float((calm.image[:, 1] - 0.5).abs().mean()) < 0.08
 
@@ -122,8 +135,8 @@ def test_lesions_that_a_person_drew_are_learned_as_they_show(material: Slices) -
     lesion[0, 44:52, 44:52] = 1.0
     image = np.where(lesion > 0, np.float32(0.7), material.image)
     own = replace(material, image=image, lesion=lesion, has_lesion=np.array([True]))
-    plain = Randomness(size=48, shift=0.0, recoloured=1.0, lesions=0.0, black=0.0, noise=0.0)
-    batch = make_batch(own, np.zeros(16, np.intp), plain, drawn(6))
+    plain = SliceRanges(size=48, shift=0.0, recoloured=1.0, lesions=0.0, black=0.0, noise=0.0)
+    batch = make_slices(own, np.zeros(16, np.intp), plain, drawn(6))
     truth = batch.truth[:, 2] > 0.9
     assert truth.any(dim=(1, 2)).all()
     others = (batch.truth[:, 0] > 0.9) & (batch.truth[:, 2] < 0.1)
@@ -133,12 +146,15 @@ def test_lesions_that_a_person_drew_are_learned_as_they_show(material: Slices) -
 
 
 def test_lesions_of_patients_teach_only_where_somebody_looked(material: Slices) -> None:
-    recipe = replace(RECIPES["lesion"], batch=16, template_share=0.0)
-    recipe = replace(recipe, ranges=replace(recipe.ranges, lesions=0.0))
-    assert float(draw_own(recipe, material, 0, 0).weight[:, 2].max()) == 0.0
+    lesion = find_recipe("lesion")
+    assert isinstance(lesion, SliceRecipe)
+    ranges = replace(lesion.ranges, lesions=0.0)
+    recipe = replace(lesion, batch=16, template_share=0.0, ranges=ranges)
+    assert float(SliceTask(recipe).draw(material, 0, 0).weight[:, 2].max()) == 0.0
     looked = replace(material, has_lesion=np.array([True]))
-    assert float(draw_own(recipe, looked, 0, 0).weight[:, 2].min()) == 1.0
-    parts = (np.concatenate([getattr(material, name)] * 2) for name in Slices.__dataclass_fields__)
-    both = replace(Slices(*parts), person=np.array(["a", "phantom"]))
-    weight = draw_own(replace(recipe, template_share=0.5), both, 0, 0).weight[:, 2, 0, 0]
-    assert set(weight.tolist()) == {0.0, 1.0}  # of digital persons all is known
+    assert float(SliceTask(recipe).draw(looked, 0, 0).weight[:, 2].min()) == 1.0
+    parts = (np.concatenate([getattr(material, field.name)] * 2) for field in fields(Slices))
+    both = Slices(*parts)
+    both = replace(both, kind=np.array(["person", "digital"]), has_lesion=np.array([False, True]))
+    weight = SliceTask(replace(recipe, template_share=0.5)).draw(both, 0, 0).weight[:, 2, 0, 0]
+    assert set(weight.tolist()) == {0.0, 1.0}  # of digital people all is known

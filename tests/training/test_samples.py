@@ -7,8 +7,8 @@ import torch
 from matplotlib.image import imread
 
 from spinalprep.training.material.slices import Slices
+from spinalprep.training.synthesis.batch import Batch
 from spinalprep.training.synthesis.pictures import EDGE, GAP_PX, PER_ROW, SHOWN, ZOOM, draw_samples
-from spinalprep.training.synthesis.slices import Batch
 
 
 def test_picture_holds_twenty_of_each_with_outlines(tmp_path: Path) -> None:
@@ -18,15 +18,19 @@ def test_picture_holds_twenty_of_each_with_outlines(tmp_path: Path) -> None:
     known = np.ones(n, bool)
     centre = np.full((n, 2), 16.0, np.float32)
     material = Slices(
-        *(np.full_like(cord, 0.5), np.ones_like(cord, np.uint8), cord, cord * 0, cord * 0),
-        *(
-            known,
-            known,
-            ~known,
-            centre,
-            np.array(["a", "b", "phantom"]),
-            np.zeros((n, 0, 0), np.float32),
-        ),
+        image=np.full_like(cord, 0.5),
+        clusters=np.ones_like(cord, np.uint8),
+        cord=cord,
+        gm=cord * 0,
+        lesion=cord * 0,
+        has_gm=known,
+        has_cord=known,
+        has_lesion=~known,
+        centre=centre,
+        person=np.array(["a", "phantom", "phantom"]),  # the name of a person, too
+        kind=np.array(["person", "person", "digital"]),
+        loose_masks=~known,
+        usual=np.zeros((n, 0, 0), np.float32),
     )
     image = torch.zeros(SHOWN, 1, size, size)
     batch = Batch(image, torch.zeros(SHOWN, 3, size, size), torch.ones(SHOWN, 3, 1, 1))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,15 +11,20 @@ import pytest
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.weights import load_model
-from spinalprep.training import train as module
+from spinalprep.training.material.dataset import LabelledDataset
 from spinalprep.training.material.slices import Slices
-from spinalprep.training.recipe import RECIPES
-from spinalprep.training.train import Choice, draw_batch, find_rates, train
+from spinalprep.training.options import RunOptions
+from spinalprep.training.recipes import find_recipe
+from spinalprep.training.tasks import slices as module
+from spinalprep.training.tasks.slices import SliceRecipe, SliceTask
+from spinalprep.training.train import find_rates, train
+
+DATASET = LabelledDataset(Path("nowhere"), name="four people")
 
 
 @pytest.fixture(scope="module")
 def material() -> Slices:
-    """Cords of four people and the template, two slices each; one person has grey matter alone."""
+    """Cords of four people and a template, two slices each; one person has grey matter alone."""
     a, b = np.mgrid[:64, :64]
     cord = (((a - 32) / 9) ** 2 + ((b - 32) / 6) ** 2 <= 1).astype(np.float32)
     fluid = ((a - 32) / 14) ** 2 + ((b - 32) / 11) ** 2 <= 1
@@ -28,84 +34,96 @@ def material() -> Slices:
     drawn = person != "gm"
     n = len(person)
     return Slices(
-        np.stack([image] * n),
-        np.stack([clusters] * n),
-        np.stack([cord * known for known in drawn]),
-        np.zeros((n, 64, 64), np.float32),
-        np.zeros((n, 64, 64), np.float32),
-        np.ones(n, bool),
-        drawn,
-        np.zeros(n, bool),
-        np.full((n, 2), 32, np.float32),
-        person,
-        np.zeros((n, 0, 0), np.float32),
+        image=np.stack([image] * n),
+        clusters=np.stack([clusters] * n),
+        cord=np.stack([cord * known for known in drawn]),
+        gm=np.zeros((n, 64, 64), np.float32),
+        lesion=np.zeros((n, 64, 64), np.float32),
+        has_gm=np.ones(n, bool),
+        has_cord=drawn,
+        has_lesion=np.ones(n, bool),
+        centre=np.full((n, 2), 32, np.float32),
+        person=person,
+        kind=np.repeat(["person", "template"], [8, 2]),
+        loose_masks=np.zeros(n, bool),
+        usual=np.zeros((n, 0, 0), np.float32),
     )
+
+
+@pytest.fixture
+def recipe() -> SliceRecipe:
+    cord = find_recipe("cord")
+    assert isinstance(cord, SliceRecipe)
+    ranges = replace(cord.ranges, size=32, shift=4.0)
+    return replace(cord, batch=4, steps=3, bfloat16=False, validation_batches=1, ranges=ranges)
 
 
 @pytest.fixture(autouse=True)
 def light(material: Slices, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = replace(RECIPES["cord"], batch=4, steps=3, bfloat16=False)
-    small = replace(small, ranges=replace(small.ranges, size=32, shift=4.0))
-    monkeypatch.setitem(RECIPES, "cord", small)
-    monkeypatch.setattr(module, "read_slices", lambda *_: material)
-    monkeypatch.setattr(module, "LOOKED_AT", 1)
+    monkeypatch.setattr(SliceTask, "read", lambda *_: material)
     monkeypatch.setattr(module, "measured_temperature", lambda _: {"temperature": 0.6})
 
 
-def card_of(path: Path) -> dict[str, dict[str, object]]:
-    card: dict[str, dict[str, object]] = json.loads(path.with_suffix(".json").read_text())
+def card_of(path: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
     return card
 
 
-def test_people_left_out_are_named_and_not_trained_on(tmp_path: Path) -> None:
-    choice = Choice(leave_out=("a",), validate=("b",), seed=7)
-    path = train("cord", tmp_path, Path("nowhere"), choice)
+def test_people_left_out_are_named_and_not_trained_on(recipe: SliceRecipe, tmp_path: Path) -> None:
+    options = RunOptions(leave_out=("a",), validate=("b",), seed=7)
+    path = train(recipe, DATASET, tmp_path, options)
     card = card_of(path)
-    assert card["data"]["people"] == ["PAM50", "c", "gm"]
+    assert card["data"]["people"] == ["c", "gm"]
+    assert card["data"]["slices"] == {"person": 4, "template": 2}
+    assert card["data"]["datasets"] == ["four people"]
     assert (card["data"]["left_out"], card["data"]["stopped_by"]) == (["a"], ["b"])
     assert card["seed"] == 7
+    assert card["recipe"]["ranges"]["size"] == 32
     assert (load_model(path).card["window"], load_model(path).card["temperature"]) == (32, 0.6)
     assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
     curve = pd.read_csv(tmp_path / "loss.csv")
     assert curve["validation_loss"].notna().all()
     with pytest.raises(UsageError, match="belongs to another training"):
-        train("cord", tmp_path, Path("nowhere"), replace(choice, seed=8))
+        train(recipe, DATASET, tmp_path, replace(options, seed=8))
 
 
 def test_a_recipe_of_one_s_own_makes_a_network_that_can_be_used(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
-    mine.write_text('based_on = "cord"\nsteps = 2\nloss = "generalised_dice"\n')
-    path = train(str(mine), tmp_path / "out", Path("nowhere"), Choice(leave_out=("a",)))
+    mine.write_text(
+        'based_on = "cord"\nsteps = 2\nbatch = 4\nloss = "generalised_dice"\n[ranges]\nsize = 32\n'
+    )
+    path = train(str(mine), DATASET, tmp_path / "out", RunOptions(leave_out=("a",)))
     assert path.name == "mine.safetensors"
     card = load_model(path).card
     assert (card["name"], card["task"], card["temperature"]) == ("mine", "cord", 0.6)
 
 
-def test_folds_hold_those_whose_cord_was_drawn(tmp_path: Path) -> None:
+def test_folds_hold_those_whose_cord_was_drawn(recipe: SliceRecipe, tmp_path: Path) -> None:
     left = []
     for k in (1, 2, 3):
-        choice = Choice(fold=(k, 3), steps=1)
-        left += card_of(train("cord", tmp_path / str(k), Path("nowhere"), choice))["data"][
-            "left_out"
-        ]
+        path = train(recipe, DATASET, tmp_path / str(k), RunOptions(fold=(k, 3), steps=1))
+        left += card_of(path)["data"]["left_out"]
     assert left == ["a", "b", "c"]
 
 
-def test_a_name_that_nobody_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nobody here is called x"):
-        train("cord", tmp_path, Path("nowhere"), Choice(validate=("x",)))
+@pytest.mark.parametrize("name", ["x", "PAM50"])  # a template is nobody
+def test_a_name_that_nobody_has_is_refused(name: str, recipe: SliceRecipe, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"nobody here is called {name}; expected some of a, b"):
+        train(recipe, DATASET, tmp_path, RunOptions(validate=(name,)))
 
 
-def test_a_step_is_the_same_again_and_another_seed_is_not(material: Slices) -> None:
-    recipe = RECIPES["cord"]
-    first, again, other = (draw_batch(recipe, material, seed, 5).image for seed in (1, 1, 2))
+def test_a_step_is_the_same_again_and_another_seed_is_not(
+    recipe: SliceRecipe, material: Slices
+) -> None:
+    task = SliceTask(recipe)
+    first, again, other = (task.draw(material, seed, 5).image for seed in (1, 1, 2))
     assert (first == again).all()
     assert not (first == other).all()
 
 
 @pytest.mark.slow
-def test_a_range_test_writes_its_curve(tmp_path: Path) -> None:
-    lowest, peak = find_rates("cord", tmp_path, Path("nowhere"), Choice(steps=60))
+def test_a_range_test_writes_its_curve(recipe: SliceRecipe, tmp_path: Path) -> None:
+    lowest, peak = find_rates(recipe, DATASET, tmp_path, RunOptions(steps=60))
     assert 1e-6 <= lowest <= peak <= 1.0
     table = pd.read_csv(tmp_path / "range_test.csv")
     assert table["rate"].is_monotonic_increasing

@@ -15,12 +15,13 @@ from torch import nn
 
 from spinalprep.errors import UsageError
 from spinalprep.networks.unet2d import UNet2d
-from spinalprep.training.fitting.loop import Validation, fit, range_test, read_progress
+from spinalprep.training.fitting.loop import Validation, fit, read_progress
 from spinalprep.training.fitting.losses import find_loss
+from spinalprep.training.fitting.range_test import range_test
 from spinalprep.training.fitting.schedules import Schedule, rising_rates, suggest_rates
-from spinalprep.training.recipe import RECIPES, find_recipe
-from spinalprep.training.synthesis.slices import Batch
-from spinalprep.training.train import schedule_of
+from spinalprep.training.recipes import find_recipe, task_of
+from spinalprep.training.synthesis.batch import Batch
+from spinalprep.training.tasks.slices import SliceRecipe
 
 ONE = torch.ones(4, 1, 1, 1)
 SCRIPT = """
@@ -148,12 +149,14 @@ def test_a_recipe_of_ones_own_says_how_it_differs(tmp_path: Path) -> None:
         'based_on = "cord"\nloss = "focal_tversky"\nschedule = "triangular"\nlowest = 1e-5\n'
         "cycle = 100\nsteps = 7\n[ranges]\nlesions = 0.9\n"
     )
-    mine, cord = find_recipe(str(path)), RECIPES["cord"]
+    mine, cord = find_recipe(str(path)), find_recipe("cord")
+    assert isinstance(mine, SliceRecipe)
+    assert isinstance(cord, SliceRecipe)
     assert (mine.name, mine.loss, mine.steps) == ("mine", "focal_tversky", 7)
     assert mine.ranges.lesions == 0.9
     assert mine.ranges.size == cord.ranges.size
-    assert schedule_of(mine, 7).rate_at(50) == pytest.approx(cord.rate)
-    assert np.isclose(schedule_of(cord, cord.steps).rate_at(99), cord.rate, rtol=0.01)
+    assert task_of(mine).schedule(7).rate_at(50) == pytest.approx(cord.rate)
+    assert np.isclose(task_of(cord).schedule(cord.steps).rate_at(99), cord.rate, rtol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +166,10 @@ def test_a_recipe_of_ones_own_says_how_it_differs(tmp_path: Path) -> None:
         ('based_on = "cord"\nloss = "dise"', "dise"),
         ('based_on = "cord"\npreset = "vgg"', "vgg"),
         ('based_on = "brain"', "no recipe 'brain'"),
+        ('based_on = "cord"\nsteps = "many"', r"expected int @ \$\.steps"),
+        ('based_on = "cord"\n[ranges]\nsice = 4', "sice"),
+        ('task = "poetry"', "'poetry' is none of discs, slices, straightened"),
+        ('task = "discs"\nrole = "discs"\npreset = "disc_unet"', "required field missing"),
         ("based_on = ", "TOML"),
     ],
 )

@@ -3,9 +3,8 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,19 +21,19 @@ from spinalprep.training.evaluation.metrics import (
     surface_distances,
 )
 from spinalprep.training.evaluation.pictures import draw_cases
-from spinalprep.training.evaluation.predictions import Answer
-from spinalprep.training.evaluation.summary import COLUMNS, SUMMARY, UNKNOWN, summarise
+from spinalprep.training.evaluation.predictions import Predictions
+from spinalprep.training.evaluation.summary import COLUMNS, SUMMARY, summarise
+from spinalprep.training.evaluation.trained_on import UNKNOWN, TrainedOn
 from spinalprep.training.material.cases import Case
-from spinalprep.training.material.slices import PERSONS
 
 LOG = logging.getLogger("spinalprep")
 
 
 def evaluate(
     cases: list[Case],
-    answer: Callable[[Path], Answer],
+    predict: Callable[[Path], Predictions],
     out_dir: Path,
-    cards: Sequence[Mapping[str, Any]] = (),
+    known: TrainedOn | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Judge every image and write tables and pictures.
@@ -43,13 +42,13 @@ def evaluate(
     ----------
     cases : list of Case
         See `find_cases`.
-    answer : callable
-        Path of a raw image to what was found in it.
+    predict : callable
+        Path of a raw image to what was predicted in it.
     out_dir : Path
         Gets ``evaluation.tsv``, ``evaluation_summary.tsv``, their dictionaries, and the best,
         the median and the worst case of each structure as PNG.
-    cards : sequence of mapping
-        Model cards, which say who was in the training.
+    known : TrainedOn, optional
+        Whom the networks were trained on; not known if not given.
     seed : int
         Of the bootstrap.
 
@@ -60,9 +59,9 @@ def evaluate(
     """
     rows: list[dict[str, object]] = []
     for case in cases:
-        given = answer(case.image)
-        told = _was_trained_on(case, given, cards)
-        rows += [{**row, "trained_on": told} for row in judge(case, given)]
+        predictions = predict(case.image)
+        told = UNKNOWN if known is None else known.tell(case, predictions.sha256)
+        rows += [{**row, "trained_on": told} for row in judge(case, predictions)]
         LOG.info("%s", _line(rows, case))
     table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     summary = summarise(table, seed)
@@ -77,11 +76,11 @@ def evaluate(
         )
         columns = {column: {"Description": text} for column, text in words.items()}
         (out_dir / f"{name}.json").write_text(json.dumps(columns, indent=2) + "\n")
-    draw_cases(table, {str(case.image): case.truth for case in cases}, answer, out_dir)
+    draw_cases(table, {str(case.image): case.truth for case in cases}, predict, out_dir)
     return summary
 
 
-def judge(case: Case, answer: Answer) -> Iterator[dict[str, object]]:
+def judge(case: Case, predictions: Predictions) -> Iterator[dict[str, object]]:
     """Yield a record per structure that a person drew in an image.
 
     Cord and grey matter are compared in the slices that have a label; lesions everywhere,
@@ -103,31 +102,21 @@ def judge(case: Case, answer: Answer) -> Iterator[dict[str, object]]:
             "image": str(case.image),
             "contrast": ImageName.of(case.image.name).contrast,
             "structure": role,
-            "answered": "yes" if role in answer.masks else "no",
-            "seconds": answer.seconds,
-            "peak_mib": answer.peak_mib,
+            "answered": "yes" if role in predictions.masks else "no",
+            "seconds": predictions.seconds,
+            "peak_mib": predictions.peak_mib,
         }
-        if role in answer.masks:
-            found = np.asarray(answer.masks[role].data, bool)
-            cord = truths.get("cord", np.asarray(answer.masks.get("cord", grid).data, bool))
+        if role in predictions.masks:
+            found = np.asarray(predictions.masks[role].data, bool)
+            cord = truths.get("cord", np.asarray(predictions.masks.get("cord", grid).data, bool))
             span = np.full_like(drawn, True) if role == "lesion" else drawn
             row |= _compare(role, (found, truth, cord), span, grid)
-        if role in answer.masks and role in answer.soft:
-            soft = answer.soft[role].data[:, :, drawn]
+        if role in predictions.masks and role in predictions.soft:
+            soft = predictions.soft[role].data[:, :, drawn]
             row["calibration_error"] = calibration_error(soft, truth[:, :, drawn])
-        if role == "cord" and answer.line is not None:
-            row |= centerline_measures(answer.line, truth, grid.voxel_sizes)
+        if role == "cord" and predictions.line is not None:
+            row |= centerline_measures(predictions.line, truth, grid.voxel_sizes)
         yield row
-
-
-def _was_trained_on(case: Case, answer: Answer, cards: Sequence[Mapping[str, Any]]) -> str:
-    """Tell whether the weights of an answer saw the person in training: yes, no, n/a."""
-    used = [card for card in cards if card["sha256"] in answer.sha256]
-    if not used or len(used) < len(answer.sha256):
-        return UNKNOWN
-    names = {case.person, ImageName.of(case.image.name).participant}
-    names |= {PERSONS.get(name, name) for name in names}  # cards name people, not their visits
-    return "yes" if any(names & set(card["data"]["people"]) for card in used) else "no"
 
 
 def _warn(table: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.training.evaluation.metrics import overlap_measures
-from spinalprep.training.evaluation.predictions import Answer
+from spinalprep.training.evaluation.predictions import Predictions
 
 HALF_MM = 20.0
 
@@ -30,7 +30,7 @@ class Panel:
 def draw_cases(
     table: pd.DataFrame,
     truths: Mapping[str, Mapping[str, Path]],
-    answer: Callable[[Path], Answer],
+    predict: Callable[[Path], Predictions],
     out_dir: Path,
 ) -> list[Path]:
     """Draw three cases of every structure, each at its median and at its worst slice.
@@ -41,7 +41,7 @@ def draw_cases(
         One row per image and structure with ``dice``.
     truths : mapping
         Image to structure to label file.
-    answer : callable
+    predict : callable
         Path of an image to what was found in it.
     out_dir : Path
         Gets ``evaluation_<structure>.png``; what a person drew is green, what was found red.
@@ -55,16 +55,16 @@ def draw_cases(
             image = Path(ordered["image"][place])
             truth = truths[str(image)][str(structure)]
             title = f"{name}: {image.name.split('.')[0]}, Dice {ordered['dice'][place]:.3f}"
-            panels.append((title, _panels(image, truth, answer(image), str(structure))))
+            panels.append((title, _panels(image, truth, predict(image), str(structure))))
         paths.append(draw_panels(panels, out_dir / f"evaluation_{structure}.png"))
     return paths
 
 
-def _panels(image: Path, label: Path, answer: Answer, structure: str) -> list[Panel]:
+def _panels(image: Path, label: Path, predictions: Predictions, structure: str) -> list[Panel]:
     """Return the median and the worst slice."""
     volume = reorient(load(image))
     truth = resample_like(reorient(load(label)), volume, order=0).data >= 0.5
-    found = np.asarray(answer.masks[structure].data, bool)
+    found = np.asarray(predictions.masks[structure].data, bool)
     drawn = np.flatnonzero(truth.any(axis=(0, 1)))
     dice = np.array([overlap_measures(found[..., k], truth[..., k])["dice"] for k in drawn])
     order = np.argsort(dice, kind="stable")

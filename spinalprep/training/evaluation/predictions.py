@@ -1,4 +1,4 @@
-"""What is to be judged: the masks of a derivative folder, or of networks that run now."""
+"""What is to be judged: predictions in a derivative folder, or of networks that run now."""
 
 import json
 import re
@@ -32,13 +32,13 @@ SOFT: dict[str, Kind] = {  # lesions are few, and judged one by one
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was found in one image.
+class Predictions:
+    """What was predicted in one image.
 
     Attributes
     ----------
     masks : dict of Image
-        ``cord``, ``gm``, ``lesion``; what is missing was not answered, an empty mask was.
+        ``cord``, ``gm``, ``lesion``; what is missing was not predicted, an empty mask was.
     line : ndarray of float, shape (K, 2), or None
         First two voxel coordinates of the centerline in every slice of the image, LAS.
     seconds : float
@@ -59,11 +59,11 @@ class Answer:
     soft: dict[str, Image] = field(default_factory=dict)
 
 
-def from_folder(out_dir: Path, image: Path) -> Answer:
+def from_folder(out_dir: Path, image: Path) -> Predictions:
     """Read what a run of ``spinalprep`` found in an image.
 
     Of a mask that a person drew, its automatic neighbour (``desc-auto``) is taken; where there
-    is none, nothing was answered: a label agrees with itself. Likewise the centerline of a run
+    is none, nothing was predicted: a label agrees with itself. Likewise the centerline of a run
     that was given the cord.
 
     Parameters
@@ -89,14 +89,14 @@ def from_folder(out_dir: Path, image: Path) -> Answer:
     line = None
     if path is not None and not _cord_was_drawn(out_dir, image):
         line = _middles(resample_like(reorient(load(path)), grid, order=0).data > 0)
-    return Answer(masks, line, sha256=frozenset(weights), soft=soft)
+    return Predictions(masks, line, sha256=frozenset(weights), soft=soft)
 
 
-def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: float) -> Answer:
+def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: float) -> Predictions:
     """Run networks on an image as the App does, each by the task on its card.
 
-    The network of grey matter is asked where the contrast shows it; elsewhere nothing is answered
-    for grey matter. An image in which no cord is seen is answered by empty masks.
+    The network of grey matter is asked where the contrast shows it; elsewhere nothing is predicted
+    for grey matter. Where no cord is seen, all masks are empty.
     """
     started = time.monotonic()
     reset_peak()
@@ -114,7 +114,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(told, empty)
-        return Answer(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
+        return Predictions(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
     probability = grid.with_data(found.maps.lesion)
     limits = lesion_threshold, MIN_LESION_MM3, SHORTEST_MM
     masks = {
@@ -125,7 +125,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     masks = {role: masks[role] for role in told}
     line = _crossings(found.centerline, grid)
     soft = {role: grid.with_data(getattr(found.maps, role)) for role in SOFT if role in told}
-    return Answer(masks, line, time.monotonic() - started, peak_mib(), weights, soft)
+    return Predictions(masks, line, time.monotonic() - started, peak_mib(), weights, soft)
 
 
 def _automatic(out_dir: Path, image: Path, kind: Kind) -> Path | None:

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from spinalprep.training.evaluation.metrics import bootstrap_interval, correlation
 from spinalprep.training.evaluation.predictions import MASKS
+from spinalprep.training.evaluation.trained_on import UNKNOWN
 
 COLUMNS = {
     "person_id": "who; several participants may be one person",
     "image": "the raw image",
     "contrast": "its suffix",
     "structure": "cord, gm (grey matter) or lesion",
-    "trained_on": "yes if the person is named in the card of the weights: no measure of accuracy; "
-    "n/a where the weights are not known",
+    "trained_on": "yes if the card of the weights names the person, and a dataset of this name or "
+    "of none: no measure of accuracy; n/a where the weights are not known",
     "answered": "yes, or no: the folder has no automatic mask of this image; not in any mean",
     "slices": "axial slices that were compared: those with a label; all slices for lesions",
     "truth_mm3": "volume that a person drew",
@@ -52,7 +53,6 @@ SUMMARY = {
     "median": "median over people",
     "worst": "the worst person",
 }
-UNKNOWN = "n/a"
 LOWER_IS_BETTER = (
     "surface_mm",
     "surface95_mm",

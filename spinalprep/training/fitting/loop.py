@@ -5,26 +5,28 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from spinalprep.errors import UsageError
 from spinalprep.training.fitting.curves import COLUMNS, draw_curve
-from spinalprep.training.fitting.losses import USUAL, Loss, find_loss
+from spinalprep.training.fitting.losses import USUAL, Objective, find_loss
 from spinalprep.training.fitting.schedules import Schedule
-from spinalprep.training.synthesis.slices import Batch
+from spinalprep.training.synthesis.batch import Batch
 
 LOG = logging.getLogger("spinalprep")
-AVERAGE = 0.998
-DIVERGED = 4.0  # a loss so many times the lowest ends a range test
+AVERAGE = 0.998  # of the average is kept at a step, less at first
+WEIGHT_DECAY = 1e-4
+LONGEST_GRADIENT = 5.0
 Batches = Callable[[int], Batch]
+Tensors = tuple[Tensor, ...] | list[Tensor]
+MOVING_BY: Callable[[float], Callable[[Tensors, Tensors, int], None]] = get_ema_multi_avg_fn
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class _State:
     """All that a checkpoint holds."""
 
     network: nn.Module
-    average: nn.Module
+    average: AveragedModel
     optimiser: torch.optim.Optimizer
     schedule: Schedule
     step: int = 0
@@ -66,7 +68,7 @@ def fit(
     batches: Batches,
     schedule: Schedule,
     folder: Path,
-    loss: Loss | None = None,
+    objective: Objective | None = None,
     validation: Validation | None = None,
     device: str = "cpu",
 ) -> nn.Module:
@@ -83,7 +85,7 @@ def fit(
         Steps and learning rates.
     folder : Path
         ``checkpoint.pt``, ``loss.csv`` and ``loss.png`` are kept here; a checkpoint is resumed.
-    loss : Loss, optional
+    objective : Objective, optional
         Soft Dice plus cross-entropy if not given.
     validation : Validation, optional
         With it the training stops early, and the average at the lowest validation loss is
@@ -97,24 +99,26 @@ def fit(
         If the checkpoint belongs to another run: other people, recipe, seed or steps.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    measure = loss or find_loss(USUAL)
+    measure = objective or find_loss(USUAL)
     network = network.to(device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=1e-4)
-    state = _State(network, deepcopy(network), optimiser, schedule)
+    state = _State(network, average_of(network), optimiser_of(network, schedule.rate), schedule)
     _resume(folder / "checkpoint.pt", state, device)
     if validation is not None and not state.best:  # nothing learned may be the best
         _look(state, validation, measure)
     piece = _Piece(state, folder)
     while state.step < schedule.steps and not _is_over(state, validation):
-        piece.add(_step(state, batches(state.step), measure, schedule.rate_at(state.step)))
+        batch, rate = batches(state.step), schedule.rate_at(state.step)
+        piece.add(take_step(network, state.optimiser, batch, measure, rate, schedule.bfloat16))
+        state.average.update_parameters(network)
         if state.step % schedule.save_every and state.step < schedule.steps:
             continue
         piece.keep(_look(state, validation, measure) if validation is not None else math.nan)
     draw_curve(folder / "loss.csv", folder / "loss.png")
     if state.best:
-        state.average.load_state_dict(state.best)
+        state.average.module.load_state_dict(state.best)
         LOG.info("lowest validation loss %.4f at step %d", state.best_loss, state.best_step)
-    return state.average.to("cpu").eval()
+    kept: nn.Module = state.average.module.to("cpu").eval()
+    return kept
 
 
 class _Piece:
@@ -166,81 +170,73 @@ def read_progress(folder: Path) -> Progress:
     return Progress(content["step"], kept, content["seconds"])
 
 
-def range_test(
-    network: nn.Module,
-    batches: Batches,
-    rates: NDArray[np.float64],
-    loss: Loss,
-    bfloat16: bool = False,
-) -> NDArray[np.float64]:
-    """Return the loss at every step of a training whose rate rises from step to step.
+def average_of(network: nn.Module) -> AveragedModel:
+    """Return a moving average of weights that starts at those of a network.
 
-    Parameters
-    ----------
-    network : nn.Module
-        Is trained, and of no use afterwards.
-    batches : callable
-        As for `fit`.
-    rates : ndarray of float, shape (N,)
-        Learning rates; AdamW.
-    loss : Loss
-        See `find_loss`.
-    bfloat16 : bool
-        As in `Schedule`.
-
-    Returns
-    -------
-    losses : ndarray of float, shape (N,)
-        NaN after the loss was four times its lowest.
+    At step n it keeps n / (n + 9) of itself, up to ``AVERAGE``, so that the first, random weights
+    are soon forgotten; statistics of batch norm are averages already, and are copied.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), lr=float(rates[0]), weight_decay=1e-4)
-    schedule = Schedule(len(rates), float(rates[-1]), bfloat16=bfloat16)
-    state = _State(network.train(), network, optimiser, schedule)
-    losses = np.full(len(rates), np.nan)
-    for step, rate in enumerate(rates):
-        losses[step] = _step(state, batches(step), loss, float(rate))
-        if not losses[step] <= DIVERGED * np.nanmin(losses):
-            break
-    return losses
+    average = AveragedModel(network, multi_avg_fn=_moving)
+    average.update_parameters(network)  # the first update copies
+    return average
 
 
-def _step(state: _State, batch: Batch, loss: Loss, rate: float) -> float:
+def _moving(average: Tensors, now: Tensors, count: Tensor | int) -> None:
+    n = int(count)
+    MOVING_BY(min(AVERAGE, n / (n + 9)))(average, now, n)
+
+
+def optimiser_of(network: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """Return the optimiser of a network."""
+    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
+
+
+def take_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    objective: Objective,
+    rate: float,
+    bfloat16: bool,
+) -> float:
     """Take one optimiser step and return its loss."""
-    for group in state.optimiser.param_groups:
+    for group in optimiser.param_groups:
         group["lr"] = rate
-    value = _loss_of(state.network, batch, loss, state.schedule.bfloat16)
-    state.optimiser.zero_grad()
+    value = _loss_of(network, batch, objective, bfloat16)
+    optimiser.zero_grad()
     value.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
-    state.optimiser.step()
-    if state.average is not state.network:
-        _move_average(
-            state.average, state.network, min(AVERAGE, (state.step + 1) / (state.step + 10))
-        )
+    nn.utils.clip_grad_norm_(network.parameters(), LONGEST_GRADIENT)
+    optimiser.step()
     return float(value.detach())
 
 
-def _loss_of(network: nn.Module, batch: Batch, loss: Loss, bfloat16: bool) -> torch.Tensor:
+def _loss_of(network: nn.Module, batch: Batch, objective: Objective, bfloat16: bool) -> Tensor:
     """Return the loss of a batch, in float32."""
     device = next(network.parameters()).device
     image, truth, weight = (part.to(device) for part in (batch.image, batch.truth, batch.weight))
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        logits = network(image)
-    return loss(logits.float(), truth, weight)
+        given = network(image)
+    return objective(_as_float32(given), truth, weight)
+
+
+def _as_float32(given: Any) -> Any:
+    """Return what a network gives, one tensor or several, in float32."""
+    return given.float() if isinstance(given, Tensor) else [_as_float32(part) for part in given]
 
 
 @torch.no_grad()
-def _look(state: _State, validation: Validation, loss: Loss) -> float:
+def _look(state: _State, validation: Validation, objective: Objective) -> float:
     """Return the validation loss of the average, and keep the best."""
     state.average.eval()
     values = [
-        float(_loss_of(state.average, batch, loss, state.schedule.bfloat16))
+        float(_loss_of(state.average, batch, objective, state.schedule.bfloat16))
         for batch in validation.batches
     ]
     mean = float(np.mean(values))
     if mean < state.best_loss - validation.least_gain:
         state.best_loss, state.best_step = mean, state.step
-        state.best = {name: part.clone() for name, part in state.average.state_dict().items()}
+        kept = state.average.module.state_dict()
+        state.best = {name: part.clone() for name, part in kept.items()}
     return mean
 
 
@@ -249,14 +245,6 @@ def _is_over(state: _State, validation: Validation | None) -> bool:
     if validation is None or not state.best:
         return False
     return state.step - state.best_step >= validation.patience * state.schedule.save_every
-
-
-@torch.no_grad()
-def _move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
-    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - keep)
-    for own, new in zip(average.buffers(), network.buffers(), strict=True):
-        own.copy_(new)  # statistics of batch norm are averages already
 
 
 def _save(path: Path, state: _State) -> None:

@@ -6,6 +6,7 @@ A recipe names a loss, or a sum: ``"dice + cross_entropy"``, ``"focal_tversky + 
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from spinalprep.errors import UsageError
 
 USUAL = "dice + cross_entropy"  # what the shipped weights were trained with
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, truth, weight
+# What a network gives, truth, weight; a task whose network gives several scales has one of its own.
+Objective = Callable[[Any, Tensor, Tensor], Tensor]
 
 
 def dice_loss(probability: Tensor, truth: Tensor, weight: Tensor, smooth: float = 1.0) -> Tensor:

@@ -27,7 +27,8 @@ class Schedule:
     run : str
         What is trained on what; only a checkpoint of the same run is resumed.
     shape : str
-        ``cosine``: the peak is reached after 100 steps, then cosine decay to zero. ``constant``.
+        ``cosine``: the peak is reached after 100 steps, then cosine decay to zero, reached at
+        ``zero_at``. ``constant``.
         ``triangular``: up and down between ``lowest`` and the peak in every cycle [1]_;
         ``triangular2``: the height is halved with every cycle. ``restarts``: cosine decay from
         the peak to ``lowest`` in every cycle [2]_.
@@ -35,6 +36,8 @@ class Schedule:
         Learning rate at the bottom of a cycle.
     cycle : int
         Steps of a cycle.
+    zero_at : int
+        Step at which a cosine would reach zero; the last one if it is later than this.
     bfloat16 : bool
         Convolve in bfloat16: a third less time on processors that have it; weights stay float32.
 
@@ -53,6 +56,7 @@ class Schedule:
     shape: str = "cosine"
     lowest: float = 0.0
     cycle: int = 400
+    zero_at: int = 0
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
@@ -68,7 +72,8 @@ class Schedule:
         """Return the learning rate of a step."""
         if self.shape == "cosine":
             warm = min(1.0, (step + 1) / WARM_UP)
-            return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+            zero = max(self.zero_at, self.steps)
+            return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / zero))
         if self.shape == "constant":
             return self.rate
         cycle, place = divmod(step / self.cycle, 1.0)

@@ -21,6 +21,11 @@ class Case:
     person: str
     truth: Mapping[str, Path]
 
+    @property
+    def participant(self) -> str:
+        """Label of the participant, without ``sub-``."""
+        return ImageName.of(self.image.name).participant
+
 
 def find_cases(
     bids_dir: Path,

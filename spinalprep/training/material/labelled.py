@@ -1,109 +1,94 @@
-"""Training material of one's own: a BIDS dataset with labels, and digital persons beside it."""
+"""Volumes of a dataset: what people drew, and what stands in where nobody could."""
 
-import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 
-from spinalprep.errors import InputError
-from spinalprep.image import load, reorient
-from spinalprep.training.material.cases import Case, find_cases
-from spinalprep.training.material.slices import Labelled, Slices, gather_slices
-from spinalprep.training.material.synthetic import automatic_cord, digital_volumes
-from spinalprep.training.recipe import Recipe
-from spinalprep.training.synthesis.slices import Batch, make_batch
-from spinalprep.training.tasks.sampling import as_heat, choose_slices
+from spinalprep.image import Image, grid_points, load, reorient, to_world
+from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.weights import load_model
+from spinalprep.training.material.dataset import Canal, LabelledDataset
+from spinalprep.training.material.volume import LabelledVolume
 
-LOG = logging.getLogger("spinalprep")
-DIGITAL = "phantom"  # digital persons teach, or keep alive, what nobody labelled
-DIGITAL_PEOPLE = 4
+CANAL_RADIUS_MM = 5.0  # of the disc that stands for the canal below the conus
+CANAL_EVERY = 4  # slices: one of this many
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A labelled BIDS dataset.
-
-    Attributes
-    ----------
-    bids_dir : Path
-        The raw dataset.
-    labels : Path, optional
-        Folder of labels; ``derivatives/labels`` of the dataset.
-    persons : mapping
-        Person of a participant's label, where the label is not the person.
-    """
-
-    bids_dir: Path
-    labels: Path | None = None
-    persons: Mapping[str, str] = field(default_factory=dict)
-
-    def cases(self) -> list[Case]:
-        """Return its images that have labels; see `find_cases`."""
-        return find_cases(self.bids_dir, self.labels, self.persons)
-
-
-def read_own(cases: list[Case], recipe: Recipe) -> Slices:
-    """Cut labelled images into slices.
-
-    Raises
-    ------
-    InputError
-        If no slice shows what somebody drew.
-    """
-    try:
-        return gather_slices(
-            labelled_volumes(cases),
-            recipe.spacing_mm,
-            recipe.material_size,
-            recipe.centred,
-            recipe.usual_mm,
-        )
-    except InputError as error:
-        raise InputError(f"the dataset teaches nothing: {error}") from error
-
-
-def with_digital(own: Slices, recipe: Recipe) -> Slices:
-    """Return the slices of people followed by those of digital persons."""
-    digital = gather_slices(
-        digital_people(), recipe.spacing_mm, recipe.material_size, recipe.centred, recipe.usual_mm
-    )
-    return Slices(
-        *(
-            np.concatenate([getattr(own, name), getattr(digital, name)])
-            for name in own.__dataclass_fields__
-        )
-    )
-
-
-def draw_own(recipe: Recipe, material: Slices, seed: int, step: int) -> Batch:
-    """Return the batch of a step; what nobody drew in own images is not taught from them."""
-    chance = np.random.default_rng([seed, step])
-    index = choose_slices(recipe, material, chance, apart=DIGITAL)
-    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
-    batch = make_batch(material, index, recipe.ranges, draw)
-    if recipe.heat_sd_px is not None:
-        return as_heat(batch, recipe.heat_sd_px)
-    weight = batch.weight.clone()
-    unknown = (material.person != DIGITAL) & ~material.has_lesion  # patients have lesions
-    weight[torch.from_numpy(unknown[index]), 2] = 0
-    return Batch(batch.image, batch.truth, weight)
-
-
-def labelled_volumes(cases: list[Case]) -> Iterator[Labelled]:
+def labelled_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
     """Yield what people drew; where that is lesions alone, with the packaged networks' cord."""
-    for case in cases:
+    for case in dataset.cases():
         image = reorient(load(case.image))
         drawn = {role: reorient(load(path)) for role, path in case.truth.items()}
         if not {"cord", "gm"} & set(drawn):
             drawn["cord"] = automatic_cord(image)  # lesions lie in a cord
-        yield Labelled(case.person, image, *(drawn.get(role) for role in ("cord", "gm", "lesion")))
+        yield LabelledVolume(
+            case.person,
+            image,
+            drawn.get("cord"),
+            drawn.get("gm"),
+            drawn.get("lesion"),
+            loose_masks=dataset.special(case.participant).loose_masks,
+            lesion_free=dataset.lesion_free,
+        )
 
 
-def digital_people() -> Iterator[Labelled]:
-    """Yield the digital persons that teach beside a dataset."""
-    for image, cord, gm in islice(digital_volumes(), DIGITAL_PEOPLE):
-        yield Labelled(DIGITAL, image, cord, gm)
+def automatic_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
+    """Yield whose cord nobody drew, by the dataset's description, with the packaged networks'."""
+    for label, special in dataset.which("automatic_cord"):
+        for path in sorted(dataset.bids_dir.glob(f"sub-{label}/anat/*.nii.gz")):
+            image = reorient(load(path))
+            yield LabelledVolume(
+                special.person or label,
+                image,
+                automatic_cord(image),
+                loose_masks=special.loose_masks,
+                lesion_free=dataset.lesion_free,
+            )
+
+
+def automatic_cord(image: Image) -> Image:
+    """Return the mask of the packaged networks as float32; LAS.
+
+    Raises
+    ------
+    NoCordError
+        If they see none.
+    """
+    cord = find_cord(image, load_model("centerline"), load_model("cord"), views=1).cord
+    return cord.with_data(cord.data.astype(np.float32))
+
+
+def volumes_without_cord(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
+    """Yield images below the conus: no cord, no grey matter, the canal to centre on."""
+    for label, special in dataset.which("canal"):
+        assert special.canal is not None
+        path = dataset.bids_dir / f"sub-{label}" / "anat" / special.canal.image
+        if not path.is_file():
+            continue
+        image, canal = below_conus(reorient(load(path)), special.canal)
+        none = image.with_data(np.zeros(image.shape, np.float32))
+        yield LabelledVolume(
+            special.person or label,
+            image,
+            none,
+            none,
+            guide=canal,
+            loose_masks=special.loose_masks,
+            lesion_free=dataset.lesion_free,
+        )
+
+
+def below_conus(image: Image, canal: Canal) -> tuple[Image, Image]:
+    """Return the slices of an image (LAS) at and below a canal's highest point, and the canal."""
+    middle = np.array(canal.points_mm)
+    order = np.argsort(middle[:, 2])
+    points = grid_points(image.shape, image.affine)
+    x, y = (np.interp(points[..., 2], middle[order, 2], middle[order, axis]) for axis in (0, 1))
+    inside = np.hypot(points[..., 0] - x, points[..., 1] - y) <= CANAL_RADIUS_MM
+    inside &= points[..., 2] <= middle[:, 2].max()
+    top = int(np.flatnonzero(inside.any(axis=(0, 1))).max())
+    affine = image.affine @ np.diag([1.0, 1.0, CANAL_EVERY, 1.0])
+    affine[:3, 3] = to_world(np.zeros(3), image.affine)
+    part = slice(0, top + 1, CANAL_EVERY)
+    canal_mask = Image(inside[:, :, part].astype(np.float32), affine)
+    return Image(image.data[:, :, part], affine), canal_mask

@@ -1,10 +1,70 @@
 """Who is trained on, and who is left out: always whole people, never slices."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from enum import StrEnum
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spinalprep.errors import UsageError
 
-NOBODY = ("PAM50", "phantom")  # a template and digital persons: always trained on
+
+class Kind(StrEnum):
+    """What a piece of material shows, whatever its label is."""
+
+    PERSON = "person"
+    TEMPLATE = "template"
+    DIGITAL = "digital"
+
+
+class Owner(NamedTuple):
+    """Whose a piece of material is; ``person`` is the name of a template if it shows one."""
+
+    person: str
+    kind: Kind
+
+
+class Material(ABC):
+    """What a network is taught on, in pieces of which each shows one person."""
+
+    @abstractmethod
+    def owners(self) -> list[Owner]:
+        """Return whose each piece is."""
+
+    @abstractmethod
+    def take(self, kept: NDArray[np.intp]) -> Self:
+        """Return these pieces alone, in this order."""
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who is shown, in the order of their names; no template, nobody digital."""
+        return tuple(sorted({who.person for who in self.owners() if who.kind is Kind.PERSON}))
+
+    @property
+    def people_in_folds(self) -> tuple[str, ...]:
+        """Those whom folds share out: everybody, unless a kind of material says otherwise."""
+        return self.people
+
+    def without(self, people: Iterable[str]) -> Self:
+        """Return what shows anybody else, a template and digital people too."""
+        return self.take(np.flatnonzero(~self._shows(people)))
+
+    def only(self, people: Iterable[str]) -> Self:
+        """Return what shows these people alone."""
+        return self.take(np.flatnonzero(self._shows(people)))
+
+    def of_kind(self, kind: Kind) -> NDArray[np.bool_]:
+        """Tell of each piece whether it is of a kind."""
+        return np.array([who.kind is kind for who in self.owners()], bool)
+
+    def _shows(self, people: Iterable[str]) -> NDArray[np.bool_]:
+        named = {Owner(name, Kind.PERSON) for name in people}
+        return np.array([who in named for who in self.owners()], bool)
+
+    def __len__(self) -> int:
+        return len(self.owners())
 
 
 def parse_people(words: Iterable[str]) -> tuple[str, ...]:
@@ -12,8 +72,8 @@ def parse_people(words: Iterable[str]) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> parse_people(["9604,sub-t2", "unf01"])
-    ('9604', 't2', 'unf01')
+    >>> parse_people(["a1,sub-a2", "b7"])
+    ('a1', 'a2', 'b7')
     """
     names = (name.strip().removeprefix("sub-") for word in words for name in word.split(","))
     return tuple(dict.fromkeys(filter(None, names)))
@@ -44,7 +104,7 @@ def people_of_fold(people: Iterable[str], fold: int, folds: int) -> tuple[str, .
     Parameters
     ----------
     people : iterable of str
-        A name may come several times; the template and digital persons are in no fold.
+        A name may come several times.
     fold, folds : int
         Which, from 1, and how many.
 
@@ -55,10 +115,10 @@ def people_of_fold(people: Iterable[str], fold: int, folds: int) -> tuple[str, .
 
     Examples
     --------
-    >>> people_of_fold(["b", "a", "PAM50", "c", "a"], 1, 2)
+    >>> people_of_fold(["b", "a", "c", "a"], 1, 2)
     ('a', 'c')
     """
-    names = sorted({name for name in people if not name.startswith(NOBODY)})
+    names = sorted(set(people))
     if len(names) < folds:
         raise UsageError(f"{folds} folds need as many people; there are {len(names)}")
     return tuple(names[fold - 1 :: folds])

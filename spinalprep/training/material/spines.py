@@ -1,4 +1,4 @@
-"""Spines to teach the disc detector on: label volumes in straight space with known discs."""
+"""Spines with known discs: label volumes in straight space, to teach the disc detector on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,18 +11,20 @@ from scipy.cluster.vq import kmeans2
 
 from spinalprep.cord.centerline import fit_centerline
 from spinalprep.cord.straight import StraightSpace
-from spinalprep.errors import InputError
+from spinalprep.errors import InputError, UsageError
 from spinalprep.image import load, reorient, sample, to_voxel, to_world
 from spinalprep.levels.sequence import LAST, spacing_mm
 from spinalprep.phantom.anatomy import DISC, FIRST_TEST_SEED, TISSUES, Person, make_person
+from spinalprep.training.material.dataset import LabelledDataset, TemplateFolders
+from spinalprep.training.material.people import Kind, Material, Owner
+from spinalprep.training.material.synthetic import DIGITAL
 
 X_MM, BACK_MM, FRONT_MM = 8, -35, 34  # of the material, wider than what the network sees
 CLUSTERS = 9
 BONE, CSF, CORD = CLUSTERS + 1, CLUSTERS + 2, CLUSTERS + 3
 FIRST_DISC_LABEL = 20  # label of disc n is 20 + n
 LABELS = FIRST_DISC_LABEL + LAST + 1
-PHANTOMS = range(1000, 1060)  # none of them serves the other networks
-STACKS = ("10062Ses1", "9709Ses1")  # axial stacks in which no level can be told
+DIGITAL_SEEDS = range(1000, 1060)  # none of them serves the other networks
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Spine:
 
     Attributes
     ----------
-    name : str
-        ``PAM50``, ``phantom`` or a participant.
+    owner : Owner
+        Whose it is.
     image : ndarray of float32, shape (S, X, Y), or None
         Intensities, 0 to 1; x from 8 mm left to right, y from 35 mm behind to 34 mm before.
     labels : ndarray of uint8, shape (S, X, Y)
@@ -41,40 +43,53 @@ class Spine:
         Number, row, and column of the posterior edge.
     """
 
-    name: str
+    owner: Owner
     image: NDArray[np.float32] | None
     labels: NDArray[np.uint8]
     discs: NDArray[np.float64]
 
 
-def read_spines(shared: Path) -> list[Spine]:
-    """Return the material.
+@dataclass(frozen=True)
+class Spines(Material):
+    """Spines to be taught."""
 
-    Parameters
-    ----------
-    shared : Path
-        Folder with ``data/PAM50``, ``data/PAM50_small`` and ``data/bids-dev``.
+    spines: tuple[Spine, ...]
 
-    Notes
-    -----
-    ``sub-t2`` and ``sub-lumbar``, the only images of people with visible discs, are for testing.
+    def owners(self) -> list[Owner]:
+        """Return whose each spine is."""
+        return [spine.owner for spine in self.spines]
+
+    def take(self, kept: NDArray[np.intp]) -> "Spines":
+        """Return these spines alone, in this order."""
+        return Spines(tuple(self.spines[n] for n in kept))
+
+
+def read_spines(dataset: LabelledDataset) -> Spines:
+    """Return a template's spine, those of digital people, and axial stacks that hide levels.
+
+    Raises
+    ------
+    UsageError
+        If the dataset is not described with a template.
     """
-    if not (shared / "data" / "PAM50_small").is_dir():
-        raise InputError(f"{shared}/data/PAM50_small is missing; give the folder with --shared")
-    stacks = _stacks(shared / "data" / "bids-dev")
-    return [_template(shared / "data"), *phantom_spines(PHANTOMS), *stacks]
+    if dataset.template is None:
+        raise UsageError("discs are learned from those of a template; expected --shared")
+    if not dataset.template.small.is_dir():
+        raise InputError(f"{dataset.template.small} is missing; give the folder with --shared")
+    digital = digital_spines(DIGITAL_SEEDS)
+    return Spines((_template(dataset.template), *digital, *_stacks(dataset)))
 
 
-def phantom_spines(seeds: range) -> list[Spine]:
-    """Return digital persons; every second one goes on below T2."""
-    return [_phantom(make_person(seed), long=seed % 2 == 0) for seed in seeds]
+def digital_spines(seeds: range) -> list[Spine]:
+    """Return digital people; every second one goes on below T2."""
+    return [_digital(make_person(seed), long=seed % 2 == 0) for seed in seeds]
 
 
-def _template(data: Path) -> Spine:
-    """Return PAM50: its T2w with bones, discs, fluid and cord of its label maps laid over."""
-    small = data / "PAM50_small"
-    image = reorient(load(small / "PAM50_small_t2.nii.gz"))
-    middle = np.argwhere(load(small / "PAM50_small_label_disc.nii.gz").data > 0)[0]
+def _template(template: TemplateFolders) -> Spine:
+    """Return a template: its T2w with bones, discs, fluid and cord of its label maps laid over."""
+    small = f"{template.small}/{template.name}_small"
+    image = reorient(load(Path(f"{small}_t2.nii.gz")))
+    middle = np.argwhere(load(Path(f"{small}_label_disc.nii.gz")).data > 0)[0]
     count = image.shape[2] * 2  # rows of 1 mm, head first
     s, x, y = np.meshgrid(np.arange(count), _offsets(X_MM), _columns(), indexing="ij")
     ijk = np.stack([middle[0] - x, middle[1] + y, image.shape[2] - 1 - s / 2], axis=-1)
@@ -82,12 +97,12 @@ def _template(data: Path) -> Spine:
     values /= np.percentile(values, 99.5)
     labels = _cluster(np.clip(values, 0, 1.2), ijk, image.shape)
     full = ijk * (2, 2, 4)
-    parts = {name: _on_full(data, name, full) for name in ("spine", "csf", "cord")}
+    parts = {name: _on_full(template, name, full) for name in ("spine", "csf", "cord")}
     for name, label in (("csf", CSF), ("cord", CORD), ("spine", BONE)):
         labels[parts[name] & (labels > 0)] = label
-    discs = _posterior(data / "PAM50_small" / "PAM50_small_label_discPosterior.nii.gz", count)
+    discs = _posterior(Path(f"{small}_label_discPosterior.nii.gz"), count)
     _lay_discs(labels, parts["spine"], discs)
-    return Spine("PAM50", np.clip(values, 0, 1.5), labels, discs)
+    return Spine(Owner(template.name, Kind.TEMPLATE), np.clip(values, 0, 1.5), labels, discs)
 
 
 def _offsets(half: int) -> NDArray[np.int_]:
@@ -110,15 +125,15 @@ def _cluster(
     return np.where(inside, np.digitize(smooth, edges) + 1, 0).astype(np.uint8)
 
 
-def _on_full(data: Path, name: str, ijk: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return a mask of PAM50 at its voxels ``ijk``, half a voxel of smoothing."""
-    mask = reorient(load(data / "PAM50" / "template" / f"PAM50_{name}.nii.gz")).data
+def _on_full(template: TemplateFolders, part: str, ijk: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return a mask of a template at its voxels ``ijk``, half a voxel of smoothing."""
+    mask = reorient(load(template.folder / f"{template.name}_{part}.nii.gz")).data
     soft = ndimage.map_coordinates(mask.astype(np.float32), np.moveaxis(ijk, -1, 0), order=1)
     return np.asarray(soft >= 0.5)
 
 
 def _posterior(path: Path, count: int) -> NDArray[np.float64]:
-    """Return number, row and column of the posterior edge of PAM50's discs from C2/C3 on."""
+    """Return number, row and column of the posterior edge of a template's discs from C2/C3 on."""
     labels = reorient(load(path))
     rows = [
         (labels.data[tuple(ijk)], count - 1 - (2 * ijk[2] + 1), ijk[1] - 35 - BACK_MM)
@@ -140,7 +155,7 @@ def _lay_discs(
         labels[part & (labels > 0)] = FIRST_DISC_LABEL + int(number)
 
 
-def _phantom(person: Person, long: bool) -> Spine:
+def _digital(person: Person, long: bool) -> Spine:
     """Return a digital person; a long one goes on below T2 as far as L3."""
     if long:
         longer, size = dict(person.disc_s), (person.disc_s[10] - person.disc_s[3]) / 117.0
@@ -161,33 +176,30 @@ def _phantom(person: Person, long: bool) -> Spine:
         np.uint8
     )
     discs = np.array([(n, person.disc_s[n] - first, 6.5 - BACK_MM) for n in numbers if n > 2])
-    return Spine("phantom", None, labels, discs)
+    return Spine(Owner(DIGITAL, Kind.DIGITAL), None, labels, discs)
 
 
-def _stacks(raw: Path) -> Iterator[Spine]:
+def _stacks(dataset: LabelledDataset) -> Iterator[Spine]:
     """Yield axial stacks of people in which nobody could tell a level."""
-    for name in STACKS:
-        folder = raw / f"sub-{name}" / "anat"
-        for path in sorted(folder.glob("*run-1*.nii.gz")) or sorted(folder.glob("*.nii.gz")):
-            stem = path.name.removesuffix(".nii.gz")
-            mask = raw / "derivatives" / "labels" / f"sub-{name}" / "anat"
-            mask = mask / f"{stem}_seg-manual.nii.gz"
-            if not mask.is_file():
-                continue
-            image, cord = reorient(load(path)), reorient(load(mask))
-            slices = np.flatnonzero(cord.data.any(axis=(0, 1)))
-            points = [np.argwhere(cord.data[:, :, k]).mean(axis=0) for k in slices]
-            ijk = np.column_stack([np.array(points), slices])
-            line = fit_centerline(to_world(ijk, cord.affine))
-            s, x, y = np.meshgrid(np.arange(line.length), _offsets(X_MM), _columns(), indexing="ij")
-            world = StraightSpace(line).to_world(np.stack([s, x, y], axis=-1).astype(float))
-            values = sample(image, world)
-            inside = np.moveaxis(to_voxel(world, image.affine), -1, 0)
-            valid = np.all(
-                [(a >= 0) & (a <= n - 1) for a, n in zip(inside, image.shape, strict=True)], axis=0
-            )
-            values = values / np.percentile(values[valid], 99.5)
-            yield Spine(name, values, valid.astype(np.uint8), np.zeros((0, 3)))
+    hiding = {label for label, _ in dataset.which("hides_levels")}
+    for case in dataset.cases() if hiding else ():
+        if case.participant not in hiding or "cord" not in case.truth:
+            continue
+        image, cord = reorient(load(case.image)), reorient(load(case.truth["cord"]))
+        slices = np.flatnonzero(cord.data.any(axis=(0, 1)))
+        points = [np.argwhere(cord.data[:, :, k]).mean(axis=0) for k in slices]
+        ijk = np.column_stack([np.array(points), slices])
+        line = fit_centerline(to_world(ijk, cord.affine))
+        s, x, y = np.meshgrid(np.arange(line.length), _offsets(X_MM), _columns(), indexing="ij")
+        world = StraightSpace(line).to_world(np.stack([s, x, y], axis=-1).astype(float))
+        values = sample(image, world)
+        inside = np.moveaxis(to_voxel(world, image.affine), -1, 0)
+        valid = np.all(
+            [(a >= 0) & (a <= n - 1) for a, n in zip(inside, image.shape, strict=True)], axis=0
+        )
+        values = values / np.percentile(values[valid], 99.5)
+        who = Owner(case.person, Kind.PERSON)
+        yield Spine(who, values, valid.astype(np.uint8), np.zeros((0, 3)))
 
 
-assert max(PHANTOMS) < FIRST_TEST_SEED
+assert max(DIGITAL_SEEDS) < FIRST_TEST_SEED

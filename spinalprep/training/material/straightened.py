@@ -1,7 +1,7 @@
-"""Training material in three dimensions: labelled cords, straightened, in stacks of sections."""
+"""Labelled cords, straightened: material in three dimensions."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +10,21 @@ from spinalprep.cord.centerline import centerline_from_mask
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import InputError
 from spinalprep.image import Image, sample
-from spinalprep.training.material.slices import Labelled
+from spinalprep.training.material.people import Material, Owner
+from spinalprep.training.material.volume import LabelledVolume
 
 Volume = NDArray[np.float32]
 LEAST_SECTIONS = 8  # of a cord that teaches something
 
 
 @dataclass(frozen=True)
-class Tube:
+class StraightVolume:
     """A straightened cord, float32, shape (H, W, S) each; the cord runs along the last axis.
 
     Attributes
     ----------
-    person : str
+    owner : Owner
+        Whose it is.
     image : ndarray
         Intensities, 0 to 1 between the percentiles 0.5 and 99.5; 0 where there is no image.
     cord, gm : ndarray
@@ -33,7 +35,7 @@ class Tube:
         Whether it is known that there is no lesion.
     """
 
-    person: str
+    owner: Owner
     image: Volume
     cord: Volume
     gm: Volume
@@ -41,36 +43,49 @@ class Tube:
     lesion_free: bool
 
 
+@dataclass(frozen=True)
+class StraightVolumes(Material):
+    """Straightened cords to be taught."""
+
+    volumes: tuple[StraightVolume, ...]
+
+    def owners(self) -> list[Owner]:
+        """Return whose each cord is."""
+        return [volume.owner for volume in self.volumes]
+
+    def take(self, kept: NDArray[np.intp]) -> "StraightVolumes":
+        """Return these cords alone, in this order."""
+        return StraightVolumes(tuple(self.volumes[n] for n in kept))
+
+
 def straighten_volumes(
-    volumes: Iterable[Labelled], spacing_mm: float, width_mm: float, lesion_free: bool
-) -> list[Tube]:
+    volumes: Iterable[LabelledVolume], spacing_mm: float, width_mm: float
+) -> StraightVolumes:
     """Straighten every volume whose cord was drawn along the middle of what was drawn.
 
     Parameters
     ----------
-    volumes : iterable of Labelled
-        See `slices.gather_slices`; those without a drawn cord are passed over.
+    volumes : iterable of LabelledVolume
+        Those without a drawn cord are passed over.
     spacing_mm : float
         Of the voxels, along the cord too.
     width_mm : float
         Edge of the sections.
-    lesion_free : bool
-        See `Tube`.
 
     Raises
     ------
     InputError
         If no cord is left.
     """
-    tubes = [
-        replace(tube, lesion_free=lesion_free) for tube in _tubes(volumes, spacing_mm, width_mm)
-    ]
-    if not tubes:
+    straight = tuple(_straightened(volumes, spacing_mm, width_mm))
+    if not straight:
         raise InputError("no volume has a drawn cord of several slices to learn from")
-    return tubes
+    return StraightVolumes(straight)
 
 
-def _tubes(volumes: Iterable[Labelled], spacing_mm: float, width_mm: float) -> Iterator[Tube]:
+def _straightened(
+    volumes: Iterable[LabelledVolume], spacing_mm: float, width_mm: float
+) -> Iterator[StraightVolume]:
     for volume in volumes:
         cord, gm = volume.cord, volume.gm
         if cord is None or (cord.data >= 0.5).any(axis=(0, 1)).sum() < 3:
@@ -81,13 +96,13 @@ def _tubes(volumes: Iterable[Labelled], spacing_mm: float, width_mm: float) -> I
             continue
         points = StraightSpace(line).sections(s, width_mm / 2, spacing_mm)
         drawn = _along(cord, points)
-        yield Tube(
-            volume.person,
+        yield StraightVolume(
+            volume.owner,
             _scaled(_along(volume.image, points)),
             drawn,
             _along(gm, points) if gm is not None else np.zeros_like(drawn),
             gm is not None,
-            lesion_free=False,
+            volume.lesion_free,
         )
 
 

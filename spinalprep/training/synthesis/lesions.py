@@ -5,30 +5,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spinalprep.training.synthesis.chance import chance, smooth_noise, uniform
+
 MOST = 3  # lesions of a slice
 AREAS = 0.02, 0.9  # of the section
 SHARPNESS = 2.5, 10.0  # power of the distance: 2 is a Gaussian, 10 has an edge
 CONTRASTS = 0.18, 1.2  # of the step from the cord to what surrounds it
 LEAST_STEP = 0.1  # of the window's range, where cord and surroundings are alike
 RARE = 0.4  # weight of grey matter and of the anterior columns, against 1 elsewhere
-
-
-def uniform(low: float, high: float, shape: tuple[int, ...], draw: torch.Generator) -> Tensor:
-    """Draw between two bounds."""
-    return low + (high - low) * torch.rand(shape, generator=draw)
-
-
-def chance(share: float, count: int, draw: torch.Generator) -> Tensor:
-    """Return True for a share of the samples, shape (N, 1, 1, 1)."""
-    return torch.rand((count, 1, 1, 1), generator=draw) < share
-
-
-def smooth_noise(
-    shape: tuple[int, int, int], knots: int, size: int, draw: torch.Generator
-) -> Tensor:
-    """Return smooth fields (N, C, size, size) of about unit variance from ``knots`` per edge."""
-    coarse = torch.randn((*shape[:2], knots, knots), generator=draw)
-    return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
 
 
 def draw_ellipses(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:

@@ -7,8 +7,9 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinalprep.training.material.people import Kind
 from spinalprep.training.material.slices import Slices
-from spinalprep.training.synthesis.slices import Batch
+from spinalprep.training.synthesis.batch import Batch
 
 SHOWN, PER_ROW, ZOOM = 20, 5, 2
 EDGE = (255, 80, 60)
@@ -30,8 +31,11 @@ def draw_samples(material: Slices, batches: list[Batch], path: Path) -> None:
     images = np.concatenate([batch.image[:, 0].numpy() for batch in batches])[:SHOWN]
     truths = np.concatenate([batch.truth[:, 0].numpy() for batch in batches])[:SHOWN]
     size = images.shape[-1]
-    names = np.unique(material.person[material.person != "phantom"])
-    chosen = [np.flatnonzero(material.person == names[n % len(names)]) for n in range(SHOWN)]
+    shown = material.kind != Kind.DIGITAL
+    names = np.unique(material.person[shown])
+    chosen = [
+        np.flatnonzero(shown & (material.person == names[n % len(names)])) for n in range(SHOWN)
+    ]
     slices = [int(rows[(7 * n) % len(rows)]) for n, rows in enumerate(chosen)]
     real = [
         _framed(

@@ -1,9 +1,10 @@
 """Spines become mid-sagittal planes of any contrast, resolution and field of view.
 
 The disc detector sees what `levels.detect.sagittal_plane` cuts from an image; this draws such
-planes from `discs_material`, with everything that it should not depend on drawn anew.
+planes from `material.spines`, with everything that it should not depend on drawn anew.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import ndimage
 from spinalprep.levels.detect import BACK_MM, HEIGHT, SLAB_MM, WIDTH, even_out
 from spinalprep.levels.sequence import FIRST
 from spinalprep.networks.window import scale_window
+from spinalprep.training.material.people import Kind
 from spinalprep.training.material.spines import (
     BACK_MM as MATERIAL_BACK_MM,
 )
@@ -26,7 +28,7 @@ from spinalprep.training.material.spines import (
     X_MM,
     Spine,
 )
-from spinalprep.training.synthesis.slices import Batch
+from spinalprep.training.synthesis.batch import Batch
 
 HEAT_SD_MM = 2.5
 INTO_DISC_MM = 4.0  # from its posterior edge to where the heat is
@@ -55,13 +57,13 @@ class PlaneRanges:
     thick : float
         Share of samples with thick axial slices.
     template : float
-        Share of samples of PAM50.
+        Share of samples of the template.
     stacks : float
         Share of samples of people's axial stacks.
     upper : float
         Share of the others that are centred near C2/C3.
     mixed : float
-        Share of recoloured samples of PAM50 that keep a part of its own contrast.
+        Share of recoloured samples of the template that keep a part of its own contrast.
     edged : float
         Share of recoloured samples with dark edges of bones and discs.
     curved : float
@@ -88,7 +90,7 @@ class PlaneRanges:
 
 
 def make_planes(
-    spines: list[Spine], count: int, ranges: PlaneRanges, chance: np.random.Generator
+    spines: Sequence[Spine], count: int, ranges: PlaneRanges, chance: np.random.Generator
 ) -> Batch:
     """Return one batch of random planes.
 
@@ -102,10 +104,10 @@ def make_planes(
     return Batch(image[:, None], truth, torch.ones(count, 2, 1, 1))
 
 
-def _choose(spines: list[Spine], ranges: PlaneRanges, chance: np.random.Generator) -> Spine:
+def _choose(spines: Sequence[Spine], ranges: PlaneRanges, chance: np.random.Generator) -> Spine:
     """Draw a kind of material, then one of its kind."""
-    kinds = [[q for q in spines if q.name == "PAM50"], [q for q in spines if q.name == "phantom"]]
-    kinds.append([q for q in spines if q.name not in ("PAM50", "phantom")])
+    order = Kind.TEMPLATE, Kind.DIGITAL, Kind.PERSON
+    kinds = [[spine for spine in spines if spine.owner.kind is kind] for kind in order]
     shares = np.array([ranges.template, 1 - ranges.template - ranges.stacks, ranges.stacks])
     shares *= [bool(kind) for kind in kinds]
     kind = kinds[int(chance.choice(3, p=shares / shares.sum()))]
@@ -190,7 +192,7 @@ def _slab(
     across = np.abs(np.arange(-X_MM, X_MM + 1) - offset) <= half
     labels = labels[:, across]
     real = spine.image[part][:, across] if spine.image is not None else None
-    if real is None or (spine.name == "PAM50" and chance.random() < ranges.recoloured):
+    if real is None or (spine.owner.kind is Kind.TEMPLATE and chance.random() < ranges.recoloured):
         values = _paint(labels, real, ranges, chance)
         if real is not None and chance.random() < ranges.mixed:
             share = chance.uniform(0.2, 0.7)

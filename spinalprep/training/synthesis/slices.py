@@ -14,28 +14,24 @@ from torch.nn import functional
 
 from spinalprep.networks.window import HIGH, LOW, differences
 from spinalprep.training.material.slices import CLUSTERS, Slices
+from spinalprep.training.synthesis.batch import Batch
+from spinalprep.training.synthesis.chance import chance, smooth_noise, uniform
 from spinalprep.training.synthesis.lesions import (
-    chance,
     change_at_random,
     draw_clouds,
     draw_ellipses,
     draw_lookalikes,
-    smooth_noise,
-    uniform,
 )
 
-# Their masks lie 0.3 mm inside the edge that the images show (half of the step between cord and
-# fluid, measured), so the network sees them recoloured only: there the mask is the edge.
-LOOSE = ("PAM50", "unf01")
-ASTRAY = 0.5  # pixels by which the usual section misses
-SWOLLEN = 0.06  # by which it is larger or smaller
-UNEVEN = 0.15  # by which slices are brighter or darker than their neighbours
-QUIET = 0.4  # of the noise is left in the usual section
+USUAL_SHIFT_SD_PX = 0.5  # by which the usual section lies beside the slice
+USUAL_SCALE = 0.06  # by which it is larger or smaller
+USUAL_NOISE = 0.4  # share of the noise that is left in it
+SLICE_GAIN = 0.15  # by which slices are brighter or darker than their neighbours
 COARSE = 3.1  # pixels; larger voxels are read as inference does, linearly
 
 
 @dataclass(frozen=True)
-class Randomness:
+class SliceRanges:
     """Ranges of what is drawn; probabilities 0 to 1, lengths in pixels unless said.
 
     Attributes
@@ -51,7 +47,8 @@ class Randomness:
     lesions : float
         Share of samples with drawn-in lesions.
     exact : bool
-        Show people of ``LOOSE`` recoloured only; where the middle is learned, not needed.
+        Show those with loose masks recoloured only, so that the mask is the edge; where the middle
+        is learned, not needed.
     black : float
         Share of samples seen through a small window.
     smallest_window : float
@@ -84,27 +81,8 @@ class Randomness:
     realistic: bool = False
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Samples.
-
-    Attributes
-    ----------
-    image : Tensor, shape (N, 1 or 2, H, W)
-        0 to 1; the second is the difference from the usual section.
-    truth : Tensor, shape (N, C, H, W)
-        Share of each pixel.
-    weight : Tensor, shape (N, C, 1, 1)
-        Zero where it is unknown.
-    """
-
-    image: Tensor
-    truth: Tensor
-    weight: Tensor
-
-
-def make_batch(
-    slices: Slices, index: np.ndarray, ranges: Randomness, draw: torch.Generator
+def make_slices(
+    slices: Slices, index: np.ndarray, ranges: SliceRanges, draw: torch.Generator
 ) -> Batch:
     """Return one batch of random images of chosen slices.
 
@@ -114,7 +92,7 @@ def make_batch(
         The material.
     index : ndarray of int, shape (N,)
         Which slices.
-    ranges : Randomness
+    ranges : SliceRanges
         What is drawn from.
     draw : torch.Generator
         The only source of chance.
@@ -124,16 +102,15 @@ def make_batch(
     batch : Batch
         Channels of the truth: cord, grey matter, lesion.
     """
-    real, clusters, cord, gm, own = _warp(slices, index, ranges, draw)
+    real, clusters, cord, gm, real_lesion = _warp(slices, index, ranges, draw)
     lesion = torch.zeros_like(cord)
     if not ranges.realistic:
         lesion = draw_ellipses(cord, ranges.lesions, draw)
     painted = _paint(real, clusters, cord, gm, draw)
     drawn = torch.from_numpy(slices.has_cord[index])[:, None, None, None]
-    loose = np.isin(slices.person[index], LOOSE) & ranges.exact
-    loose_too = torch.from_numpy(loose)[:, None, None, None]
-    pick = (chance(ranges.recoloured, len(index), draw) | loose_too) & drawn
-    pick = pick & (own.amax(dim=(1, 2, 3), keepdim=True) < 0.5)  # a lesion is what shows
+    loose = torch.from_numpy(slices.loose_masks[index] & ranges.exact)[:, None, None, None]
+    pick = (chance(ranges.recoloured, len(index), draw) | loose) & drawn
+    pick = pick & (real_lesion.amax(dim=(1, 2, 3), keepdim=True) < 0.5)  # a lesion is what shows
     image = torch.where(pick, painted, _vary(real, draw))
     if ranges.realistic:
         image = draw_lookalikes(image, cord, draw)
@@ -143,15 +120,14 @@ def make_batch(
     inside = clusters.sum(dim=1, keepdim=True) > 0.5
     image = _acquire(image, ranges, draw)
     image, inside = _black_out(image, inside, ranges, draw)
-    truth = torch.cat([cord, gm, torch.maximum(lesion, own)], dim=1) * inside
-    weight = torch.ones(len(index), 3, 1, 1)
-    weight[:, 0, 0, 0] = torch.from_numpy(slices.has_cord[index].astype(np.float32))
-    weight[:, 1, 0, 0] = torch.from_numpy(slices.has_gm[index].astype(np.float32))
+    truth = torch.cat([cord, gm, torch.maximum(lesion, real_lesion)], dim=1) * inside
+    known = np.stack([slices.has_cord, slices.has_gm, slices.has_lesion], axis=1)[index]
+    weight = torch.from_numpy(known.astype(np.float32))[:, :, None, None]
     return Batch(_differ(_scale(image, inside)), truth, weight)
 
 
 def _warp(
-    slices: Slices, index: np.ndarray, ranges: Randomness, draw: torch.Generator
+    slices: Slices, index: np.ndarray, ranges: SliceRanges, draw: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Sample intensities, clusters (one-hot), cord, grey matter, lesions on one random grid.
 
@@ -180,8 +156,8 @@ def _warp(
     warped = functional.grid_sample(soft, flow, mode="bilinear", align_corners=False)
     real = warped[:, :1]
     if slices.usual.size:
-        near = flow * uniform(1 - SWOLLEN, 1 + SWOLLEN, (count, 1, 1, 2), draw)
-        near = near + torch.randn((count, 1, 1, 2), generator=draw) * 2 * ASTRAY / full
+        near = flow * uniform(1 - USUAL_SCALE, 1 + USUAL_SCALE, (count, 1, 1, 2), draw)
+        near = near + torch.randn((count, 1, 1, 2), generator=draw) * 2 * USUAL_SHIFT_SD_PX / full
         usual = torch.from_numpy(slices.usual[index])[:, None]
         usual = functional.grid_sample(usual, near, mode="bilinear", align_corners=False)
         real = torch.cat([real, usual], dim=1)
@@ -200,7 +176,7 @@ def _squeeze(count: int, share: float, draw: torch.Generator) -> Tensor:
     return factor
 
 
-def _offsets(count: int, ranges: Randomness, draw: torch.Generator) -> Tensor:
+def _offsets(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Return where the sample's centre lies from the cord, shape (N, 2)."""
     near = uniform(-ranges.shift, ranges.shift, (count, 2), draw)
     angle = uniform(0.0, 2 * np.pi, (count, 1), draw)
@@ -276,7 +252,7 @@ def _vary(real: Tensor, draw: torch.Generator) -> Tensor:
     return torch.where(chance(0.12, len(real), draw), 1.0 - varied, varied)
 
 
-def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor:
+def _acquire(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Blur, lower the resolution, add bias and noise."""
     size = image.shape[-1]
     samples = []
@@ -293,7 +269,7 @@ def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor
     strength = uniform(0.0, 0.35, (len(image), 1, 1, 1), draw)
     bias = torch.exp(smooth_noise((len(image), 1, 0), 4, size, draw) * strength)
     if image.shape[1] > 1:
-        bias = bias * _unevenness(image, draw)
+        bias = bias * _slice_gain(image, draw)
     noise = _noise_of(image, draw)
     grain = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
     noise = torch.where(chance(0.5, len(image), draw), grain, noise)
@@ -303,19 +279,19 @@ def _acquire(image: Tensor, ranges: Randomness, draw: torch.Generator) -> Tensor
 def _noise_of(image: Tensor, draw: torch.Generator) -> Tensor:
     """Return noise of one; a median over slices, the usual section, holds less of it."""
     noise = torch.randn(image.shape, generator=draw)
-    noise[:, 1:] *= QUIET
+    noise[:, 1:] *= USUAL_NOISE
     return noise
 
 
-def _unevenness(image: Tensor, draw: torch.Generator) -> Tensor:
+def _slice_gain(image: Tensor, draw: torch.Generator) -> Tensor:
     """Return how much brighter than its neighbours a slice is, 1 for the usual section."""
     count, size = len(image), image.shape[-1]
     smooth = smooth_noise((count, 1, 0), 3, size, draw) * uniform(0, 0.6, (count, 1, 1, 1), draw)
-    own = torch.exp((uniform(-1, 1, (count, 1, 1, 1), draw) + smooth) * UNEVEN)
+    own = torch.exp((uniform(-1, 1, (count, 1, 1, 1), draw) + smooth) * SLICE_GAIN)
     return torch.cat([own, torch.ones_like(own)], dim=1)
 
 
-def _voxel(ranges: Randomness, draw: torch.Generator) -> Tensor:
+def _voxel(ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Draw the edges of the acquired voxels in pixels, at least 1, shape (2,)."""
     edges = torch.exp(uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
     if ranges.thick > 0:
@@ -326,7 +302,7 @@ def _voxel(ranges: Randomness, draw: torch.Generator) -> Tensor:
 
 
 def _black_out(
-    image: Tensor, inside: Tensor, ranges: Randomness, draw: torch.Generator
+    image: Tensor, inside: Tensor, ranges: SliceRanges, draw: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Keep a random rectangle of some samples, as a small field of view would."""
     size = ranges.size

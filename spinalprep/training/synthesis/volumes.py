@@ -1,6 +1,6 @@
-"""Straightened cords become random stacks of sections: the image generator in three dimensions.
+"""Straightened cords become random volumes: the image generator in three dimensions.
 
-What `generator` does with slices, for stacks that a 3D network sees (after SynthSeg, Billot et al.
+What `synthesis.slices` does with slices, for what a 3D network sees (after SynthSeg, Billot et al.
 2023, Medical Image Analysis 86:102789, doi:10.1016/j.media.2023.102789).
 """
 
@@ -11,26 +11,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from spinalprep.networks.window import HIGH, LOW
-from spinalprep.training.material.straightened import Tube
-from spinalprep.training.synthesis.slices import Batch
+from spinalprep.training.material.straightened import StraightVolume
+from spinalprep.training.synthesis.batch import Batch
+from spinalprep.training.synthesis.chance import chance, uniform
 
 KNOTS = 6  # of a random curve through intensities
 
 
 @dataclass(frozen=True)
-class StackRanges:
+class VolumeRanges:
     """Ranges of what is drawn; lengths in voxels.
 
     Attributes
     ----------
     size, depth : int
-        Edge of a section, and sections of a stack.
+        Edge of a section, and sections of a volume.
     shift : float
         Largest offset of the cord from the middle of the section.
     turn_rad, zoom : float
         Largest turn about the cord, and largest change of size as a logarithm.
     recoloured, lesions : float
-        Share of stacks whose intensities are drawn per label, and that get lesions.
+        Share of volumes whose intensities are drawn per label, and that get lesions.
     thickest : float
         Thickest slices, along the cord.
     noise : float
@@ -48,14 +49,14 @@ class StackRanges:
     noise: float = 0.09
 
 
-def make_stacks(tubes: list[Tube], ranges: StackRanges, draw: torch.Generator) -> Batch:
-    """Return one random stack of each tube.
+def make_volumes(cords: list[StraightVolume], ranges: VolumeRanges, draw: torch.Generator) -> Batch:
+    """Return one random volume of each cord.
 
     Parameters
     ----------
-    tubes : list of Tube
+    cords : list of StraightVolume
         N of them; one may come several times.
-    ranges : StackRanges
+    ranges : VolumeRanges
     draw : torch.Generator
         The only source of chance.
 
@@ -65,32 +66,28 @@ def make_stacks(tubes: list[Tube], ranges: StackRanges, draw: torch.Generator) -
         Image (N, 1, size, size, depth), truth (N, 3, ...) of cord, grey matter and lesion, weight
         (N, 3, 1, 1, 1), zero where nobody drew grey matter or knows of lesions.
     """
-    parts = [_warp(tube, ranges, draw) for tube in tubes]
+    parts = [_warp(one, ranges, draw) for one in cords]
     image, cord, gm = (torch.stack([part[n] for part in parts])[:, None] for n in range(3))
     lesion = torch.stack([_lesions(one[0], ranges, draw) for one in cord])[:, None]
     image = torch.where(
-        _chance(ranges.recoloured, len(image), draw),
+        chance(ranges.recoloured, len(image), draw, axes=3),
         _recolour(image, cord, gm, draw),
         _curve(image, draw, sorted_share=0.9),
     )
     change = _uniform(0.12, 0.55, len(image), draw)
-    sign = torch.where(_chance(0.75, len(image), draw), 1.0, -1.0)
+    sign = torch.where(chance(0.75, len(image), draw, axes=3), 1.0, -1.0)
     image = _acquire(image + lesion * change * sign, ranges, draw)
     weight = torch.ones(len(image), 3, 1, 1, 1)
-    weight[:, 1, 0, 0, 0] = torch.tensor([float(tube.has_gm) for tube in tubes])
-    weight[:, 2, 0, 0, 0] = torch.tensor([float(tube.lesion_free) for tube in tubes])
+    weight[:, 1, 0, 0, 0] = torch.tensor([float(one.has_gm) for one in cords])
+    weight[:, 2, 0, 0, 0] = torch.tensor([float(one.lesion_free) for one in cords])
     return Batch(_scale(image), torch.cat([cord, gm, lesion], dim=1), weight)
 
 
 def _uniform(low: float, high: float, count: int, draw: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand((count, 1, 1, 1, 1), generator=draw)
+    return uniform(low, high, (count, 1, 1, 1, 1), draw)
 
 
-def _chance(share: float, count: int, draw: torch.Generator) -> Tensor:
-    return torch.rand((count, 1, 1, 1, 1), generator=draw) < share
-
-
-def _warp(tube: Tube, ranges: StackRanges, draw: torch.Generator) -> Tensor:
+def _warp(one: StraightVolume, ranges: VolumeRanges, draw: torch.Generator) -> Tensor:
     """Cut image, cord and grey matter on one random grid, (3, size, size, depth)."""
     chance = torch.rand(7, generator=draw) * 2 - 1
     turn, flip = chance[0] * ranges.turn_rad, 1.0 if chance[1] > 0 else -1.0
@@ -100,12 +97,12 @@ def _warp(tube: Tube, ranges: StackRanges, draw: torch.Generator) -> Tensor:
     i, j, k = torch.meshgrid(axes[0], axes[1], along, indexing="ij")
     i, j, k = i * zoom[0] * flip, j * zoom[1], k * zoom[2]
     shift = (torch.rand(2, generator=draw) * 2 - 1) * ranges.shift
-    full = tube.image.shape
+    full = one.image.shape
     room = max((full[2] - float(k.max() - k.min()) - 1) / 2, 0.0)
     i, j = i * torch.cos(turn) - j * torch.sin(turn), i * torch.sin(turn) + j * torch.cos(turn)
     places = (i + shift[0], j + shift[1], k + chance[5] * room)
     grid = torch.stack([2 * place / n for place, n in zip(places, full, strict=True)], dim=-1)
-    soft = torch.stack([torch.from_numpy(part) for part in (tube.image, tube.cord, tube.gm)])
+    soft = torch.stack([torch.from_numpy(part) for part in (one.image, one.cord, one.gm)])
     flow = grid.flip(-1)[None]  # grid_sample wants the last axis first
     cut: Tensor = functional.grid_sample(
         soft[None], flow, padding_mode="border", align_corners=False
@@ -113,7 +110,7 @@ def _warp(tube: Tube, ranges: StackRanges, draw: torch.Generator) -> Tensor:
     return cut
 
 
-def _lesions(cord: Tensor, ranges: StackRanges, draw: torch.Generator) -> Tensor:
+def _lesions(cord: Tensor, ranges: VolumeRanges, draw: torch.Generator) -> Tensor:
     """Draw up to two soft ellipsoids, longer than wide, inside a cord (size, size, depth)."""
     lesion = torch.zeros_like(cord)
     places = torch.nonzero(cord > 0.6)
@@ -140,7 +137,7 @@ def _recolour(image: Tensor, cord: Tensor, gm: Tensor, draw: torch.Generator) ->
     blur = functional.avg_pool3d(cord, (11, 11, 5), stride=1, padding=(5, 5, 2))
     canal = torch.sigmoid((blur - _uniform(0.02, 0.3, count, draw)) * 40)
     fluid = _uniform(0.0, 1.0, count, draw)
-    there = _chance(0.6, count, draw)
+    there = chance(0.6, count, draw, axes=3)
     base = torch.where(there, base * (1 - canal) + fluid * canal, base)
     around = functional.max_pool3d(cord, (9, 9, 1), stride=1, padding=(4, 4, 0)) * (1 - cord)
     ring = (around * base).sum(dim=(2, 3, 4), keepdim=True)
@@ -152,7 +149,7 @@ def _recolour(image: Tensor, cord: Tensor, gm: Tensor, draw: torch.Generator) ->
 
 
 def _curve(image: Tensor, draw: torch.Generator, sorted_share: float) -> Tensor:
-    """Send intensities through a random curve; rising or falling for a share of the stacks."""
+    """Send intensities through a random curve; rising or falling for a share of the volumes."""
     knots = torch.rand((len(image), KNOTS), generator=draw)
     ordered = knots.sort(dim=1).values
     falling = torch.rand((len(image), 1), generator=draw) < 0.3
@@ -164,7 +161,7 @@ def _curve(image: Tensor, draw: torch.Generator, sorted_share: float) -> Tensor:
     return knots[rows, left] * (1 - (place - left)) + knots[rows, left + 1] * (place - left)
 
 
-def _acquire(image: Tensor, ranges: StackRanges, draw: torch.Generator) -> Tensor:
+def _acquire(image: Tensor, ranges: VolumeRanges, draw: torch.Generator) -> Tensor:
     """Lower the resolution, in plane and along the cord; add bias and noise."""
     samples = []
     for one in image:

@@ -1,1 +1,14 @@
-"""What differs between kinds of networks: one file each."""
+"""What differs between kinds of networks: one file each, named in this table."""
+
+from typing import Any
+
+from spinalprep.training.task import TrainingTask
+from spinalprep.training.tasks.discs import DiscsTask
+from spinalprep.training.tasks.slices import SliceTask
+from spinalprep.training.tasks.straightened import StraightenedTask
+
+TASKS: dict[str, type[TrainingTask[Any, Any]]] = {
+    "discs": DiscsTask,
+    "slices": SliceTask,
+    "straightened": StraightenedTask,
+}
