@@ -132,6 +132,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_folds_of_a_network_with_deep_supervision(recipe: str, tmp_path: Path) -> None:
     dataset = own(("a", "b", "c", "d"))
     votes = []

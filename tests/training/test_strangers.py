@@ -64,7 +64,10 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(user, "digital_volumes", digital)
 
 
-@pytest.mark.parametrize("name", ["cord", "lesion", "centerline", "cord3d"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("centerline", "cord3d")]
+
+
+@pytest.mark.parametrize("name", ["cord", "lesion", *SLOW])
 def test_a_dataset_with_the_labels_of_the_development_data_is_as_any_other(
     name: str, tmp_path: Path
 ) -> None:
