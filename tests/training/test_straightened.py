@@ -167,6 +167,7 @@ def test_a_name_that_nobody_has_is_refused(
         train(tiny, dataset, tmp_path, RunOptions(leave_out=("x",)))
 
 
+@pytest.mark.slow
 def test_a_range_test_is_for_three_dimensions_too(
     tiny: StraightenedRecipe, dataset: LabelledDataset, tmp_path: Path
 ) -> None:
