@@ -189,20 +189,19 @@ def _unmix(y: Array, mixed: Array, shares: Shares) -> dict[str, Array]:
         merge[others, np.arange(len(others)) + 1] = 1.0
         small, aim = merge.T @ gram @ merge, merge.T @ right
         guess = np.array([volume[own] @ prior[own] / volume[own].sum(), *prior[others]])
-        found[:2, place] = _likeliest(small, aim, (power, len(y)))
+        found[:2, place] = _likeliest(small, aim, power, len(y))
         ridge = small + PRIOR_WEIGHT * np.eye(len(small))
         found[2, place] = guess[0] + np.linalg.solve(ridge, aim - small @ guess)[0]
     return dict(zip(("metric_ml", "metric_ml_error", "metric_map"), found, strict=True))
 
 
-def _likeliest(gram: Array, right: Array, data: tuple[float, int]) -> tuple[float, float]:
+def _likeliest(gram: Array, right: Array, power: float, count: int) -> tuple[float, float]:
     """Return the first unknown of normal equations and its standard error; NaN if not unique."""
     inverse = np.linalg.pinv(gram, rcond=RANK, hermitian=True)
     resolved = inverse @ gram
     if resolved[0, 0] < LEAST_KNOWN:
         return float("nan"), float("nan")
     solution = inverse @ right
-    power, count = data
     free = count - float(np.trace(resolved))
     if free < 0.5:
         return float(solution[0]), float("nan")

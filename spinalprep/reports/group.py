@@ -197,7 +197,8 @@ def _map_figures(
         drawn["projections"] = draw.projections(anatomy, rows, sizes, shades)
     for name, question in facts.comparisons:
         for kind in (name, f"{name}TFCE"):
-            drawn[f"effect_{kind}"] = _effect(out_dir, facts, anatomy, (name, kind, question))
+            maps = _Comparison(name, kind, question)
+            drawn[f"effect_{kind}"] = _effect(out_dir, facts, anatomy, maps)
     return drawn
 
 
@@ -224,18 +225,26 @@ def _table_figures(
     return drawn
 
 
-def _effect(
-    out_dir: Path, facts: GroupFacts, anatomy: Anatomy, names: tuple[str, str, str]
-) -> Figure | None:
+@dataclass(frozen=True)
+class _Comparison:
+    """Names of the maps of effect and p, and what was asked."""
+
+    effect: str
+    p: str
+    question: str
+
+
+def _effect(out_dir: Path, facts: GroupFacts, anatomy: Anatomy, maps: _Comparison) -> Figure | None:
     """Draw the effect of a comparison per level where p is small enough."""
-    name, kind, question = names
-    at = map_path(out_dir, "effect", facts.template_name, name=name)
-    path = _p_map(out_dir, facts, kind)
+    at = map_path(out_dir, "effect", facts.template_name, name=maps.effect)
+    path = _p_map(out_dir, facts, maps.p)
     if path is None or not at.is_file():
         return None
     effect, sidecar = load(at), sidecar_path(path)
     told = json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
-    return effect_tiles(anatomy, effect, load(path), question, told.get("SampleSizePerVoxel") or ())
+    return effect_tiles(
+        anatomy, effect, load(path), maps.question, told.get("SampleSizePerVoxel") or ()
+    )
 
 
 def _p_map(out_dir: Path, facts: GroupFacts, name: str) -> Path | None:
