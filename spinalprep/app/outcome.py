@@ -7,7 +7,7 @@ from spinalprep import stages
 from spinalprep.app.jobs import Job
 from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.status import Status
-from spinalprep.engine.events import SessionResult
+from spinalprep.engine.events import GRAPH, SessionResult
 from spinalprep.reports.facts import FailureFacts
 from spinalprep.stages import Results
 
@@ -65,6 +65,11 @@ class Outcome:
         if state == "finished" and self.failures and not self._only_networks_failed:
             return "failed"
         return state
+
+    @property
+    def could_be_built(self) -> bool:
+        """Whether there was a graph to run; if not, the program is at fault."""
+        return all(failure.stage != GRAPH for failure in self.failures)
 
     @property
     def _only_networks_failed(self) -> bool:

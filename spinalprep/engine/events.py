@@ -9,6 +9,8 @@ from spinalprep.engine.worker import TaskEvent
 
 __all__ = ["Failure", "Observer", "Observers", "SessionResult", "Tally", "TaskEvent"]
 
+GRAPH = "workflow"  # stands for the stage in the failure of a graph that can't be built
+
 
 @dataclass(frozen=True)
 class Tally:

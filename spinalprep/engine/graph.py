@@ -46,10 +46,10 @@ def stages_of(task: Any) -> list[StageTask]:
     Raises
     ------
     DefectError
-        If a stage is split: stages are plain nodes.
+        If the workflow can't be constructed, or a stage is split: stages are plain nodes.
     """
     stages = []
-    for node in task.construct().nodes:  # pydra lets a node refer to earlier ones only
+    for node in constructed(task, keep=True).nodes:  # pydra lets a node refer to earlier ones only
         if node.state:
             message = f"stage {node.name} is split; expected a plain node"
             raise DefectError(message)
@@ -74,13 +74,23 @@ def leaves(task: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         return
     try:
         nodes = list(constructed(task).nodes)
-    except (TypeError, ValueError, AttributeError):  # it asks for values that are not known yet
+    except DefectError:  # it asks for values that are not known yet
         yield prefix, type(task).__name__
         return
     for node in nodes:
         yield from leaves(node._task, f"{prefix}.{node.name}" if prefix else node.name)
 
 
-def constructed(task: Any) -> Workflow:
-    """Construct a workflow whose inputs may be promises, leaving pydra's own store alone."""
-    return Workflow.construct(task, dont_cache=True)
+def constructed(task: Any, keep: bool = False) -> Workflow:
+    """Construct a workflow; where its inputs may be promises, leave pydra's own store alone.
+
+    Raises
+    ------
+    DefectError
+        If its function can't be carried out.
+    """
+    try:
+        return task.construct() if keep else Workflow.construct(task, dont_cache=True)
+    except Exception as error:
+        message = f"the graph could not be built: {type(error).__name__}: {error}"
+        raise DefectError(message) from error

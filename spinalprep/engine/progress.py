@@ -1,8 +1,10 @@
 """What a person sees while a run goes on: a live picture on a terminal, plain lines elsewhere."""
 
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -56,29 +58,29 @@ def session_line(session: str, result: SessionResult) -> str:
     return f"{session}: {result.state}: {result.reason}"
 
 
-def progress_to(stream: TextIO) -> "PlainProgress | LiveProgress":
-    """Return the progress display that suits a stream."""
-    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+def progress_to(stream: TextIO, in_log: bool = False) -> "PlainProgress | LiveProgress":
+    """Return the progress display that suits a stream, or one that speaks in the log."""
+    if in_log:
+        return PlainProgress(logging.getLogger("spinalprep").info)
+    if stream.isatty():
+        return LiveProgress(stream)
+    return PlainProgress(partial(print, file=stream, flush=True))
 
 
 class PlainProgress(Observer):
     """One line for each task that was computed or failed, and one for each session."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
 
     def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
-        """Write a line when a task ends."""
+        """Say when a task ends."""
         if event.kind in ("done", "error"):
-            self._write(task_line(session, stage, event, tally))
+            self._say(task_line(session, stage, event, tally))
 
     def on_session(self, session: str, result: SessionResult) -> None:
-        """Write how a session ended."""
-        self._write(session_line(session, result))
-
-    def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        """Say how a session ended."""
+        self._say(session_line(session, result))
 
 
 class LiveProgress(Observer):

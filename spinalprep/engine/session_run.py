@@ -15,7 +15,7 @@ from pydra.engine.submitter import Submitter
 from pydra.utils.messenger import AuditFlag
 
 from spinalprep.engine.child import Failure, explain
-from spinalprep.engine.events import Observer, SessionResult
+from spinalprep.engine.events import GRAPH, Observer, SessionResult
 from spinalprep.engine.graph import StageTask, leaves, stages_of
 from spinalprep.engine.plan import remember
 from spinalprep.engine.worker import LocalWorker, TaskEvent
@@ -73,7 +73,7 @@ class SessionRun:
         try:
             stages = stages_of(self.task)
         except Exception as error:  # a graph that can't be built must not stop the others
-            self._fail("workflow", "", explain(error))
+            self._fail(GRAPH, "", explain(error))
             return self.result("failed")
         for stage in stages:
             self._count(stage.name, stage.task)

@@ -7,7 +7,11 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pydra.compose.workflow
 import pytest
+from pydra.engine.workflow import Workflow
 
 GENERIC = ("--template", "Generic")
 
@@ -109,3 +113,20 @@ def test_6_weights_or_template_that_are_not_there_or_corrupt(noise, tmp_path: Pa
         assert done.code == 6, (flags, done.log)
         assert done.log.splitlines()[-1].startswith("x ")
     assert not list(noise.out.glob("sub-*"))
+
+
+def test_70_a_graph_that_cannot_be_built(noise, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("no such field")
+
+    noise.add(np.ones((9, 9, 9), np.int16), "sub-02/anat/sub-02_T2w.nii.gz")
+    monkeypatch.setattr(pydra.compose.workflow, "add", broken)
+    for flags in (GENERIC, ("--dry-run", *GENERIC)):
+        Workflow.clear_cache()  # pydra's own, of graphs
+        done = noise.run(*flags)
+        assert done.code == 70
+        assert "no such field" in done.log
+        assert "Traceback" not in done.log
+    rows = pd.read_csv(noise.out / "status.tsv", sep="\t")
+    assert rows["state"].tolist() == ["failed", "failed"]
+    assert rows["reason"].str.startswith("defect: the graph could not be built").all()
