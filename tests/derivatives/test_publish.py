@@ -1,0 +1,184 @@
+"""What stages leave becomes files, and sidecars that say who made them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinalprep import stages
+from spinalprep.bids.labels import Label, Labels
+from spinalprep.bids.session import Scan
+from spinalprep.bids.session_files import SessionFiles
+from spinalprep.derivatives.publish import publish
+from spinalprep.derivatives.writer import DerivativeWriter
+from spinalprep.image import Image, save
+from spinalprep.registration.measures import CoregistrationMeasures
+from spinalprep.settings import Settings
+from spinalprep.stages import Node
+from spinalprep.tables import write_table
+from spinalprep.template.files import resolve_template
+
+CARDS = {
+    name: {"name": name, "version": "3", "sha256": "0" * 64, "licence": "not told"}
+    for name in ("centerline", "cord", "discs", "gm", "lesion")
+}
+
+
+class Dataset:
+    """One participant's output folder, and files of a cache."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.out = home, home / "out"
+        self.anat = self.out / "sub-1" / "anat"
+
+    def writer(self, *drawn: str, source: str = "detected", **options: Any) -> DerivativeWriter:
+        labels = Labels(
+            tuple(Label(self.home / f"{role}.nii.gz", role, True, "", f"{role}") for role in drawn)
+        )
+        t2w, t1w = (
+            Scan(self.home / "in", f"sub-1/anat/sub-1_{c}.nii.gz", "1", None, c)
+            for c in ("T2w", "T1w")
+        )
+        settings = Settings(self.home / "in", self.out, "participant", mem_gb=4.0, **options)
+        files = SessionFiles(t2w, {"T1w": t1w}, labels)
+        return DerivativeWriter(files, settings, resolve_template("Generic"), CARDS, source)
+
+    def image(self, name: str) -> Path:
+        return save(Image(np.ones((3, 3, 3), np.float32), np.eye(4)), self.home / f"{name}.nii.gz")
+
+    def table(self, name: str, **columns: list[Any]) -> Path:
+        return write_table(pd.DataFrame(columns), self.home / f"{name}.tsv")
+
+    def names(self) -> set[str]:
+        found = {path.name.removeprefix("sub-1_") for path in self.anat.iterdir()}
+        return {name for name in found if not name.endswith(".json")}
+
+    def sidecar(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.anat / f"sub-1_{name}.json").read_text())
+        return content
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return Dataset(tmp_path)
+
+
+def segmented(dataset: Dataset) -> stages.SegmentedCord:
+    maps = {
+        name: dataset.image(name) for name in ("cord", "probability", "gm", "lesion", "uncertainty")
+    }
+    line = dataset.table("line", s_mm=[0.0], x_mm=[1.0])
+    return stages.SegmentedCord(**maps, centerline=line, confidence=0.9, unseen=0)
+
+
+def test_what_networks_found_says_which(dataset: Dataset) -> None:
+    assert publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
+    cord = dataset.sidecar("space-T2w_label-SC_mask")
+    assert cord["Model"] == {"name": "cord", "version": "3", "sha256": "0" * 64}
+    assert cord["Manual"] is False
+    assert cord["SpatialReference"] == "bids::sub-1/anat/sub-1_desc-preproc_T2w.nii.gz"
+    assert "lesion_threshold" not in cord["Parameters"]
+    lesion = dataset.sidecar("space-T2w_label-lesion_probseg")
+    assert lesion["Parameters"]["lesion_threshold"] == 0.9
+    assert not any("GM" in name for name in dataset.names())  # a T2w shows none
+    assert "space-T2w_label-centerline_morph.tsv" in dataset.names()
+    assert not publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
+
+
+def test_beside_a_drawn_cord_the_networks_are_kept_as_auto(dataset: Dataset) -> None:
+    writer = dataset.writer("cord", skip=("lesion",))
+    publish(writer, Node(stages.AUTOMATIC), segmented(dataset))
+    names = dataset.names()
+    assert "space-T2w_label-SC_desc-auto_mask.nii.gz" in names
+    assert "space-T2w_label-SC_mask.nii.gz" not in names
+    assert "space-T2w_label-centerline_morph.tsv" not in names
+    assert not any("lesion" in name for name in names)
+    line = dataset.table("drawn", s_mm=[0.0], x_mm=[1.0])
+    cord = dataset.image("drawn")
+    drawn = stages.DrawnCord(cord=cord, probability=cord, centerline=line)
+    publish(writer, Node(stages.MANUAL), drawn)
+    sidecar = dataset.sidecar("space-T2w_label-SC_mask")
+    assert sidecar["Manual"] is True
+    assert sidecar["Sources"] == ["bids:raw:sub-1/anat/sub-1_T2w.nii.gz", "bids:labels:cord"]
+    assert "Model" not in sidecar
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_thresholds_are_told_of_lesions_that_were_found(dataset: Dataset, drawn: bool) -> None:
+    mask = dataset.image("mask")
+    lesions = stages.SeparatedLesions(
+        mask=mask, instances=mask, soft=mask, volumes=[12.5, 3.25], outside=0.0
+    )
+    writer = dataset.writer(*(["lesion"] if drawn else []))
+    publish(writer, Node(stages.LESION), lesions)
+    sidecar = dataset.sidecar("space-T2w_seg-lesions_dseg")
+    assert sidecar["Manual"] is drawn
+    assert ("Model" in sidecar, "min_lesion_mm3" in sidecar["Parameters"]) == (not drawn, not drawn)
+    assert set(sidecar["LabelMap"]) == {"1", "2"}
+    lookup = pd.read_csv(dataset.anat / "sub-1_space-T2w_seg-lesions_dseg.tsv", sep="\t")
+    assert lookup["volume_mm3"].tolist() == [12.5, 3.25]
+
+
+def test_another_contrast_has_its_own_names_and_both_ways(dataset: Dataset) -> None:
+    texts = [dataset.home / name for name in ("forward.txt", "inverse.txt")]
+    for path in texts:
+        path.write_text(path.name)
+    measures = CoregistrationMeasures(0.02, True, False, 1.02, 1.04)
+    found = stages.Coregistered(
+        image=dataset.image("moved"), forward=texts[0], inverse=texts[1], measures=measures
+    )
+    publish(dataset.writer(), Node(stages.COREGISTER, "T1w"), found)
+    assert dataset.names() == {
+        "space-T2w_desc-preproc_T1w.nii.gz",
+        "from-T1w_to-T2w_mode-image_xfm.txt",
+        "from-T2w_to-T1w_mode-image_xfm.txt",
+    }
+    there = dataset.anat / "sub-1_from-T1w_to-T2w_mode-image_xfm.txt"
+    assert there.read_text() == "forward.txt"
+    sidecar = dataset.sidecar("from-T2w_to-T1w_mode-image_xfm")
+    assert sidecar["Parameters"]["gain"] == 0.02
+    assert "space of T2w on the grid of T1w" in sidecar["Description"]
+    mask = dataset.image("mask")
+    masks = stages.MasksOnContrast(cord=mask, lesion=None)
+    publish(dataset.writer(), Node(stages.MASKS, "T1w"), masks)
+    assert {name for name in dataset.names() if "mask" in name} == {
+        "space-T1w_label-SC_mask.nii.gz"
+    }
+    own = dataset.sidecar("space-T1w_label-SC_mask")["SpatialReference"]
+    assert own == "bids::sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
+
+
+@pytest.mark.parametrize("source", ["detected", "manual"])
+def test_levels_say_what_they_follow_from(dataset: Dataset, source: str) -> None:
+    image = dataset.image("levels")
+    known = stages.LabelledLevels(levels=image, vertebrae=image, discs=image)
+    unknown = stages.LabelledLevels(levels=None, vertebrae=None, discs=None)
+    writer = dataset.writer(*(["discs"] if source == "manual" else []), source=source)
+    assert not publish(writer, Node(stages.LEVELS), unknown)
+    assert publish(writer, Node(stages.LEVELS), known)
+    sidecar = dataset.sidecar("space-T2w_seg-vertebrae_dseg")
+    assert sidecar["LevelSource"] == source
+    assert ("Model" in sidecar) == (source == "detected")
+    assert sidecar["Manual"] is (source == "manual")
+
+
+def test_tables_say_whose_they_are_and_name_the_levels(dataset: Dataset) -> None:
+    perslice = dataset.table("perslice", vertebral_level=[3.0, np.nan], area_mm2=[80.0, np.nan])
+    nothing = dataset.table("perlevel", vertebral_level=[], area_mm2=[])
+    total = dataset.table("total", vertebral_level=["all"], area_mm2=[80.0])
+    shape = stages.CordShape(perslice=perslice, perlevel=nothing, total=total)
+    publish(dataset.writer(), Node(stages.SHAPE), shape)
+    text = (dataset.anat / "sub-1_space-T2w_label-SC_desc-perslice_morph.tsv").read_text()
+    assert text.splitlines() == [
+        "participant_id\tsession_id\trun\tcontrast\tvertebral_level\tarea_mm2",
+        "sub-1\tn/a\tn/a\tT2w\tC3\t80",
+        "sub-1\tn/a\tn/a\tT2w\tn/a\tn/a",
+    ]
+    assert not any("perlevel" in name for name in dataset.names())
+    metric = dataset.table("metric", vertebral_level=["all"], metric_mean=[0.5])
+    publish(dataset.writer(), Node(stages.METRIC, "FA"), stages.MeasuredMetric(table=metric))
+    table = pd.read_csv(dataset.anat / "sub-1_space-T2w_desc-FA_metric.tsv", sep="\t")
+    assert table["metric"].tolist() == ["FA"]
