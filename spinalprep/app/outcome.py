@@ -8,6 +8,7 @@ from spinalprep.app.jobs import Job
 from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.status import Status
 from spinalprep.engine.events import GRAPH, SessionResult
+from spinalprep.errors import DefectError
 from spinalprep.reports.facts import FailureFacts
 from spinalprep.stages import Results
 
@@ -83,6 +84,19 @@ class Outcome:
 def problems_of(job: Job) -> tuple[FailureFacts, ...]:
     """Return the inputs of a job that can't be used, as failures of their stages."""
     return tuple(FailureFacts(p.stage, "", f"input: {p.reason}") for p in job.problems)
+
+
+def exit_code(outcomes: Sequence[Outcome], unusable: int = 0, *, fail_on_qc: bool) -> int:
+    """Return what the worst of the session runs comes to (a table in docs/usage.md).
+
+    ``unusable`` sessions had no image to work on.
+    """
+    if not all(outcome.could_be_built for outcome in outcomes):
+        return DefectError.exit_code
+    if unusable or any(outcome.state != "finished" for outcome in outcomes):
+        return 1
+    failing = any("FAIL" in outcome.gates.values() for outcome in outcomes)
+    return 3 if fail_on_qc and failing else 0
 
 
 def session_status(outcomes: Sequence[Outcome]) -> Status:

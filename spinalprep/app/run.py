@@ -3,13 +3,12 @@
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from functools import partial
 
 from spinalprep.app.jobs import Plan, cache_folder, plan_run
 from spinalprep.app.log import LOG
 from spinalprep.app.observer import RunObserver
-from spinalprep.app.outcome import Outcome
+from spinalprep.app.outcome import exit_code
 from spinalprep.app.preview import print_plan, refuse_work, write_graphs, write_methods
 from spinalprep.app.report import write_citation, write_report
 from spinalprep.app.run_folder import RunFolder
@@ -22,7 +21,7 @@ from spinalprep.bids.status import Status, read_status, write_status
 from spinalprep.engine.events import Observers
 from spinalprep.engine.progress import progress_to
 from spinalprep.engine.run import Interrupted, RunOptions, run_sessions
-from spinalprep.errors import DefectError, UsageError
+from spinalprep.errors import UsageError
 from spinalprep.levels.discs import parse_hint
 from spinalprep.reports.gates import Gate, load_gates
 from spinalprep.settings import Settings
@@ -98,17 +97,7 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
         return error.exit_code
     outcomes = [observer.outcomes[key] for key in plan.jobs]
     write_citation(plan.shared, outcomes)
-    return _exit_code(plan, outcomes)
-
-
-def _exit_code(plan: Plan, outcomes: Sequence[Outcome]) -> int:
-    """Return what the worst of the sessions comes to (a table in docs/usage.md)."""
-    if not all(outcome.could_be_built for outcome in outcomes):
-        return DefectError.exit_code
-    if plan.unusable or any(outcome.state != "finished" for outcome in outcomes):
-        return 1
-    failing = any("FAIL" in outcome.gates.values() for outcome in outcomes)
-    return 3 if plan.shared.settings.fail_on_qc and failing else 0
+    return exit_code(outcomes, len(plan.unusable), fail_on_qc=settings.fail_on_qc)
 
 
 def _say_end(plan: Plan, seconds: float) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from spinalprep.app.jobs import Job, Problem
-from spinalprep.app.outcome import Outcome, problems_of, session_status
+from spinalprep.app.outcome import Outcome, exit_code, problems_of, session_status
 from spinalprep.bids.labels import Label, Labels
 from spinalprep.bids.session import Scan, Session
 from spinalprep.bids.session_files import SessionFiles
-from spinalprep.engine.events import SessionResult
+from spinalprep.engine.events import GRAPH, SessionResult
 from spinalprep.reports.facts import FailureFacts
 
 NO_CORD = FailureFacts("automatic", "TraceCenterline", "input: no cord")
@@ -43,6 +43,34 @@ def test_states(
 ) -> None:
     end = SessionResult(engine) if engine is not None else None
     assert Outcome(job(drawn), failures=failures, end=end).state == state
+
+
+@pytest.mark.parametrize(
+    ("states", "gate", "fail_on_qc", "code"),
+    [
+        (("finished", "finished"), "WARN", True, 0),
+        (("finished", "finished"), "FAIL", False, 0),
+        (("finished", "finished"), "FAIL", True, 3),
+        (("finished", "failed"), "FAIL", True, 1),  # of several the first of docs/usage.md
+        (("skipped", "finished"), "PASS", False, 1),
+    ],
+)
+def test_exit_codes(states: tuple[str, str], gate: str, fail_on_qc: bool, code: int) -> None:
+    outcomes = [
+        Outcome(job(), gates={"components": "PASS", "coverage": gate}, end=SessionResult(state))
+        for state in states
+    ]
+    assert exit_code(outcomes, fail_on_qc=fail_on_qc) == code
+    assert exit_code(outcomes, 1, fail_on_qc=fail_on_qc) == 1
+
+
+def test_a_graph_that_could_not_be_built_comes_first() -> None:
+    ours = FailureFacts(GRAPH, "", "defect: ValueError")
+    outcomes = [
+        Outcome(job(), end=SessionResult("failed"), failures=(failure,))
+        for failure in (NO_CORD, ours)
+    ]
+    assert exit_code(outcomes, 1, fail_on_qc=True) == 70
 
 
 def test_the_row_of_a_session_is_its_worst_run() -> None:
