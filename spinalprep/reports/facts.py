@@ -19,9 +19,9 @@ class CoregFacts:
 
     contrast: str
     accepted: bool
-    gain: float | None = None
-    source: str = ""
-    frame: str = ""
+    gain: float | None
+    source: str
+    frame: str
     headers_hold: bool = False
 
 

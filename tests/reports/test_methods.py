@@ -5,6 +5,8 @@ from pathlib import Path
 from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, SessionRunFacts
 from spinalprep.reports.methods import REFERENCES, methods_text
 
+T1W = "sub-01/anat/sub-01_T1w.nii.gz"
+
 
 def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str]:
     labels = tuple(LabelFacts(f"{kind}.nii.gz", kind, used=True) for kind in drawn)
@@ -58,6 +60,9 @@ def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
 
 
 def test_what_has_not_run_is_not_said_to_have_gained_nothing() -> None:
-    assert "where that gained similarity" in words(contrasts=(CoregFacts("T1w", False),))[0]
-    refused = words(contrasts=(CoregFacts("T1w", False, 0.0),))[0]
+    assert (
+        "where that gained similarity"
+        in words(contrasts=(CoregFacts("T1w", False, None, T1W, "T1w"),))[0]
+    )
+    refused = words(contrasts=(CoregFacts("T1w", False, 0.0, T1W, "T1w"),))[0]
     assert "aligned to it by the headers" in refused

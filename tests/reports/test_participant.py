@@ -1,6 +1,7 @@
 """The page of a participant, on outputs of a few voxels."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pandas as pd
 import pytest
 
 from spinalprep.image import Image, save
-from spinalprep.reports.facts import LabelFacts, ReportFacts, SessionRunFacts
-from spinalprep.reports.participant import write_participant_report
+from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, SessionRunFacts
+from spinalprep.reports.participant import _metrics, _Outputs, write_participant_report
 
 LABELS = Path("bids/derivatives/labels/sub-01/anat")
 
@@ -17,7 +18,8 @@ LABELS = Path("bids/derivatives/labels/sub-01/anat")
 def page(out: Path, *drawn: str, source: str = "unknown", template: str = "PAM50") -> str:
     labels = tuple(LabelFacts(f"/drawn/{kind}.nii.gz", kind, used=True) for kind in drawn)
     reference = "sub-01/anat/sub-01_T2w.nii.gz"
-    run = SessionRunFacts(reference, labels=labels, level_source=source)
+    moved = CoregFacts("T1w", True, 0.1, "sub-01/anat/sub-01_T1w.nii.gz", "T1w")
+    run = SessionRunFacts(reference, (moved,), labels=labels, level_source=source)
     facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), template_name=template)
     text = write_participant_report(out, "01", facts).read_text()
     return re.sub(r"data:image/png;base64,[^\"]+", "", text)
@@ -74,3 +76,23 @@ def test_without_a_cord_the_page_says_what_to_draw(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert str(LABELS / "sub-01_T2w_centerline-manual.nii.gz") in text
     assert "Areas were measured" not in text
+
+
+def test_a_contrast_is_shown_as_it_was_brought_here_and_no_other(out: Path) -> None:
+    anat, shown = out / "sub-01" / "anat", "T1w on T2w</h3>"
+    image = anat / "sub-01_desc-preproc_T2w.nii.gz"
+    shutil.copy(image, anat / "sub-01_acq-other_space-T2w_desc-preproc_T1w.nii.gz")
+    assert shown not in page(out)
+    shutil.copy(image, anat / "sub-01_space-T2w_desc-preproc_T1w.nii.gz")
+    assert shown in page(out)
+
+
+def test_maps_that_were_measured_are_those_of_this_image(out: Path) -> None:
+    anat = out / "sub-01" / "anat"
+    row = {"vertebral_level": "all", "kind": "cord", "region": "cord", "side": "both"}
+    row |= {"lesion": "all", "metric_map": 0.5, "metric_map_sd": 0.1, "volume_mm3": 9.0}
+    for name in ("sub-01_space-T2w_desc-FA_metric", "sub-01_run-2_space-T2w_desc-MD_metric"):
+        table = pd.DataFrame([row | {"metric": name.split("desc-")[1][:2]}])
+        table.to_csv(anat / f"{name}.tsv", sep="\t", index=False)
+    found = _metrics(_Outputs(out, SessionRunFacts("sub-01/anat/sub-01_T2w.nii.gz")))
+    assert [metric["name"] for metric in found] == ["FA"]
