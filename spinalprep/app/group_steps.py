@@ -29,7 +29,7 @@ from spinalprep.group.design import EVERYBODY, Comparison, plan_comparisons
 from spinalprep.group.domain import Domain, Observation
 from spinalprep.group.maps import probability_maps
 from spinalprep.group.means import mean_image
-from spinalprep.group.occupancy import add_image_volumes, summarise_occupancy
+from spinalprep.group.occupancy import add_image_volumes, summarise_groups
 from spinalprep.group.permutation import Plan, Result, compare
 from spinalprep.group.regions import Regions, read_regions
 from spinalprep.group.sums import Masks, Sums, accumulate
@@ -37,7 +37,6 @@ from spinalprep.group.tfce import Enhancer
 from spinalprep.image import load
 from spinalprep.reports.facts import package_versions
 from spinalprep.reports.group import GroupFacts, write_group_report
-from spinalprep.tables import read_table
 
 SUMMED: tuple[MapKind, ...] = ("probability", "lower", "upper", "soft", "coverage")
 STATISTICS: tuple[MapKind, ...] = ("t", "p", "effect")
@@ -168,22 +167,14 @@ class Steps:
         """Write lesion occupancy per person, and per cohort with intervals."""
         s, parts = self.group.settings, []
         for files, own in zip(self.group.people, sums.occupancy, strict=True):
-            path = files.paths.get("lesion_regions")
-            seen = add_image_volumes(own, None if path is None else read_table(path))
-            c = files.candidate
-            seen.insert(0, "participant_id", c.participant_id)
-            seen.insert(1, "session_id", c.session_id)
-            parts.append(files.identified(seen))
+            seen = add_image_volumes(own, files.table("lesion_regions"))
+            parts.append(files.identified(seen, visit=True))
         self.writer.table("tracts", pd.concat(parts, ignore_index=True))
         values, lesion = sums.values("occupancy"), sums.values("lesion_mm3")
-        summaries = []
-        for name, rows in self.group.rows.items():
-            summary = summarise_occupancy(
-                self.regions, values[rows], lesion[rows], s.min_n, s.random_seed
-            )
-            summary.insert(0, "cohort", name)
-            summaries.append(summary)
-        self.writer.table("occupancy", pd.concat(summaries, ignore_index=True))
+        summary = summarise_groups(
+            self.regions, (values, lesion), self.group.rows, s.min_n, s.random_seed
+        )
+        self.writer.table("occupancy", summary)
         LOG.info("occupancy of %d regions", len(self.regions.table))
 
     def test_voxels(self, masks: Masks, comparisons: Sequence[Comparison]) -> None:

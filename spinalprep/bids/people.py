@@ -74,11 +74,18 @@ class PersonFiles:
         """The image in the template's space."""
         return self.paths.get("preproc_template")
 
-    def identified(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table that says first who the person is."""
-        found = table.copy()
-        found.insert(0, "person_id", self.candidate.person_id)
-        found.insert(1, "cohort", self.candidate.cohort)
+    def table(self, kind: Kind) -> pd.DataFrame | None:
+        """Read a table of the person's; None where there is none."""
+        return read_table(self.paths[kind]) if kind in self.paths else None
+
+    def identified(self, table: pd.DataFrame, *, visit: bool = False) -> pd.DataFrame:
+        """Return a table that says first who the person is, and with ``visit`` which visit."""
+        c, found = self.candidate, table.copy()
+        identity = {"person_id": c.person_id, "cohort": c.cohort}
+        if visit:
+            identity |= {"participant_id": c.participant_id, "session_id": c.session_id}
+        for place, (name, value) in enumerate(identity.items()):
+            found.insert(place, name, value)
         return found
 
 
@@ -153,13 +160,12 @@ def gather_tables(
     """
     parts = []
     for person in people:
-        if kind not in person.paths:
+        own = person.table(kind)
+        if own is None or not len(own):
             continue
-        table = person.identified(read_table(person.paths[kind]))
         if used is not None:
-            table["used"] = person.name in used
-        if len(table):
-            parts.append(table)
+            own["used"] = person.name in used
+        parts.append(person.identified(own))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 

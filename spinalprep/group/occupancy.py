@@ -1,5 +1,7 @@
 """Where the lesions are: share of every region of the template's cord that is lesion."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -66,6 +68,27 @@ def summarise_occupancy(
         people_share_lower=np.where(few, np.nan, low),
         people_share_upper=np.where(few, np.nan, high),
     )
+
+
+def summarise_groups(
+    regions: Regions,
+    people: tuple[NDArray[np.float64], NDArray[np.float64]],
+    groups: Mapping[str, NDArray[np.intp]],
+    min_n: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Return the summaries of several groups under each other, ``cohort`` first.
+
+    ``people`` is occupancy and lesion volume of everybody; ``groups`` are rows of these. The rest
+    is as in `summarise_occupancy`.
+    """
+    parts = []
+    for name, rows in groups.items():
+        occupancy, lesion_mm3 = (values[rows] for values in people)
+        part = summarise_occupancy(regions, occupancy, lesion_mm3, min_n, seed)
+        part.insert(0, "cohort", name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def add_image_volumes(occupancy: pd.DataFrame, image: pd.DataFrame | None) -> pd.DataFrame:
