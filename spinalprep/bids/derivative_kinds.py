@@ -97,22 +97,25 @@ class Output:
 
 OUTPUTS: Mapping[Kind, Output] = {
     "preproc": Output(
-        "image, oriented and corrected for the bias field", "", NATIVE, None, "preproc"
+        "image, oriented and corrected for the bias field", space=NATIVE, desc="preproc"
     ),
     "preproc_reference": Output("image on the grid of the reference image", desc="preproc"),
-    "preproc_template": Output("image in the space of the template", "", TEMPLATE, None, "preproc"),
+    "preproc_template": Output(
+        "image in the space of the template", space=TEMPLATE, desc="preproc"
+    ),
     "cord": Output("spinal cord", "mask", label="SC", mask=True),
     "cord_probability": Output("spinal cord, soft", "probseg", label="SC"),
     "cord_uncertainty": Output(
         "standard deviation of the spinal cord's probability",
         "probseg",
-        REFERENCE,
-        "SC",
-        "uncertainty",
+        label="SC",
+        desc="uncertainty",
     ),
     "template_cord": Output(
         "spinal cord of the template on the grid of the reference image",
-        *("mask", REFERENCE, "SC", "template"),
+        "mask",
+        label="SC",
+        desc="template",
         mask=True,
     ),
     "gm_probability": Output("grey matter, soft", "probseg", label="GM"),
@@ -136,39 +139,45 @@ OUTPUTS: Mapping[Kind, Output] = {
         atlas=True,
     ),
     "cord_template": Output(
-        "spinal cord in the space of the template", "mask", TEMPLATE, "SC", mask=True
+        "spinal cord in the space of the template", "mask", space=TEMPLATE, label="SC", mask=True
     ),
     "lesion_template": Output(
-        "lesions in the space of the template", "mask", TEMPLATE, "lesion", mask=True
+        "lesions in the space of the template", "mask", space=TEMPLATE, label="lesion", mask=True
     ),
     "lesion_probability_template": Output(
-        "lesions in the space of the template, soft", "probseg", TEMPLATE, "lesion"
+        "lesions in the space of the template, soft", "probseg", space=TEMPLATE, label="lesion"
     ),
     "coverage_template": Output(
         "what of the template the image covers, in slices in which the cord was found",
-        *("mask", TEMPLATE, None, "coverage"),
+        "mask",
+        space=TEMPLATE,
+        desc="coverage",
         mask=True,
     ),
     "template_slices": Output(
         "shape of the cord at the slices of the template",
-        *("morph", TEMPLATE, "SC", "perslice"),
+        "morph",
+        space=TEMPLATE,
+        label="SC",
+        desc="perslice",
         extension=TABLE,
     ),
     "lesions_lookup": Output("names of the lesions", "dseg", seg="lesions", extension=TABLE),
     "perslice": Output(
-        "shape of the cord per slice", "morph", REFERENCE, "SC", "perslice", extension=TABLE
+        "shape of the cord per slice", "morph", label="SC", desc="perslice", extension=TABLE
     ),
     "perlevel": Output(
         "shape of the cord per vertebral level",
         "morph",
-        REFERENCE,
-        "SC",
-        "perlevel",
+        label="SC",
+        desc="perlevel",
         extension=TABLE,
     ),
     "shape_total": Output(
         "shape of the whole cord that the image shows",
-        *("morph", REFERENCE, "SC", "total"),
+        "morph",
+        label="SC",
+        desc="total",
         extension=TABLE,
     ),
     "centerline_table": Output(
@@ -182,15 +191,15 @@ OUTPUTS: Mapping[Kind, Output] = {
     ),
     "lesion_regions": Output(
         "lesions by vertebral level and region",
-        *("morph", REFERENCE, "lesion", "perregion"),
+        "morph",
+        label="lesion",
+        desc="perregion",
         extension=TABLE,
     ),
     "lesion_totals": Output(
-        "all lesions of the cord together",
-        *("morph", REFERENCE, "lesion", "total"),
-        extension=TABLE,
+        "all lesions of the cord together", "morph", label="lesion", desc="total", extension=TABLE
     ),
-    "qc": Output("quality gates", "qc", NATIVE, desc="auto", extension=TABLE),
-    "metric": Output("a map, measured by region", "metric", REFERENCE, named=True, extension=TABLE),
+    "qc": Output("quality gates", "qc", space=NATIVE, desc="auto", extension=TABLE),
+    "metric": Output("a map, measured by region", "metric", named=True, extension=TABLE),
 }
 LEVEL_OUTPUTS = ("vertebrae", "discs", "spinal_levels")
