@@ -152,10 +152,10 @@ def literals(path: Path) -> Iterator[str]:
 
 
 def test_a_name_is_typed_once() -> None:
-    home = ROOT / "spinalprep"
     typed = {
-        path.relative_to(home).as_posix(): found
-        for path in sorted(home.rglob("*.py"))
+        path.relative_to(ROOT / room).as_posix(): found
+        for room in ("spinalprep", "interfaces", "workflows")
+        for path in sorted((ROOT / room).rglob("*.py"))
         if (found := [text for text in literals(path) if " " not in text and TYPED.search(text)])
     }
     assert set(HOME) <= set(typed)  # it looks
