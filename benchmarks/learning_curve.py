@@ -25,7 +25,7 @@ from spinalprep.training.evaluation.evaluate import judge
 from spinalprep.training.evaluation.learning import fit_learning_curve, predict_interval
 from spinalprep.training.evaluation.predictions import from_networks
 from spinalprep.training.material.cases import Case, read_persons
-from spinalprep.training.material.dataset import described_dataset, own_dataset
+from spinalprep.training.material.dataset import described_dataset, user_dataset
 from spinalprep.training.options import RunOptions
 from spinalprep.training.recipes import find_recipe
 from spinalprep.training.train import train
@@ -76,7 +76,7 @@ class Study:
         self.name, self.out_dir = given.name, given.out_dir
         if given.bids:
             persons = read_persons(given.bids, given.person_column, [])
-            self.dataset = own_dataset(given.bids, persons=persons)
+            self.dataset = user_dataset(given.bids, persons=persons)
         else:
             self.dataset = described_dataset(find_recipe(given.name).dataset, given.shared)
         self.options = RunOptions(seed=given.seed, steps=given.steps)

@@ -198,11 +198,11 @@ def _predictor(given: Namespace) -> "tuple[Callable[[Path], Predictions], list[d
 def _own_dataset(given: Namespace) -> "LabelledDataset":
     """Return the user's own dataset, in which everybody is an ordinary person."""
     from spinalprep.training.material.cases import read_persons
-    from spinalprep.training.material.dataset import own_dataset
+    from spinalprep.training.material.dataset import user_dataset
 
     _check_folders(given.bids, given.labels)
     persons = read_persons(given.bids, given.person_column, given.same_person)
-    return own_dataset(given.bids, given.labels, persons)
+    return user_dataset(given.bids, given.labels, persons)
 
 
 def _run_options(given: Namespace) -> "RunOptions":

@@ -54,7 +54,7 @@ def make_card(
         "version": recipe.version,
         "task": recipe.role,
         "preset": recipe.preset,
-        **task.sees(),
+        **task.describe(),
         "data": {
             "datasets": [dataset.name],
             "people": list(taught.material.people),

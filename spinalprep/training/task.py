@@ -83,7 +83,7 @@ class TrainingTask(ABC, Generic[R, M]):
         Of type ``recipe_type``.
     pieces : str
         What a piece of its material is called, in the plural.
-    spares_people : bool
+    can_leave_out : bool
         Whether people can be left out, or tell when to stop.
     synthetic : str
         What a card says of samples that nobody acquired.
@@ -91,7 +91,7 @@ class TrainingTask(ABC, Generic[R, M]):
 
     recipe_type: ClassVar[type[Recipe]]
     pieces: ClassVar[str]
-    spares_people: ClassVar[bool] = True
+    can_leave_out: ClassVar[bool] = True
     synthetic: ClassVar[str] = (
         "intensities and geometry randomised; lesions are drawn in, none is real"
     )
@@ -108,7 +108,7 @@ class TrainingTask(ABC, Generic[R, M]):
         """Return the batch of a step; the same for the same material, seed and step."""
 
     @abstractmethod
-    def sees(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return what a card says of the network's inputs and outputs."""
 
     def network(self) -> nn.Module:
@@ -136,13 +136,11 @@ class TrainingTask(ABC, Generic[R, M]):
 
     def figures(self, trained: Model, material: M, seed: int) -> dict[str, Any]:
         """Measure what a card says of trained weights, on nobody who may be left out."""
-        del trained, material, seed
         return {}
 
     def terms(self) -> dict[str, str]:
         """Return what a card says of sources and limits in place of the dataset's words."""
         return {}
 
-    def show(self, material: M, seed: int, folder: Path) -> None:
+    def draw_picture(self, material: M, seed: int, folder: Path) -> None:
         """Draw what the network will be shown, where there is a way to."""
-        del material, seed, folder

@@ -76,7 +76,7 @@ def train(
     recipe : Recipe or str
         See `find_recipe` for names.
     dataset : LabelledDataset
-        See `described_dataset` and `own_dataset`.
+        See `described_dataset` and `user_dataset`.
     out_dir : Path
         Checkpoint, loss curve, a picture of samples, weights and card go here; a checkpoint of
         the same run is resumed.
@@ -96,7 +96,7 @@ def train(
     parts = split(task, task.read(dataset), options)
     LOG.info("%s: %d %s of %s", *_in_words(task, parts))
     out_dir.mkdir(parents=True, exist_ok=True)
-    task.show(parts.taught, options.seed, out_dir)
+    task.draw_picture(parts.taught, options.seed, out_dir)
     torch.manual_seed(options.seed)
     network = start.network() if start is not None else task.network()
     trained = fit(
@@ -189,7 +189,7 @@ def split(task: TrainingTask[Any, Any], material: Material, options: RunOptions)
         If a named person is not there, nobody is left to train on, or the task spares nobody.
     """
     spared = options.fold is not None or options.leave_out or options.validate
-    if (spared or options.stop_early) and not task.spares_people:
+    if (spared or options.stop_early) and not task.can_leave_out:
         raise UsageError(f"{task.recipe.name} is trained on all its material; nobody is left out")
     left_out = options.leave_out
     if options.fold is not None:

@@ -21,7 +21,7 @@ from spinalprep.phantom.images import render
 from spinalprep.training import finetune as module
 from spinalprep.training import recipes, train
 from spinalprep.training.finetune import adapting_recipe, finetune
-from spinalprep.training.material.dataset import LabelledDataset, own_dataset
+from spinalprep.training.material.dataset import LabelledDataset, user_dataset
 from spinalprep.training.material.people import Kind
 from spinalprep.training.material.slices import Slices, gather_slices
 from spinalprep.training.material.volume import LabelledVolume
@@ -81,7 +81,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def dataset(home: Path) -> LabelledDataset:
-    return own_dataset(home / "bids")
+    return user_dataset(home / "bids")
 
 
 def drawn(spacing_mm: float, size: int, centred: bool) -> Slices:
@@ -162,7 +162,7 @@ def test_lesions_that_somebody_drew_are_learned(home: Path, tmp_path: Path) -> N
         lesion = cord.with_data(cord.data * (name == "a"))
         save(lesion, folder / f"sub-{name}_T2w_lesion-manual.nii.gz")  # an empty one says none
     recipe = adapting_recipe(load_model("cord"))
-    material = SliceTask(recipe).read(own_dataset(home / "bids", labels))
+    material = SliceTask(recipe).read(user_dataset(home / "bids", labels))
     assert material.people == ("a", "b")
     assert material.has_lesion.all()
     assert set(material.person[material.lesion.any(axis=(1, 2))].tolist()) == {"a"}
@@ -183,7 +183,7 @@ def test_lesions_that_somebody_drew_are_learned(home: Path, tmp_path: Path) -> N
 def test_what_can_t_be_done_is_said(
     home: Path, tmp_path: Path, options: RunOptions, freeze: int, told: str
 ) -> None:
-    start, dataset = str(home / "start.safetensors"), own_dataset(home / "bids")
+    start, dataset = str(home / "start.safetensors"), user_dataset(home / "bids")
     with pytest.raises(UsageError, match=told):
         finetune(start, dataset, tmp_path, options, freeze=freeze)
 

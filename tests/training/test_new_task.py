@@ -94,7 +94,7 @@ class BallTask(TrainingTask[BallRecipe, Balls]):
 
         return deep
 
-    def sees(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         return {"spacing": [1.0] * 3, "channels": 1, "classes": list(self.recipe.classes)}
 
     def figures(self, trained: Model, material: Balls, seed: int) -> dict[str, Any]:

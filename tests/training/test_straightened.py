@@ -16,7 +16,7 @@ from spinalprep.networks.predict import segment
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.unet3d import UNet3d
 from spinalprep.networks.weights import load_model
-from spinalprep.training.material.dataset import LabelledDataset, own_dataset
+from spinalprep.training.material.dataset import LabelledDataset, user_dataset
 from spinalprep.training.material.people import Kind
 from spinalprep.training.material.straightened import StraightVolumes, straighten_volumes
 from spinalprep.training.material.volume import LabelledVolume
@@ -140,7 +140,7 @@ def dataset(tmp_path: Path) -> LabelledDataset:
         save(image, home / place / f"sub-{name}_T2w.nii.gz")
         target = home / "derivatives" / "labels" / place / f"sub-{name}_T2w_seg-manual.nii.gz"
         save(cord, target)
-    return own_dataset(home)
+    return user_dataset(home)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import torch
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, save
 from spinalprep.training.material import dataset as module
-from spinalprep.training.material.dataset import described_dataset, own_dataset
+from spinalprep.training.material.dataset import described_dataset, user_dataset
 from spinalprep.training.material.people import Kind, people_of_fold
 from spinalprep.training.material.slices import Slices
 from spinalprep.training.material.volume import LabelledVolume
@@ -73,7 +73,7 @@ def test_a_dataset_with_the_labels_of_the_development_data_is_as_any_other(
 ) -> None:
     task = task_of(replace(find_recipe(name), batch=2))
     ours, others = (
-        task.read(own_dataset(write(tmp_path / folder, people)))
+        task.read(user_dataset(write(tmp_path / folder, people)))
         for folder, people in (("special", SPECIAL), ("ordinary", ORDINARY))
     )
     assert (ours.people, others.people) == (SPECIAL, ORDINARY)
@@ -94,7 +94,7 @@ def test_a_dataset_with_the_labels_of_the_development_data_is_as_any_other(
 
 def test_everybody_is_in_a_fold_and_may_be_left_out(tmp_path: Path) -> None:
     task = task_of(find_recipe("cord"))
-    whole = task.read(own_dataset(write(tmp_path, SPECIAL)))
+    whole = task.read(user_dataset(write(tmp_path, SPECIAL)))
     folds = [people_of_fold(whole.people_in_folds, k, 4) for k in (1, 2, 3, 4)]
     assert sorted(name for fold in folds for name in fold) == sorted(SPECIAL)
     parts = split(task, whole, RunOptions(leave_out=("phantom",), validate=("PAM50",)))

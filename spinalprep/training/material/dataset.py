@@ -135,7 +135,7 @@ class LabelledDataset:
                 yield label, special
 
 
-def own_dataset(
+def user_dataset(
     bids_dir: Path, labels: Path | None = None, persons: Mapping[str, str] | None = None
 ) -> LabelledDataset:
     """Return a user's dataset, in which everybody is an ordinary person.

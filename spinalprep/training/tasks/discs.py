@@ -28,7 +28,7 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
 
     recipe_type = DiscsRecipe
     pieces = "spines"
-    spares_people = False  # they show no disc
+    can_leave_out = False  # they show no disc
     synthetic = (
         "contrast, geometry and field of view randomised; no image of a person with visible discs "
         "served for training"
@@ -43,7 +43,7 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
         chance = np.random.default_rng([seed, step])
         return make_planes(material.spines, self.recipe.batch, self.recipe.ranges, chance)
 
-    def sees(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return what a card says of the network's inputs and outputs."""
         return {
             "inputs": "the straightened mid-sagittal plane, mean of 8 mm, brought to one contrast",

@@ -98,7 +98,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         batch = make_slices(material, index, recipe.ranges, draw)
         return batch if recipe.heat_sd_px is None else as_heat(batch, recipe.heat_sd_px)
 
-    def sees(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return what a card says of the network's inputs and outputs."""
         recipe = self.recipe
         inputs = "one axial slice, scaled to [0, 1] between its percentiles 1 and 99"
@@ -117,10 +117,9 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
 
     def figures(self, trained: Model, material: Slices, seed: int) -> dict[str, Any]:
         """Measure the temperature of probabilities, on digital people."""
-        del material, seed
         return measured_temperature(trained)
 
-    def show(self, material: Slices, seed: int, folder: Path) -> None:
+    def draw_picture(self, material: Slices, seed: int, folder: Path) -> None:
         """Draw twenty samples beside twenty real slices, ``samples.png``."""
         enough = range(-(-SHOWN // self.recipe.batch))
         first = [self.draw(material, seed, step) for step in enough]

@@ -72,7 +72,7 @@ class StraightenedTask(TrainingTask[StraightenedRecipe, StraightVolumes]):
         kept = [CLASSES.index(name) for name in recipe.classes]
         return Batch(batch.image, batch.truth[:, kept], batch.weight[:, kept])
 
-    def sees(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return what a card says of the network's inputs and outputs."""
         return {
             "inputs": "volumes of sections across the centerline, each scaled to [0, 1] between "
@@ -87,5 +87,4 @@ class StraightenedTask(TrainingTask[StraightenedRecipe, StraightVolumes]):
 
     def figures(self, trained: Model, material: StraightVolumes, seed: int) -> dict[str, Any]:
         """Measure the temperature of probabilities of the cord, on digital people."""
-        del material, seed
         return measured_temperature(trained) if "cord" in self.recipe.classes else {}
