@@ -20,29 +20,27 @@ from spinalprep.errors import InputError
 from spinalprep.image import Image
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
-from spinalprep.networks.cascade import Found, by_role, find_cord
+from spinalprep.networks.cascade import Found, Networks, by_task, find_cord
 from spinalprep.networks.weights import Model, load_model
 
 THRESHOLDS = 0.8, 0.9
+CordOfImage = Found[Image, Centerline]
 PAIRED = re.compile(r"_(run|mt)-[a-z0-9]+")
 
 
-def mean_area(found: Found, image: Image) -> float:
+def mean_area(found: CordOfImage, image: Image) -> float:
     """Return volume over the length of centerline in the slices with cord, in mm2."""
-    line: Centerline = found.centerline
     volume = float((found.cord.data > 0).sum()) * image.voxel_volume
-    return volume / line.length
+    return volume / found.centerline.length
 
 
-def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, Found]:
+def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, CordOfImage]:
     """Run the networks on one image and print a line."""
     image = conform(path)
-    found = find_cord(image, **by_role(models))  # type: ignore[arg-type]
+    found = find_cord(image, Networks(**by_task(models)))
     told = []
     for threshold in THRESHOLDS:
-        lesions = lesion_instances(
-            image.with_data(found.maps.lesion), found.cord, threshold, MIN_LESION_MM3, SHORTEST_MM
-        )
+        lesions = lesion_instances(found.lesion, found.cord, threshold, MIN_LESION_MM3, SHORTEST_MM)
         told.append(f"{(lesions > 0).sum() * image.voxel_volume:.0f} mm3 over {threshold}")
     slices = int((found.cord.data > 0).any(axis=(0, 1)).sum())
     sys.stdout.write(
@@ -62,7 +60,7 @@ def main() -> None:
         "lesion",
     ]
     models = tuple(load_model(word) for word in words)
-    groups: dict[str, list[tuple[str, Image, Found]]] = defaultdict(list)
+    groups: dict[str, list[tuple[str, Image, CordOfImage]]] = defaultdict(list)
     for path in sorted(Path(sys.argv[1]).glob("sub-*/**/anat/*.nii.gz")):
         try:
             groups[PAIRED.sub("", path.name)].append((path.name, *look(path, models)))

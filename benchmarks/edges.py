@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.image import Image, load, reorient
-from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import load_model
 
 FINE_MM, REACH_MM, BIN_MM, FIELD_MM = 0.125, 1.5, 0.25, 12.0
@@ -68,10 +68,11 @@ def half_step(values: NDArray[np.float64]) -> float:
 
 def main() -> None:
     """Print two numbers per image."""
-    models = load_model(Path(sys.argv[1])), load_model(Path(sys.argv[2]))
+    centerline, cord = (load_model(Path(word)) for word in sys.argv[1:3])
+    networks = Networks(centerline=centerline, cord=cord)
     for name, drawn in zip(sys.argv[3::2], sys.argv[4::2], strict=True):
         image, mask = reorient(load(Path(name))), reorient(load(Path(drawn)))
-        soft = image.with_data(find_cord(image, *models).maps.cord)
+        soft = find_cord(image, networks).probability
         sys.stdout.write(
             f"{Path(name).name}: half of the step lies {half_step(profile(image, mask)):+.2f} mm "
             f"from the drawn edge, {half_step(profile(image, soft)):+.2f} mm from the network's\n"

@@ -43,7 +43,7 @@ def measure(path: Path, threads: int, weights: list[str], profile: bool) -> None
     import torch
 
     from spinalprep.image import load
-    from spinalprep.networks.cascade import by_role, find_cord
+    from spinalprep.networks.cascade import Networks, by_task, find_cord
     from spinalprep.networks.weights import load_model
 
     torch.set_num_threads(threads)
@@ -54,8 +54,8 @@ def measure(path: Path, threads: int, weights: list[str], profile: bool) -> None
     before = resource.getrusage(resource.RUSAGE_SELF)
     watch = cProfile.Profile()
     began, cpu = time.monotonic(), time.process_time()
-    roles = by_role(models)
-    found = watch.runcall(find_cord, image, **roles) if profile else find_cord(image, **roles)  # type: ignore[arg-type]
+    networks = Networks(**by_task(models))
+    found = watch.runcall(find_cord, image, networks) if profile else find_cord(image, networks)
     row = {
         "load_s": loaded,
         "wall_s": time.monotonic() - began,

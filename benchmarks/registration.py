@@ -22,8 +22,8 @@ from spinalprep.errors import SpinalprepError
 from spinalprep.image import Image, load, to_world
 from spinalprep.image.sanity import conform, conform_label
 from spinalprep.levels.discs import levels_from_hint
-from spinalprep.networks.cascade import Found, find_cord
-from spinalprep.networks.weights import load_model
+from spinalprep.networks.cascade import Found, Networks, find_cord
+from spinalprep.networks.weights import Model, load_model
 from spinalprep.registration.along import Channel
 from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.template import TemplateFit, register_to_template
@@ -74,19 +74,18 @@ def grey_matter(fit: TemplateFit, manual: Image, model: Image) -> float:
 
 
 def drivers(
-    found: Found, manual: Image | None
+    found: Found[Image, Centerline], manual: Image | None
 ) -> Iterator[tuple[str, Image, Centerline, Image | None]]:
     """Yield name, cord, centerline and the other cord."""
-    automatic = found.cord.with_data(found.maps.cord)
-    yield "automatic", automatic, found.centerline, manual
+    yield "automatic", found.probability, found.centerline, manual
     if manual is not None:
-        yield "manual", manual, centerline_from_mask(manual), automatic
+        yield "manual", manual, centerline_from_mask(manual), found.probability
 
 
-def measure(path: Path, labels: Path, template: Template, models: list[object]) -> None:
+def measure(path: Path, labels: Path, template: Template, networks: Networks[Model]) -> None:
     """Print the lines of one image."""
     image = conform(path)
-    found = find_cord(image, *models)  # type: ignore[arg-type]
+    found = find_cord(image, networks)
     stem = path.name.removesuffix(".nii.gz")
     drawn = {
         name: conform_label(labels / f"{stem}_{name}.nii.gz", image)
@@ -95,7 +94,7 @@ def measure(path: Path, labels: Path, template: Template, models: list[object]) 
     }
     model, grey = load(template.cord), load(template.gm) if template.gm else None
     heights = disc_heights(template)
-    seen = Channel(found.cord.with_data(found.maps.gm), grey) if grey is not None else None
+    seen = Channel(found.gm, grey) if grey is not None else None
     for name, cord, line, other in drivers(found, drawn.get("seg-manual")):
         middle = float(line.at(line.length / 2)[2])
         hinted = levels_from_hint({HINT: middle}, line, heights).disc_s
@@ -124,13 +123,15 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--weights", nargs=3, default=["centerline", "cord", "gm"])
     given = parser.parse_args()
-    models = [load_model(name) for name in given.weights]
+    networks = Networks(
+        **dict(zip(("centerline", "cord", "gm"), map(load_model, given.weights), strict=True))
+    )
     template = read_template(given.template)
     for path in sorted(given.bids_dir.glob("sub-*/anat/*.nii.gz")):
         if given.only in path.name:
             labels = given.bids_dir / "derivatives/labels" / path.parent.relative_to(given.bids_dir)
             try:
-                measure(path, labels, template, list(models))
+                measure(path, labels, template, networks)
             except SpinalprepError as error:
                 sys.stdout.write(f"{path.name}: {error}\n")
 

@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, grid_with_spacing, load, reorient, resample, to_world
 from spinalprep.image.sanity import conform
-from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.training.evaluation.pictures import draw_panels, panel_of
 
@@ -114,12 +114,12 @@ def orders(image: Image) -> Iterator[tuple[str, nib.Nifti1Image]]:
             yield "".join(nib.aff2axcodes(turned.affine)), turned
 
 
-def judge(case: Case, models: tuple[Model, Model]) -> Judged:
+def judge(case: Case, networks: Networks[Model]) -> Judged:
     """Compare what is found with the mask in the labelled slices."""
     _, image, mask = case
     true = mask.data > 0.5
     try:
-        found = find_cord(image, *models).cord.data > 0
+        found = find_cord(image, networks).cord.data > 0
     except NoCordError as error:
         return Judged(case, np.zeros_like(true), 0.0, str(error))
     rows = true.any(axis=(0, 1))
@@ -144,15 +144,15 @@ def draw(judged: list[Judged], path: Path) -> None:
     draw_panels(cases, path)
 
 
-def same_in_all_orders(image: Image, models: tuple[Model, Model]) -> str:
+def same_in_all_orders(image: Image, networks: Networks[Model]) -> str:
     """Say in how many of the 48 orders of the axes the mask is, voxel by voxel, the same."""
-    own = find_cord(image, *models).cord.data
+    own = find_cord(image, networks).cord.data
     with TemporaryDirectory() as folder:
         same = 0
         for name, turned in orders(image):
             path = Path(folder) / f"{name}.nii.gz"
             nib.save(turned, path)
-            same += bool(np.array_equal(find_cord(conform(path), *models).cord.data, own))
+            same += bool(np.array_equal(find_cord(conform(path), networks).cord.data, own))
     return f"{same} of 48 orders of the axes give the same mask"
 
 
@@ -167,15 +167,16 @@ def main() -> None:
     image, mask = (reorient(load(path)) for path in (given.image, given.mask))
     if len(given.weights) != 2:
         parser.error("weights: expected two, of the centerline and of the cord")
-    models = load_model(given.weights[0]), load_model(given.weights[1])
+    centerline, cord = map(load_model, given.weights)
+    networks = Networks(centerline=centerline, cord=cord)
     judged = []
     for case in variants(image, mask):
-        judged.append(judge(case, models))
+        judged.append(judge(case, networks))
         sys.stdout.write(f"{case[0]:24s} {judged[-1].said}\n")
         sys.stdout.flush()
     if given.picture:
         draw(judged, given.picture)
-    sys.stdout.write(same_in_all_orders(image, models) + "\n")
+    sys.stdout.write(same_in_all_orders(image, networks) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from spinalprep.cord.intervals import (
 from spinalprep.cord.shape import measure_slices
 from spinalprep.image import Image, load, reorient, to_voxel
 from spinalprep.networks.cards import read_card
-from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import GM, LESION, WM, Person, make_person
 from spinalprep.phantom.images import render
@@ -63,11 +63,10 @@ def networks_areas(image: Image, weights: str = "cord") -> tuple[pd.DataFrame, I
     ``weights`` are those of the cord, and after a comma those of the grey matter.
     """
     models = [load_model(Path(name) if "/" in name else name) for name in weights.split(",")]
-    found = find_cord(image, load_model("centerline"), *models)
-    cord, gm, spread = (
-        image.with_data(data) for data in (found.maps.cord, found.maps.gm, found.maps.sd)
-    )
-    grey = gm if len(models) > 1 else None
+    networks = dict(zip(("cord", "gm"), models, strict=False))
+    found = find_cord(image, Networks(centerline=load_model("centerline"), **networks))
+    cord, spread = found.probability, found.uncertainty
+    grey = found.gm if len(models) > 1 else None
     table = measure_slices(cord, found.centerline, grey, spread, gm_found=True)
     if grey is not None:
         plain = measure_slices(cord, found.centerline, grey, spread)
@@ -75,7 +74,7 @@ def networks_areas(image: Image, weights: str = "cord") -> tuple[pd.DataFrame, I
             table[f"{name}_alone"] = (plain[f"{name}_upper"] - plain[name]) / NORMAL_95
     table[["x_mm", "y_mm", "w_mm"]] = found.centerline.at(table["s_mm"].to_numpy())
     table["sd"] = (table["area_mm2_upper"] - table["area_mm2"]) / NORMAL_95
-    return table.set_index("slice"), image.with_data(found.cord.data.astype(np.float32))
+    return table.set_index("slice"), found.cord
 
 
 def against_sct(root: Path) -> None:

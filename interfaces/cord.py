@@ -8,10 +8,10 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.centerline import centerline_from_mask, rasterise
-from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends, unseen_slices
+from spinalprep.cord.ends import trim_ends
 from spinalprep.cord.files import read_centerline, write_centerline
 from spinalprep.cord.mask import binarise, fill_drawn
-from spinalprep.cord.trace import trace_centerline
+from spinalprep.cord.trace import find_centerline
 from spinalprep.image import load, save
 
 LINE = Path("centerline.tsv")  # in the working folder of a task
@@ -30,11 +30,8 @@ def FindHeat(image: NiftiGz, weights: File, card: File) -> NiftiGz:
 @python.define(outputs=["centerline", "confidence"])
 def TraceCenterline(heat: NiftiGz) -> tuple[File, float]:
     """Find the best curve through a heat map; the confidence is the mean along it."""
-    from spinalprep.cord.centerline import fit_centerline
-
-    trace = trace_centerline(load(heat.fspath))
-    centerline = fit_centerline(trace.points, weights=trace.confidence)
-    return write_centerline(centerline, LINE), float(trace.confidence.mean())
+    centerline, confidence = find_centerline(load(heat.fspath))
+    return write_centerline(centerline, LINE), confidence
 
 
 @python.define(outputs=["centerline"])
@@ -96,19 +93,17 @@ def TrimEnds(
 
     ``unseen`` slices are those in which the centerline goes on without any cord.
     """
-    probability = load(plain.fspath)
-    first, last = cord_extent(probability)
-    outside = np.ones(probability.shape[2], bool)
-    outside[first : last + 1] = False
-    kept = []
-    for name, file in (("cord", cord), ("gm", gm), ("lesion", lesion)):
-        image = load(file.fspath)
-        data = np.where(outside, np.float32(0), image.data)
-        kept.append(save(image.with_data(data), Path(f"{name}.nii.gz")))
+    soft, grey, lesions, judged = (load(file.fspath) for file in (cord, gm, lesion, plain))
     line = read_centerline(Path(centerline.fspath))
-    clipped = write_centerline(clip_centerline(line, probability, first, last), LINE)
-    warnings = list(describe_ends(probability, first, last))
-    return *kept, clipped, warnings, unseen_slices(probability, line)
+    kept = trim_ends(soft, grey, lesions, judged, line)
+    return (
+        save(kept.cord, Path("cord.nii.gz")),
+        save(kept.gm, Path("gm.nii.gz")),
+        save(kept.lesion, Path("lesion.nii.gz")),
+        write_centerline(kept.centerline, LINE),
+        kept.warnings,
+        kept.unseen,
+    )
 
 
 @python.define(outputs=["cord"])

@@ -1,9 +1,12 @@
 """From an image to the cord."""
 
+from dataclasses import dataclass, fields
+
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep.cord.ends import Trimmed
 from spinalprep.interfaces.cord import (
     BinariseCord,
     CenterlineFromCord,
@@ -17,81 +20,100 @@ from spinalprep.interfaces.cord import (
     TrimEnds,
 )
 from spinalprep.interfaces.preprocess import ConformLabel
+from spinalprep.networks.cascade import Found, Maps, Networks, Steps, run_cascade
 
 
-@workflow.define(
-    outputs=[
-        "cord",
-        "probability",
-        "gm",
-        "lesion",
-        "uncertainty",
-        "centerline",
-        "confidence",
-        "warnings",
-        "unseen",
-    ]
-)
+@dataclass(frozen=True)
+class WeightFile:
+    """A weight file and the card beside it."""
+
+    weights: File
+    card: File
+
+
+@dataclass(frozen=True)
+class CordWeights:
+    """The fields of `Networks` as files (pydra can't hash a generic class)."""
+
+    centerline: WeightFile
+    cord: WeightFile
+    gm: WeightFile | None = None
+    lesion: WeightFile | None = None
+
+
+class Graph(Steps[NiftiGz, File, WeightFile]):
+    """The steps of the cascade as tasks of the graph that is being built."""
+
+    def find_heat(self, image: NiftiGz, network: WeightFile) -> NiftiGz:
+        """Add `FindHeat`."""
+        step = FindHeat(image=image, weights=network.weights, card=network.card)
+        return workflow.add(step).heat
+
+    def find_centerline(self, heat: NiftiGz) -> tuple[File, float]:
+        """Add `TraceCenterline`."""
+        trace = workflow.add(TraceCenterline(heat=heat))
+        return trace.centerline, trace.confidence
+
+    def segment_cord(self, image: NiftiGz, centerline: File, network: WeightFile) -> Maps[NiftiGz]:
+        """Add `SegmentCord`."""
+        step = SegmentCord(
+            image=image, centerline=centerline, weights=network.weights, card=network.card
+        )
+        maps = workflow.add(step)
+        return Maps(maps.cord, maps.gm, maps.lesion, maps.uncertainty, maps.plain)
+
+    def segment_gm(
+        self, image: NiftiGz, centerline: File, cord: NiftiGz, network: WeightFile
+    ) -> NiftiGz:
+        """Add `SegmentGreyMatter`."""
+        step = SegmentGreyMatter(
+            image=image,
+            centerline=centerline,
+            cord=cord,
+            weights=network.weights,
+            card=network.card,
+        )
+        return workflow.add(step).gm
+
+    def segment_lesion(self, image: NiftiGz, centerline: File, network: WeightFile) -> NiftiGz:
+        """Add `SegmentLesions`."""
+        step = SegmentLesions(
+            image=image, centerline=centerline, weights=network.weights, card=network.card
+        )
+        return workflow.add(step).lesion
+
+    def trim_ends(self, maps: Maps[NiftiGz], centerline: File) -> Trimmed[NiftiGz, File]:
+        """Add `TrimEnds`."""
+        step = TrimEnds(
+            cord=maps.cord,
+            gm=maps.gm,
+            lesion=maps.lesion,
+            plain=maps.plain,
+            centerline=centerline,
+        )
+        kept = workflow.add(step)
+        return Trimmed(kept.cord, kept.gm, kept.lesion, kept.centerline, kept.warnings, kept.unseen)
+
+    def binarise(self, probability: NiftiGz, centerline: File) -> NiftiGz:
+        """Add `BinariseCord`."""
+        return workflow.add(BinariseCord(cord=probability, centerline=centerline)).cord
+
+    def centre(self, cord: NiftiGz) -> File:
+        """Add `CenterlineFromCord`."""
+        return workflow.add(CenterlineFromCord(cord=cord), name="centre").centerline
+
+
+@workflow.define(outputs=[field.name for field in fields(Found)])
 def AutomaticCord(
-    image: NiftiGz,
-    finder: File,
-    finder_card: File,
-    segmenter: File,
-    segmenter_card: File,
-    grey: File | None = None,
-    grey_card: File | None = None,
-    lesions: File | None = None,
-    lesions_card: File | None = None,
-    centerline_label: File | None = None,
+    image: NiftiGz, networks: CordWeights, centerline_label: File | None = None
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str], int]:
-    """Find the centerline, or take a drawn one; then cord, grey matter and lesions along it.
-
-    With weights for ``grey`` the grey matter is found by that network, with weights for
-    ``lesions`` the lesions by that one.
-
-    A centerline that was found leads to the cord only: the one that comes out runs through the
-    middle of that cord, and a drawn one stays as it is.
-    """
-    confidence = 1.0
+    """Find the cord as `run_cascade` says; a centerline that a person drew leads to it."""
+    centerline = None
     if centerline_label is not None:
         drawn = workflow.add(ConformLabel(label=centerline_label, image=image)).label
         centerline = workflow.add(CenterlineFromCord(cord=drawn)).centerline
-    else:
-        heat = workflow.add(FindHeat(image=image, weights=finder, card=finder_card)).heat
-        trace = workflow.add(TraceCenterline(heat=heat))
-        centerline, confidence = trace.centerline, trace.confidence
-    maps = workflow.add(
-        SegmentCord(image=image, centerline=centerline, weights=segmenter, card=segmenter_card)
-    )
-    gm = maps.gm
-    if grey is not None:
-        step = SegmentGreyMatter(
-            image=image, centerline=centerline, cord=maps.cord, weights=grey, card=grey_card
-        )
-        gm = workflow.add(step).gm
-    lesion = maps.lesion
-    if lesions is not None:
-        step = SegmentLesions(
-            image=image, centerline=centerline, weights=lesions, card=lesions_card
-        )
-        lesion = workflow.add(step).lesion
-    whole = TrimEnds(cord=maps.cord, gm=gm, lesion=lesion, plain=maps.plain, centerline=centerline)
-    kept = workflow.add(whole)
-    mask = workflow.add(BinariseCord(cord=kept.cord, centerline=kept.centerline))
-    final = kept.centerline
-    if centerline_label is None:
-        final = workflow.add(CenterlineFromCord(cord=mask.cord), name="centre").centerline
-    return (
-        mask.cord,
-        kept.cord,
-        kept.gm,
-        kept.lesion,
-        maps.uncertainty,
-        final,
-        confidence,
-        kept.warnings,
-        kept.unseen,
-    )
+    found = run_cascade(Graph(), image, Networks(**vars(networks)), centerline)
+    return tuple(getattr(found, field.name) for field in fields(found))
 
 
 @workflow.define(outputs=["cord", "probability", "centerline", "warnings"])

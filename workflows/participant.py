@@ -10,7 +10,13 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
-from spinalprep.workflows.cord import AutomaticCord, CenterlineMask, ManualCord
+from spinalprep.workflows.cord import (
+    AutomaticCord,
+    CenterlineMask,
+    CordWeights,
+    ManualCord,
+    WeightFile,
+)
 from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import VertebralLevels
 from spinalprep.workflows.manual import GreyMatter
@@ -42,18 +48,13 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight files with their cards."""
+    """Every network, by its name in ``--model``."""
 
-    finder: File
-    finder_card: File
-    segmenter: File
-    segmenter_card: File
-    discs: File
-    discs_card: File
-    grey: File
-    grey_card: File
-    lesions: File
-    lesions_card: File
+    centerline: WeightFile
+    cord: WeightFile
+    discs: WeightFile
+    gm: WeightFile
+    lesion: WeightFile
 
 
 @dataclass(frozen=True)
@@ -157,18 +158,14 @@ def _preprocess(image: File, p: Parameters, item: str = "") -> Path:
 def _automatic(image: Path, told: Inputs) -> stages.SegmentedCord:
     """Add the networks."""
     p, weights, labels = told.parameters, told.weights, told.labels
-    task = AutomaticCord(
-        image=image,
-        finder=weights.finder,
-        finder_card=weights.finder_card,
-        segmenter=weights.segmenter,
-        segmenter_card=weights.segmenter_card,
-        grey=weights.grey if p.shows_gm else None,
-        grey_card=weights.grey_card if p.shows_gm else None,
-        lesions=weights.lesions if p.lesion else None,
-        lesions_card=weights.lesions_card if p.lesion else None,
-        centerline_label=None if "cord" in labels else labels.get("centerline"),
+    networks = CordWeights(
+        centerline=weights.centerline,
+        cord=weights.cord,
+        gm=weights.gm if p.shows_gm else None,
+        lesion=weights.lesion if p.lesion else None,
     )
+    drawn = None if "cord" in labels else labels.get("centerline")
+    task = AutomaticCord(image=image, networks=networks, centerline_label=drawn)
     return add_stage(stages.AUTOMATIC, task)
 
 
@@ -219,8 +216,8 @@ def _levels(image: Path, cord: stages.Cord, told: Inputs) -> stages.LabelledLeve
         cord=cord.cord,
         centerline=cord.centerline,
         template_z=told.disc_z,
-        weights=told.weights.discs,
-        card=told.weights.discs_card,
+        weights=told.weights.discs.weights,
+        card=told.weights.discs.card,
         label=told.labels.get("discs"),
         hint=None if "discs" in told.labels else told.parameters.level_hint,
     )

@@ -1,6 +1,7 @@
 """What the graph of a session run is told: files of weights, template and maps, and parameters."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from fileformats.generic import File
@@ -15,24 +16,16 @@ from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
 from spinalprep.template.pack import packed_atlas
 from spinalprep.template.regions import combined_regions, region_names
+from spinalprep.workflows.cord import WeightFile
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, TemplateFiles, Weights
 
-NETWORKS = {
-    "centerline": "finder",
-    "cord": "segmenter",
-    "discs": "discs",
-    "gm": "grey",
-    "lesion": "lesions",
-}
+NETWORKS = tuple(network.name for network in fields(Weights))
 
 
 def weight_files(paths: Mapping[str, Path]) -> Weights:
     """Return the weights of every network with their cards."""
-    files: dict[str, File] = {}
-    for name, role in NETWORKS.items():
-        files[role] = File(paths[name])
-        files[f"{role}_card"] = File(card_path(paths[name]))
+    files = {name: WeightFile(File(path), File(card_path(path))) for name, path in paths.items()}
     return Weights(**files)
 
 

@@ -15,7 +15,7 @@ from spinalprep.bids.atomic import end_temporary, put_made, put_text
 from spinalprep.bids.derivative_kinds import Kind
 from spinalprep.bids.derivative_names import plain_name
 from spinalprep.bids.names import SHOWS_GM, image_stem
-from spinalprep.cord.centerline import rasterise
+from spinalprep.cord.centerline import Centerline, rasterise
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.whole import Estimate, measure_whole
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
@@ -23,7 +23,7 @@ from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
-from spinalprep.networks.cascade import Found, find_cord
+from spinalprep.networks.cascade import Found, Networks, find_cord
 from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
 
@@ -48,7 +48,7 @@ class Result:
         Of the whole cord in mm3, and the mean of its sections in mm2.
     """
 
-    found: Found
+    found: Found[Image, Centerline]
     lesions: Image
     shows_gm: bool
     slices: pd.DataFrame
@@ -112,21 +112,13 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
     NoCordError
         If the networks see none.
     """
-    found = find_cord(
-        image,
-        models["centerline"],
-        models["cord"],
-        models.get("gm"),
-        models.get("lesion"),
-        views=wishes.views,
-    )
-    maps, shows_gm = found.maps, "gm" in models
+    found = find_cord(image, Networks(**models), views=wishes.views)
+    shows_gm = "gm" in models
     limits = wishes.lesion_threshold, wishes.min_lesion_mm3, SHORTEST_MM
-    numbers = lesion_instances(image.with_data(maps.lesion), found.cord, *limits)
-    grey = image.with_data(maps.gm) if shows_gm else None
-    spread = image.with_data(maps.sd)  # 0 with one view: the interval keeps a network's edge
-    cord = image.with_data(maps.cord)
-    slices = measure_slices(cord, found.centerline, grey, spread, gm_found=True)
+    numbers = lesion_instances(found.lesion, found.cord, *limits)
+    grey = found.gm if shows_gm else None
+    spread = found.uncertainty  # 0 with one view: the interval keeps a network's edge
+    slices = measure_slices(found.probability, found.centerline, grey, spread, gm_found=True)
     return Result(found, image.with_data(numbers), shows_gm, slices, *measure_whole(slices))
 
 
@@ -176,7 +168,7 @@ def summarise_result(result: Result, path: Path, models: Mapping[str, Model]) ->
     """Return the numbers of an image, and which networks they are from."""
     voxel = result.lesions.voxel_volume
     sizes = np.bincount(result.lesions.data.astype(int).ravel())[1:] * voxel
-    gm = float((result.found.maps.gm * result.found.cord.data).sum()) * voxel
+    gm = float((result.found.gm.data * result.found.cord.data).sum()) * voxel
     gm_mm3 = round(gm, 1) if result.shows_gm else None
     return {
         "image": path.name,
@@ -218,13 +210,13 @@ def _images(result: Result) -> dict[Kind, Callable[[Path], object]]:
         "lesion": grid.data > 0,
     }
     maps: dict[Kind, np.ndarray] = {
-        "cord_probability": found.maps.cord,
-        "lesion_probability": found.maps.lesion,
+        "cord_probability": found.probability.data,
+        "lesion_probability": found.lesion.data,
     }
-    if found.maps.sd.any():  # not with one view
-        maps["cord_uncertainty"] = found.maps.sd
+    if found.uncertainty.data.any():  # not with one view
+        maps["cord_uncertainty"] = found.uncertainty.data
     if result.shows_gm:
-        maps["gm_probability"] = found.maps.gm
+        maps["gm_probability"] = found.gm.data
     return {
         **{kind: partial(save, grid.with_data(d), dtype=np.uint8) for kind, d in masks.items()},
         **{kind: partial(save, grid.with_data(d)) for kind, d in maps.items()},

@@ -181,7 +181,7 @@ def _predictor(given: Namespace) -> "tuple[Callable[[Path], Predictions], list[d
     from functools import partial
 
     from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
-    from spinalprep.networks.cascade import by_role
+    from spinalprep.networks.cascade import by_task
     from spinalprep.networks.weights import load_model
     from spinalprep.training.evaluation.predictions import from_folder, from_networks
 
@@ -189,7 +189,7 @@ def _predictor(given: Namespace) -> "tuple[Callable[[Path], Predictions], list[d
         cards = [read_card(packaged_weights(name)) for name in packaged_names()]
         return partial(from_folder, given.derivatives), cards
     models = tuple(load_model(name) for name in given.weights)
-    if not {"finder", "segmenter"} <= set(by_role(models)):
+    if not {"centerline", "cord"} <= set(by_task(models)):
         raise UsageError("--weights: expected networks of centerline and cord at least")
     predict = partial(from_networks, models=models, lesion_threshold=given.lesion_threshold)
     return predict, [model.card for model in models]

@@ -18,6 +18,7 @@ from spinalprep.image import Float, Image, reorient, to_voxel, to_world
 SPACING_MM = 0.5
 SMOOTHING_MM = 8.0  # bends of a wavelength of 100 mm lose 2 % of their amplitude
 NEWTON_STEPS = 8
+DIGITS = 5  # of millimetres that a file keeps
 ROUNDS = 3  # of fitting a curve and measuring anew where each point lies along it
 ANTERIOR = np.array([0.0, 1.0, 0.0])
 
@@ -178,6 +179,10 @@ class Centerline:
             unit = "" if prefix else "_mm"
             columns |= {f"{prefix}{axis}{unit}": values[:, n] for n, axis in enumerate("xyz")}
         return pd.DataFrame(columns)
+
+    def as_saved(self) -> "Centerline":
+        """Return the curve as its file keeps it: points rounded to 1e-5 mm."""
+        return Centerline(np.round(self.points, DIGITS))
 
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> "Centerline":

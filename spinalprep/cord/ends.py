@@ -1,5 +1,8 @@
 """Where the cord ends inside the field of view: below the conus, or where the image fades."""
 
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +13,64 @@ BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter spe
 LEAST_GAIN = -2.0  # of the worst slice; the best gains 1
 LEAST_BLUR = 0.106  # of a voxel's edge: mean of p (1 - p) in cut voxels, 1/6, by |cos|, 2/pi
 CONVINCING_MM = 10.0  # of sharp cord, in one stretch; less of it beyond a doubtful part is chance
+
+Volume = TypeVar("Volume")
+Line = TypeVar("Line")
+
+
+@dataclass(frozen=True)
+class Trimmed(Generic[Volume, Line]):
+    """A cord without what lies beyond its ends.
+
+    Attributes
+    ----------
+    cord, gm, lesion : Image of float32, shape (I, J, K)
+        Probabilities, zero beyond the ends.
+    centerline : Centerline
+        Clipped to them.
+    warnings : list of str
+        What was left out, one line for each end.
+    unseen : int
+        Axial slices in which the centerline went on without any cord.
+    """
+
+    cord: Volume
+    gm: Volume
+    lesion: Volume
+    centerline: Line
+    warnings: list[str]
+    unseen: int
+
+
+def trim_ends(
+    cord: Image, gm: Image, lesion: Image, plain: Image, centerline: Centerline
+) -> Trimmed[Image, Centerline]:
+    """Leave out what lies beyond the ends of a cord, and say how much that is.
+
+    Parameters
+    ----------
+    cord, gm, lesion : Image, shape (I, J, K)
+        Probabilities, voxel order LAS.
+    plain : Image, shape (I, J, K)
+        Probability of the cord by which its ends are judged, at the network's own temperature.
+    centerline : Centerline
+        Along which they were found, RAS+ mm.
+    """
+    first, last = cord_extent(plain)
+    outside = np.ones(plain.shape[2], bool)
+    outside[first : last + 1] = False
+    kept = [
+        image.with_data(np.where(outside, np.float32(0), image.data))
+        for image in (cord, gm, lesion)
+    ]
+    return Trimmed(
+        kept[0],
+        kept[1],
+        kept[2],
+        clip_centerline(centerline, plain, first, last),
+        list(describe_ends(plain, first, last)),
+        unseen_slices(plain, centerline),
+    )
 
 
 def outline_blur(probability: Image) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, to_world
 
@@ -31,6 +32,26 @@ class Trace:
 
     points: NDArray[np.float64]
     confidence: NDArray[np.float64]
+
+
+def find_centerline(heat: Image) -> tuple[Centerline, float]:
+    """Return the smooth curve along a heat map, and its mean heat; see `trace_centerline`.
+
+    Parameters
+    ----------
+    heat : Image, shape (I, J, K)
+        Probability of the centerline, 0 to 1, voxel order LAS.
+
+    Returns
+    -------
+    centerline : Centerline
+        RAS+ mm.
+    confidence : float
+        0 to 1.
+    """
+    trace = trace_centerline(heat)
+    line = fit_centerline(trace.points, weights=trace.confidence)
+    return line, float(trace.confidence.mean())
 
 
 def trace_centerline(

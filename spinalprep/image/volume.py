@@ -56,6 +56,15 @@ class Image:
         """Return an image of other values on the same grid."""
         return Image(data, self.affine)
 
+    def as_saved(self) -> "Image":
+        """Return the image as a NIfTI file keeps it.
+
+        Voxels are float32, the first index fastest; the affine is rounded to float32. What is
+        computed from it is then the same, bit by bit, as from the file.
+        """
+        affine = np.asarray(np.asarray(self.affine, np.float32), np.float64)
+        return Image(np.asfortranarray(self.data, np.float32), affine)
+
     def same_grid(self, other: "Image", tolerance_mm: float = 1e-3) -> bool:
         """Tell whether two images share shape and affine (corners within ``tolerance_mm``)."""
         if self.shape != other.shape:

@@ -1,14 +1,19 @@
-"""The whole way from an image to its cord: centerline first, then everything along it."""
+"""The whole way from an image to its cord: one list of steps, for the library and for the App.
 
+`run_cascade` says in which order the steps follow each other and what each of them gets. How a step
+is run is for `Steps` to say: `Here` calls the algorithm at once; ``spinalprep.workflows.cord`` adds
+a task to a graph.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from spinalprep.cord.centerline import Centerline, centerline_from_mask, fit_centerline
-from spinalprep.cord.ends import clip_centerline, cord_extent, describe_ends
+from spinalprep.cord.centerline import Centerline, centerline_from_mask
+from spinalprep.cord.ends import Trimmed, trim_ends
 from spinalprep.cord.mask import binarise
-from spinalprep.cord.trace import trace_centerline
+from spinalprep.cord.trace import find_centerline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image
 from spinalprep.networks.predict import (
@@ -21,36 +26,180 @@ from spinalprep.networks.predict import (
 )
 from spinalprep.networks.weights import Model
 
-ROLES = {"centerline": "finder", "cord": "segmenter", "gm": "grey", "lesion": "lesion"}
+Volume = TypeVar("Volume")  # an image: in memory, or the file that a task will write
+Line = TypeVar("Line")  # a centerline
+Network = TypeVar("Network")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks(Generic[Network]):
+    """The networks of the cascade, by the tasks on their cards.
+
+    Attributes
+    ----------
+    centerline, cord
+        What every image needs.
+    gm, lesion
+        None: grey matter and lesions are then what the network of the cord says of them.
+    """
+
+    centerline: Network
+    cord: Network
+    gm: Network | None = None
+    lesion: Network | None = None
+
+
+TASKS = tuple(field.name for field in fields(Networks))
 
 
 @dataclass(frozen=True)
-class Found:
+class Maps(Generic[Volume]):
+    """What a network says along a centerline; see `Prediction`, whose ``sd`` is ``uncertainty``."""
+
+    cord: Volume
+    gm: Volume
+    lesion: Volume
+    uncertainty: Volume
+    plain: Volume
+
+
+@dataclass(frozen=True)
+class Found(Generic[Volume, Line]):
     """The cord of an image.
 
     Attributes
     ----------
-    cord : Image of bool, shape (I, J, K)
-        Its mask.
-    maps : Prediction
-        Probabilities on the grid of the image; zero beyond the ends of the cord.
+    cord : Image, shape (I, J, K)
+        Its mask, 0 or 1.
+    probability, gm, lesion : Image of float32, shape (I, J, K)
+        Of cord, grey matter and lesions, 0 to 1; zero beyond the ends of the cord.
+    uncertainty : Image of float32, shape (I, J, K)
+        Standard deviation of the cord over the views of a window.
     centerline : Centerline
-        Through the middle of the mask, RAS+ mm.
+        Through the middle of the mask, or the one that was given, clipped to the cord; RAS+ mm.
     confidence : float
-        Mean heat along the curve that led to it, 0 to 1.
-    warnings : tuple of str
-        What was left out at the ends.
+        Mean heat along the curve that led to it, 0 to 1; 1 where it was given.
+    warnings : list of str
+        What was left out at the ends; axial slices are counted upwards from 0, the lowest.
+    unseen : int
+        Axial slices in which the centerline went on without any cord.
     """
 
-    cord: Image
-    maps: Prediction
-    centerline: Centerline
+    cord: Volume
+    probability: Volume
+    gm: Volume
+    lesion: Volume
+    uncertainty: Volume
+    centerline: Line
     confidence: float
-    warnings: tuple[str, ...]
+    warnings: list[str]
+    unseen: int
 
 
-def by_role(models: Iterable[Model]) -> dict[str, Model]:
-    """Return networks by the argument of `find_cord` that they are, as their cards' tasks say.
+class Steps(ABC, Generic[Volume, Line, Network]):
+    """How each step of the cascade is run."""
+
+    @abstractmethod
+    def find_heat(self, image: Volume, network: Network) -> Volume:
+        """Map the probability of the centerline."""
+
+    @abstractmethod
+    def find_centerline(self, heat: Volume) -> tuple[Line, float]:
+        """Find the best curve through a heat map, and how sure it is."""
+
+    @abstractmethod
+    def segment_cord(self, image: Volume, centerline: Line, network: Network) -> Maps[Volume]:
+        """Map cord, grey matter and lesions along a centerline."""
+
+    @abstractmethod
+    def segment_gm(self, image: Volume, centerline: Line, cord: Volume, network: Network) -> Volume:
+        """Map the grey matter with a network of its own."""
+
+    @abstractmethod
+    def segment_lesion(self, image: Volume, centerline: Line, network: Network) -> Volume:
+        """Map lesions with a network of their own."""
+
+    @abstractmethod
+    def trim_ends(self, maps: Maps[Volume], centerline: Line) -> Trimmed[Volume, Line]:
+        """Leave out what lies beyond the ends of the cord."""
+
+    @abstractmethod
+    def binarise(self, probability: Volume, centerline: Line) -> Volume:
+        """Turn the probability of the cord into its mask."""
+
+    @abstractmethod
+    def centre(self, cord: Volume) -> Line:
+        """Return the centerline through the middle of a mask."""
+
+
+def run_cascade(
+    steps: Steps[Volume, Line, Network],
+    image: Volume,
+    networks: Networks[Network],
+    centerline: Line | None = None,
+) -> Found[Volume, Line]:
+    """Find the centerline, or take a given one; then cord, grey matter and lesions along it.
+
+    A centerline that was found leads to the cord only: the one that comes out runs through the
+    middle of that cord. A given one stays as it is, within the ends of the cord.
+    """
+    line, confidence = centerline, 1.0
+    if line is None:
+        line, confidence = steps.find_centerline(steps.find_heat(image, networks.centerline))
+    maps = steps.segment_cord(image, line, networks.cord)
+    if networks.gm is not None:
+        maps = replace(maps, gm=steps.segment_gm(image, line, maps.cord, networks.gm))
+    if networks.lesion is not None:
+        maps = replace(maps, lesion=steps.segment_lesion(image, line, networks.lesion))
+    kept = steps.trim_ends(maps, line)
+    cord = steps.binarise(kept.cord, kept.centerline)
+    return Found(
+        cord=cord,
+        probability=kept.cord,
+        gm=kept.gm,
+        lesion=kept.lesion,
+        uncertainty=maps.uncertainty,
+        centerline=kept.centerline if centerline is not None else steps.centre(cord),
+        confidence=confidence,
+        warnings=kept.warnings,
+        unseen=kept.unseen,
+    )
+
+
+def find_cord(
+    image: Image,
+    networks: Networks[Model],
+    centerline: Centerline | None = None,
+    *,
+    views: int = VIEWS,
+) -> Found[Image, Centerline]:
+    """Find centerline, cord, grey matter and lesions.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Voxel order LAS.
+    networks : Networks of Model
+    centerline : Centerline, optional
+        RAS+ mm; by default it is found.
+    views : int
+        See `segment`.
+
+    Returns
+    -------
+    found : Found
+        The same bits as the App's graph: what a file between two tasks rounds is rounded here.
+
+    Raises
+    ------
+    NoCordError
+        If the networks see none.
+    """
+    return run_cascade(Here(views), image.as_saved(), networks, centerline)
+
+
+def by_task(models: Iterable[Model]) -> dict[str, Model]:
+    """Return networks by the tasks on their cards, which are the fields of `Networks`.
 
     Raises
     ------
@@ -60,56 +209,60 @@ def by_role(models: Iterable[Model]) -> dict[str, Model]:
     found: dict[str, Model] = {}
     for model in models:
         task = str(model.card.get("task"))
-        if task not in ROLES or ROLES[task] in found:
-            expected = ", ".join(ROLES)
-            raise ModelError(f"weights of task {task}; expected one each of {expected}")
-        found[ROLES[task]] = model
+        if task not in TASKS or task in found:
+            raise ModelError(f"weights of task {task}; expected one each of {', '.join(TASKS)}")
+        found[task] = model
     return found
 
 
-def find_cord(
-    image: Image,
-    finder: Model,
-    segmenter: Model,
-    grey: Model | None = None,
-    lesion: Model | None = None,
-    *,
-    views: int = VIEWS,
-) -> Found:
-    """Find centerline, cord, grey matter and lesions.
+@dataclass(frozen=True)
+class Here(Steps[Image, Centerline, Model]):
+    """The steps at once, in memory; ``views`` as in `segment`."""
 
-    Parameters
-    ----------
-    image : Image, shape (I, J, K)
-        Voxel order LAS.
-    finder, segmenter : Model
-        Of task ``centerline`` and of task ``cord``.
-    grey : Model, optional
-        Of task ``gm``; without it the grey matter is the segmenter's.
-    lesion : Model, optional
-        Of task ``lesion``; without it the lesions are the segmenter's.
-    views : int
-        See `segment`.
+    views: int = VIEWS
 
-    Raises
-    ------
-    NoCordError
-        If the networks see none.
-    """
-    trace = trace_centerline(find_heat(image, finder))
-    line = fit_centerline(trace.points, trace.confidence)
-    maps = segment(image, line, segmenter, views)
-    if grey is not None:
-        maps = replace(maps, gm=grey_matter(image, line, maps.cord, grey, views))
-    if lesion is not None:
-        maps = replace(maps, lesion=lesions(image, line, lesion, views))
-    plain = image.with_data(maps.plain)
-    first, last = cord_extent(plain)
-    told = describe_ends(plain, first, last)
-    inside = np.zeros(image.shape[2], bool)
-    inside[first : last + 1] = True
-    maps = replace(maps, cord=maps.cord * inside, gm=maps.gm * inside, lesion=maps.lesion * inside)
-    line = clip_centerline(line, image, first, last)
-    cord = image.with_data(binarise(image.with_data(maps.cord), line))
-    confidence = float(trace.confidence.mean())
-    return Found(cord, maps, centerline_from_mask(cord), confidence, told)
+    def find_heat(self, image: Image, network: Model) -> Image:
+        """See `predict.find_heat`."""
+        return find_heat(image, network).as_saved()
+
+    def find_centerline(self, heat: Image) -> tuple[Centerline, float]:
+        """See `trace.find_centerline`."""
+        line, confidence = find_centerline(heat)
+        return line.as_saved(), confidence
+
+    def segment_cord(self, image: Image, centerline: Centerline, network: Model) -> Maps[Image]:
+        """See `predict.segment`."""
+        return as_maps(image, segment(image, centerline, network, self.views))
+
+    def segment_gm(
+        self, image: Image, centerline: Centerline, cord: Image, network: Model
+    ) -> Image:
+        """See `predict.grey_matter`."""
+        found = grey_matter(image, centerline, cord.data, network, self.views)
+        return image.with_data(found).as_saved()
+
+    def segment_lesion(self, image: Image, centerline: Centerline, network: Model) -> Image:
+        """See `predict.lesions`."""
+        return image.with_data(lesions(image, centerline, network, self.views)).as_saved()
+
+    def trim_ends(self, maps: Maps[Image], centerline: Centerline) -> Trimmed[Image, Centerline]:
+        """See `ends.trim_ends`."""
+        kept = trim_ends(maps.cord, maps.gm, maps.lesion, maps.plain, centerline)
+        cord, gm, lesion = (image.as_saved() for image in (kept.cord, kept.gm, kept.lesion))
+        line = kept.centerline.as_saved()
+        return replace(kept, cord=cord, gm=gm, lesion=lesion, centerline=line)
+
+    def binarise(self, probability: Image, centerline: Centerline) -> Image:
+        """See `mask.binarise`."""
+        return probability.with_data(binarise(probability, centerline)).as_saved()
+
+    def centre(self, cord: Image) -> Centerline:
+        """See `centerline.centerline_from_mask`."""
+        return centerline_from_mask(cord).as_saved()
+
+
+def as_maps(image: Image, found: Prediction) -> Maps[Image]:
+    """Return what was predicted as images on the grid of the one that was looked at."""
+    volumes = (found.cord, found.gm, found.lesion, found.sd, found.plain)
+    cord, gm, lesion, sd, plain = (image.with_data(volume).as_saved() for volume in volumes)
+    return Maps(cord, gm, lesion, sd, plain)

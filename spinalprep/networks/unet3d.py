@@ -1,10 +1,11 @@
 """A three-dimensional U-Net on patches along the centerline."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
+
+from spinalprep.networks.convolved_unet import ConvolvedUNet
 
 
-class UNet3d(nn.Module):
+class UNet3d(ConvolvedUNet):
     """3D U-Net with batch norm, up-convolutions and dropout; any size.
 
     Parameters
@@ -25,33 +26,20 @@ class UNet3d(nn.Module):
     """
 
     def __init__(self, out_channels: int, filters: int, depth: int, dropout: float = 0.0) -> None:
-        super().__init__()
         widths = [filters * 2**level for level in range(depth + 1)]
-        self.down = nn.ModuleList(
-            _block(before, width, dropout)
-            for before, width in zip([1, *widths[:-1]], widths, strict=True)
+        super().__init__(
+            down=[
+                _block(before, width, dropout)
+                for before, width in zip([1, *widths[:-1]], widths, strict=True)
+            ],
+            grow=[
+                nn.ConvTranspose3d(deep, flat, 2, stride=2)
+                for deep, flat in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            ],
+            up=[_block(2 * flat, flat, dropout) for flat in widths[-2::-1]],
+            head=nn.Conv3d(filters, out_channels, 1),
+            halve=nn.functional.max_pool3d,
         )
-        self.grow = nn.ModuleList(
-            nn.ConvTranspose3d(deep, flat, 2, stride=2)
-            for deep, flat in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
-        self.up = nn.ModuleList(_block(2 * flat, flat, dropout) for flat in widths[-2::-1])
-        self.head = nn.Conv3d(filters, out_channels, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits (N, out_channels, I, J, K) of images (N, 1, I, J, K)."""
-        size = image.shape[2:]
-        factor = 2 ** (len(self.down) - 1)
-        pad = [margin for length in size[::-1] for margin in (0, -length % factor)]
-        features = nn.functional.pad(image, pad)
-        skips = []
-        for level, block in enumerate(self.down):
-            features = block(features if level == 0 else nn.functional.max_pool3d(features, 2))
-            skips.append(features)
-        for grow, block, skip in zip(self.grow, self.up, skips[-2::-1], strict=True):
-            features = block(torch.cat([grow(features), skip], dim=1))
-        logits: Tensor = self.head(features)[:, :, : size[0], : size[1], : size[2]]
-        return logits
 
 
 def _block(before: int, after: int, dropout: float) -> nn.Sequential:

@@ -1,7 +1,9 @@
 """What a network is shown: windows of an image, scaled by what they show themselves.
 
-Training and inference share these functions, so that small fields of view, padding and odd
-intensities look alike in both.
+Inference scales a window by `scale_window`, in which pixels outside the image do not count. The
+generators of training scale their tensors themselves, between the same percentiles: those of
+slices without what they blacked out, those of stacks section by section as a whole. `axial_at`,
+`usual_sections` and `differences` are used by both.
 """
 
 import numpy as np

@@ -12,7 +12,7 @@ from spinalprep.cord.trace import trace_centerline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image, grid_points
 from spinalprep.networks.cards import packaged_weights
-from spinalprep.networks.cascade import by_role, find_cord
+from spinalprep.networks.cascade import Networks, by_task, find_cord
 from spinalprep.networks.parallel import map_parts
 from spinalprep.networks.predict import _voxels_near, find_heat, segment
 from spinalprep.networks.presets import PRESETS
@@ -115,17 +115,17 @@ def test_prediction_is_the_same_twice(tube: tuple[Image, np.ndarray, np.ndarray]
 def test_the_number_of_threads_changes_no_number(
     tube: tuple[Image, np.ndarray, np.ndarray],
 ) -> None:
-    models = load_model("centerline"), load_model("cord")
+    networks = Networks(centerline=load_model("centerline"), cord=load_model("cord"))
     found, before = [], torch.get_num_threads()
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(find_cord(tube[0], *models))
+            found.append(find_cord(tube[0], networks))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    for name in ("cord", "gm", "lesion", "sd"):
-        np.testing.assert_array_equal(*(getattr(each.maps, name) for each in found))
+    for name in ("cord", "probability", "gm", "lesion", "uncertainty"):
+        np.testing.assert_array_equal(*(getattr(each, name).data for each in found))
     np.testing.assert_array_equal(*(each.centerline.points for each in found))
 
 
@@ -211,11 +211,11 @@ def test_usual_section_keeps_what_runs_along_the_cord() -> None:
 
 def test_networks_are_known_by_their_task() -> None:
     centerline, cord = load_model("centerline"), load_model("cord")
-    assert by_role([cord, centerline]) == {"segmenter": cord, "finder": centerline}
+    assert by_task([cord, centerline]) == {"cord": cord, "centerline": centerline}
     with pytest.raises(ModelError, match="expected one each of centerline, cord, gm, lesion"):
-        by_role([cord, cord])
+        by_task([cord, cord])
     with pytest.raises(ModelError, match="task discs"):
-        by_role([load_model("discs")])
+        by_task([load_model("discs")])
 
 
 def test_difference_is_the_lesion_whatever_the_greys_around() -> None:

@@ -11,10 +11,12 @@ from spinalprep.cord.files import read_centerline
 from spinalprep.image import Image, grid_points, load, save
 from spinalprep.lesion.instances import lesion_instances
 from spinalprep.networks.cards import card_path, packaged_weights
+from spinalprep.networks.cascade import Networks, find_cord
+from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import Person, make_person
 from spinalprep.phantom.images import render
 from spinalprep.settings import Settings
-from spinalprep.workflows.cord import AutomaticCord, ManualCord
+from spinalprep.workflows.cord import AutomaticCord, CordWeights, ManualCord, WeightFile
 
 SEED = 100001  # a person for tests: no network was taught with it
 
@@ -32,20 +34,15 @@ def scan(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(save(image, tmp_path_factory.mktemp("scan") / "T2w.nii.gz"))
 
 
-def find_cord(
-    scan: Path, cache: Path, centerline: Path | None = None, lesions: Path | None = None
+def find_cord_by_graph(
+    scan: Path, cache: Path, centerline: Path | None = None, more: tuple[str, ...] = ()
 ) -> Any:
-    finder, segmenter = packaged_weights("centerline"), packaged_weights("cord")
-    graph = AutomaticCord(
-        image=scan,
-        finder=finder,
-        finder_card=card_path(finder),
-        segmenter=segmenter,
-        segmenter_card=card_path(segmenter),
-        lesions=lesions,
-        lesions_card=card_path(lesions) if lesions is not None else None,
-        centerline_label=centerline,
-    )
+    names = ("centerline", "cord", *more)
+    files = {
+        name: WeightFile(path, card_path(path))
+        for name, path in zip(names, map(packaged_weights, names), strict=True)
+    }
+    graph = AutomaticCord(image=scan, networks=CordWeights(**files), centerline_label=centerline)
     return graph(cache_root=cache, worker="debug")
 
 
@@ -53,13 +50,36 @@ def find_cord(
 def test_found_centerline_runs_through_the_middle_of_the_cord(
     person: Person, scan: Path, tmp_path: Path
 ) -> None:
-    found = find_cord(scan, tmp_path)
+    found = find_cord_by_graph(scan, tmp_path)
     line = read_centerline(Path(found.centerline))
     middle = centerline_from_mask(load(Path(found.cord)))
     np.testing.assert_allclose(line.points, middle.points, atol=1e-4)
     assert line.length == pytest.approx(46.0, abs=3.0)
     _, right, front = person.centerline.project(line.points).T
     assert np.hypot(right, front).mean() < 0.1
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_graph_and_library_give_the_same_bits(
+    person: Person, scan: Path, tmp_path: Path, drawn: bool
+) -> None:
+    image, label, line = load(scan), None, None
+    if drawn:
+        mask = image.with_data(rasterise(person.centerline, image))
+        label = save(mask, tmp_path / "drawn.nii.gz", np.uint8)
+        line = centerline_from_mask(mask).as_saved()
+    graph = find_cord_by_graph(scan, tmp_path / "cache", label, more=("gm", "lesion"))
+    models = {name: load_model(name) for name in ("centerline", "cord", "gm", "lesion")}
+    found = find_cord(image, Networks(**models), line)
+    for name in ("cord", "probability", "gm", "lesion", "uncertainty"):
+        file, here = load(getattr(graph, name)), getattr(found, name)
+        assert here.data.max() > 0
+        np.testing.assert_array_equal(file.data, here.data)
+        np.testing.assert_array_equal(file.affine, here.affine)
+    points = read_centerline(Path(graph.centerline)).points
+    np.testing.assert_array_equal(points, found.centerline.points)
+    told = graph.confidence, graph.warnings, graph.unseen
+    assert told == (found.confidence, found.warnings, found.unseen)
 
 
 @pytest.mark.slow
@@ -73,7 +93,7 @@ def test_drawn_centerline_stays_where_it_was_drawn(
         tmp_path / "drawn.nii.gz",
         np.uint8,
     )
-    found = find_cord(scan, tmp_path / "cache", Path(drawn))
+    found = find_cord_by_graph(scan, tmp_path / "cache", Path(drawn))
     _, right, front = person.centerline.project(read_centerline(found.centerline).points).T
     assert abs(right.mean() - 2.0) < 0.3
     assert abs(front.mean()) < 0.3
@@ -91,10 +111,9 @@ def test_a_lesion_is_found_where_it_is_and_nowhere_else(
     blob = np.exp2(-((far / 2.0) ** 2))  # half of the step at 2 mm, 4 mm along the cord
     lesion = image.with_data((image.data + 0.7 * (fluid - cord) * blob).astype(np.float32))
     path = Path(save(lesion, tmp_path / "T2w.nii.gz"))
-    weights = packaged_weights("lesion")
 
     def called(path: Path, cache: Path) -> np.ndarray:
-        found = find_cord(path, cache, lesions=weights)
+        found = find_cord_by_graph(path, cache, more=("lesion",))
         return lesion_instances(load(found.lesion), load(found.cord), Settings.lesion_threshold)
 
     labels = called(path, tmp_path / "with")

@@ -21,7 +21,7 @@ from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 from spinalprep.memory import peak_mib, reset_peak
-from spinalprep.networks.cascade import by_role, find_cord
+from spinalprep.networks.cascade import Networks, by_task, find_cord
 from spinalprep.networks.weights import Model
 
 MASKS: dict[str, Kind] = {"cord": "cord", "gm": "gm_probability", "lesion": "lesion"}
@@ -103,28 +103,27 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
     weights = frozenset(model.card["sha256"] for model in models)
     grid = conform(image)
     empty = grid.with_data(np.zeros(grid.shape, bool))
-    roles = by_role(models)
-    silent = "grey" in roles and ImageName.of(image.name).contrast not in SHOWS_GM
+    tasks = by_task(models)
+    silent = "gm" in tasks and ImageName.of(image.name).contrast not in SHOWS_GM
     if silent:
-        del roles["grey"]
+        del tasks["gm"]
     told = [role for role in MASKS if role != "gm" or not silent]
     try:
-        given = roles["finder"], roles["segmenter"], roles.get("grey"), roles.get("lesion")
-        found = find_cord(grid, *given)
+        found = find_cord(grid, Networks(**tasks))
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(told, empty)
         return Predictions(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
-    probability = grid.with_data(found.maps.lesion)
     limits = lesion_threshold, MIN_LESION_MM3, SHORTEST_MM
     masks = {
         "cord": found.cord,
-        "gm": grid.with_data((found.maps.gm >= 0.5) & found.cord.data),
-        "lesion": grid.with_data(lesion_instances(probability, found.cord, *limits) > 0),
+        "gm": grid.with_data((found.gm.data >= 0.5) & (found.cord.data > 0)),
+        "lesion": grid.with_data(lesion_instances(found.lesion, found.cord, *limits) > 0),
     }
     masks = {role: masks[role] for role in told}
     line = _crossings(found.centerline, grid)
-    soft = {role: grid.with_data(getattr(found.maps, role)) for role in SOFT if role in told}
+    probable = {"cord": found.probability, "gm": found.gm}
+    soft = {role: probable[role] for role in SOFT if role in told}
     return Predictions(masks, line, time.monotonic() - started, peak_mib(), weights, soft)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spinalprep.image import Image, grid_points, load, reorient, to_world
-from spinalprep.networks.cascade import find_cord
+from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import load_model
 from spinalprep.training.material.dataset import Canal, LabelledDataset
 from spinalprep.training.material.volume import LabelledVolume
@@ -54,8 +54,8 @@ def automatic_cord(image: Image) -> Image:
     NoCordError
         If they see none.
     """
-    cord = find_cord(image, load_model("centerline"), load_model("cord"), views=1).cord
-    return cord.with_data(cord.data.astype(np.float32))
+    networks = Networks(centerline=load_model("centerline"), cord=load_model("cord"))
+    return find_cord(image, networks, views=1).cord
 
 
 def volumes_without_cord(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
