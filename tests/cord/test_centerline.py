@@ -1,5 +1,7 @@
 """The centerline is that of geometry."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from spinalprep.cord.centerline import (
     fit_centerline,
     rasterise,
 )
+from spinalprep.cord.files import read_centerline, write_centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import EmptyMaskError, InputError
 from spinalprep.image import Image, grid_points, reorient
@@ -156,3 +159,13 @@ def test_the_bodys_frame_turns_against_one_without_torsion_only_out_of_a_plane()
     torsion = np.einsum("ni,ni->n", change, np.cross(coil.tangent, carried))
     assert np.abs(torsion[5:-5]).max() < 1e-4
     assert np.ptp(coil.twist_deg) > 5
+
+
+def test_a_curve_as_saved_is_the_one_from_its_file(tmp_path: Path) -> None:
+    chance = np.random.default_rng(7)
+    for n in range(20):
+        height = np.sort(chance.uniform(-300, 300, 40))[::-1]
+        points = np.column_stack([chance.normal(0, 30, (40, 2)), height])
+        line = fit_centerline(points, smoothing_mm=20.0)
+        path = write_centerline(line, tmp_path / f"{n}.tsv")
+        np.testing.assert_array_equal(line.as_saved().points, read_centerline(path).points)

@@ -1,6 +1,7 @@
 """Flips, swaps and resampling keep every voxel at its place."""
 
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from spinalprep.image import (
     Image,
     grid_points,
     grid_with_spacing,
+    load,
     reorient,
     resample,
     resample_like,
     sample,
+    save,
     to_voxel,
     to_world,
 )
@@ -107,3 +110,13 @@ def test_same_grid_sees_what_matters() -> None:
     shifted = np.eye(4)
     shifted[2, 3] = 0.01
     assert not image.same_grid(Image(image.data, shifted))
+
+
+def test_an_image_as_saved_is_the_one_from_its_file(tmp_path: Path) -> None:
+    data = np.random.default_rng(4).random((5, 6, 7))
+    image = Image(data, _random_affine(4))
+    again, kept = load(save(image, tmp_path / "image.nii.gz")), image.as_saved()
+    np.testing.assert_array_equal(again.data, kept.data)
+    np.testing.assert_array_equal(again.affine, kept.affine)
+    assert again.data.strides == kept.data.strides
+    assert again.data.dtype == kept.data.dtype == np.float32

@@ -1,5 +1,6 @@
 """From an image to the cord, and to the centerline in its middle."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from spinalprep.phantom.anatomy import Person, make_person
 from spinalprep.phantom.images import render
 from spinalprep.settings import Settings
 from spinalprep.workflows.cord import AutomaticCord, CordWeights, ManualCord, WeightFile
+from spinalprep.workflows.participant import Weights
 
 SEED = 100001  # a person for tests: no network was taught with it
 
@@ -44,6 +46,12 @@ def find_cord_by_graph(
     }
     graph = AutomaticCord(image=scan, networks=CordWeights(**files), centerline_label=centerline)
     return graph(cache_root=cache, worker="debug")
+
+
+def test_graph_and_library_call_networks_by_the_same_names() -> None:
+    names = [field.name for field in fields(CordWeights)]
+    assert names == [field.name for field in fields(Networks)]
+    assert set(names) < {field.name for field in fields(Weights)}
 
 
 @pytest.mark.slow
