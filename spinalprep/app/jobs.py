@@ -17,13 +17,11 @@ from spinalprep.app.graph_inputs import (
 )
 from spinalprep.app.log import LOG
 from spinalprep.bids.dataset import age_and_sex
-from spinalprep.bids.labels import NOT_WANTED, find_labels
-from spinalprep.bids.maps import MT_RATIO, glob_maps, mt_pair, pick_map
-from spinalprep.bids.names import frame_name
-from spinalprep.bids.session import ReferenceRun, Scan, Session, reference_runs
-from spinalprep.bids.session_files import SessionFiles
+from spinalprep.bids.labels import NOT_WANTED
+from spinalprep.bids.maps import glob_maps
+from spinalprep.bids.session import ReferenceRun, Session, reference_runs
+from spinalprep.bids.session_files import SessionFiles, gather_files
 from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError
-from spinalprep.image.sanity import check_header
 from spinalprep.networks.cards import packaged_weights, read_card
 from spinalprep.normative.table import SHIPPED
 from spinalprep.settings import Settings
@@ -201,26 +199,18 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
     return [_build(session, run, shared) for run in chosen]
 
 
-def _build(session: Session, chosen: ReferenceRun, shared: Shared) -> Job:
-    """Check the headers of the images and build the graph."""
-    settings, reference = shared.settings, chosen.reference
-    wrong = _what_is_wrong(reference.path, settings.mem_gb)
-    if wrong:
-        problem = Problem(stages.PREPROCESS.name_of(), wrong)
+def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:
+    """Gather the files of a session run and build its graph."""
+    settings, reference = shared.settings, run.reference
+    try:
+        gathered = gather_files(run, settings, shared.maps)
+    except InputError as error:
+        problem = Problem(stages.PREPROCESS.name_of(), str(error))
         return Job(session, SessionFiles(reference), None, (problem,))
-    contrasts, bad_contrasts = _usable_contrasts(chosen, settings)
-    labels = find_labels(settings, reference)
-    maps, bad_maps = _usable_maps(reference, shared)
-    files = SessionFiles(
-        reference,
-        contrasts,
-        labels,
-        maps,
-        None if MT_RATIO in settings.metrics else mt_pair(reference, contrasts),
-    )
+    files = gathered.files
     task = Participant(
         reference=File(reference.path),
-        contrasts={name: File(scan.path) for name, scan in contrasts.items()},
+        contrasts={name: File(scan.path) for name, scan in files.contrasts.items()},
         labels={role: File(path) for role, path in files.labels.paths.items()},
         weights=weight_files(shared.weights),
         template=shared.template_files,
@@ -228,53 +218,6 @@ def _build(session: Session, chosen: ReferenceRun, shared: Shared) -> Job:
         healthy=Healthy(File(SHIPPED), *age_and_sex(settings.bids_dir, session.participant)),
         maps=map_files(files),
     )
-    return Job(session, files, task, (*bad_contrasts, *bad_maps))
-
-
-def _usable_contrasts(
-    chosen: ReferenceRun, settings: Settings
-) -> tuple[dict[str, Scan], list[Problem]]:
-    """Return the images to register, by the names of their stages, and what can't be used."""
-    contrasts: dict[str, Scan] = {}
-    problems: list[Problem] = []
-    for scan in chosen.others if "coreg" not in settings.skip else ():
-        name = _item_name(scan, chosen.reference, contrasts)
-        wrong = _what_is_wrong(scan.path, settings.mem_gb)
-        if wrong:
-            problems.append(Problem(stages.PREPROCESS.name_of(name), wrong))
-        else:
-            contrasts[name] = scan
-    return contrasts, problems
-
-
-def _usable_maps(reference: Scan, shared: Shared) -> tuple[dict[str, Path], list[Problem]]:
-    """Return the map of each metric that a reference image has, and what can't be used."""
-    files: dict[str, Path] = {}
-    problems: list[Problem] = []
-    for name, paths in shared.maps.items():
-        try:
-            path = pick_map(name, paths, reference)
-            if path is not None:
-                check_header(path, shared.settings.mem_gb)
-                files[name] = path
-        except InputError as error:
-            problems.append(Problem(stages.METRIC.name_of(name), str(error)))
-    return files, problems
-
-
-def _what_is_wrong(path: Path, mem_gb: float) -> str:
-    """Return what is wrong with the header of an image, or nothing."""
-    try:
-        check_header(path, mem_gb)
-    except InputError as error:
-        return str(error)
-    return ""
-
-
-def _item_name(scan: Scan, reference: Scan, taken: Mapping[str, Scan]) -> str:
-    """Return a name for the stages of a contrast, unlike those that are taken."""
-    name = frame_name(scan, reference)
-    run = scan.entities.get("run")
-    if name in taken and run is not None:
-        name = f"{name}run{run}"
-    return name if name not in taken else f"{name}n{len(taken)}"
+    takes: dict[str, stages.Stage[Any]] = {"contrast": stages.PREPROCESS, "map": stages.METRIC}
+    problems = (Problem(takes[u.kind].name_of(u.name), u.reason) for u in gathered.unusable)
+    return Job(session, files, task, tuple(problems))

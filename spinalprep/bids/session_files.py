@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from spinalprep.bids.labels import Labels
-from spinalprep.bids.names import output_prefix
-from spinalprep.bids.session import Scan
+from spinalprep.bids.labels import Labels, find_labels
+from spinalprep.bids.maps import MT_RATIO, mt_pair, pick_map
+from spinalprep.bids.names import frame_name, output_prefix
+from spinalprep.bids.session import ReferenceRun, Scan
+from spinalprep.errors import InputError
+from spinalprep.image.sanity import check_header
+from spinalprep.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,72 @@ class SessionFiles:
     def is_drawn(self, role: str) -> bool:
         """Tell whether a person's label of a role is used (``cord``, ``lesion``, ``gm`` ...)."""
         return role in self.labels.paths
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A contrast or a map that can't be used, by the name of its stages, and why."""
+
+    kind: Literal["contrast", "map"]
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The files of a session run, and what else there is but can't be used."""
+
+    files: SessionFiles
+    unusable: tuple[Unusable, ...] = ()
+
+
+def gather_files(
+    run: ReferenceRun, settings: Settings, maps: Mapping[str, tuple[Path, ...]]
+) -> Gathered:
+    """Gather what goes with a reference image; the header of every image is checked.
+
+    Parameters
+    ----------
+    run : ReferenceRun
+        The reference image and the images that are registered to it.
+    settings : Settings
+        What is wanted.
+    maps : mapping of str to tuple of Path
+        All files of each metric; those of this image are chosen.
+
+    Raises
+    ------
+    InputError
+        If the reference image itself can't be used.
+    """
+    check_header(run.reference.path, settings.mem_gb)
+    contrasts: dict[str, Scan] = {}
+    unusable: list[Unusable] = []
+    for scan in run.others if "coreg" not in settings.skip else ():
+        name = _stage_name(scan, run.reference, contrasts)
+        try:
+            check_header(scan.path, settings.mem_gb)
+            contrasts[name] = scan
+        except InputError as error:
+            unusable.append(Unusable("contrast", name, str(error)))
+    labels = find_labels(settings, run.reference)
+    own: dict[str, Path] = {}
+    for name, paths in maps.items():
+        try:
+            path = pick_map(name, paths, run.reference)
+            if path is not None:
+                check_header(path, settings.mem_gb)
+                own[name] = path
+        except InputError as error:
+            unusable.append(Unusable("map", name, str(error)))
+    pair = None if MT_RATIO in settings.metrics else mt_pair(run.reference, contrasts)
+    return Gathered(SessionFiles(run.reference, contrasts, labels, own, pair), tuple(unusable))
+
+
+def _stage_name(scan: Scan, reference: Scan, taken: Mapping[str, Scan]) -> str:
+    """Return what the stages of a contrast are called, unlike those that are taken."""
+    name = frame_name(scan, reference)
+    run = scan.entities.get("run")
+    if name in taken and run is not None:
+        name = f"{name}run{run}"
+    return name if name not in taken else f"{name}n{len(taken)}"

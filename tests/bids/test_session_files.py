@@ -1,0 +1,73 @@
+"""What goes with a reference image, and what can't."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from spinalprep.bids.session import ReferenceRun, Scan
+from spinalprep.bids.session_files import gather_files
+from spinalprep.errors import InputError
+from spinalprep.settings import Settings
+
+
+def scan(home: Path, name: str, contrast: str, good: bool = True, **entities: str) -> Scan:
+    found = Scan(home, f"sub-1/anat/{name}_{contrast}.nii.gz", "1", None, contrast, entities)
+    found.path.parent.mkdir(parents=True, exist_ok=True)
+    if good:
+        image = nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4))
+        image.to_filename(found.path)
+    else:
+        found.path.write_bytes(b"no image")
+    return found
+
+
+def settings(home: Path, **options: object) -> Settings:
+    return Settings(home, home / "out", "participant", mem_gb=4.0, **options)  # type: ignore[arg-type]
+
+
+def test_each_contrast_has_a_name_of_its_own_and_bad_ones_a_reason(tmp_path: Path) -> None:
+    t2w = scan(tmp_path, "sub-1", "T2w")
+    runs = [scan(tmp_path, f"sub-1_run-{n}", "T1w", run=n) for n in "12"]
+    echo = scan(tmp_path, "sub-1_echo-1", "T1w", echo="1")
+    bad = scan(tmp_path, "sub-1", "T2starw", good=False)
+    found = gather_files(ReferenceRun(t2w, (*runs, echo, bad)), settings(tmp_path), {})
+    assert found.files.contrasts == {"T1w": runs[0], "T1wrun2": runs[1], "T1wn2": echo}
+    assert found.files.scans[""] == t2w
+    assert found.files.key == "sub-1"
+    assert [(u.kind, u.name) for u in found.unusable] == [("contrast", "T2starw")]
+    assert "sub-1_T2starw.nii.gz" in found.unusable[0].reason
+
+
+def test_nothing_is_registered_that_is_not_wanted(tmp_path: Path) -> None:
+    run = ReferenceRun(scan(tmp_path, "sub-1", "T2w"), (scan(tmp_path, "sub-1", "T1w"),))
+    found = gather_files(run, settings(tmp_path, skip=("coreg",)), {})
+    assert found.files.contrasts == {}
+
+
+def test_the_map_of_the_image_is_chosen(tmp_path: Path) -> None:
+    t2w = scan(tmp_path, "sub-1", "T2w")
+    own = scan(tmp_path, "sub-1_desc-FA", "T2w").path
+    others = [tmp_path / f"sub-{n}_FA.nii.gz" for n in (2, 3)]
+    twice = (own, own.with_name("sub-1_desc-MD_T2w.nii.gz"))
+    bad = scan(tmp_path, "sub-1_desc-AD", "T2w", good=False).path
+    maps = {"FA": (own, *others), "MD": twice, "AD": (bad,), "RD": (others[0],)}
+    found = gather_files(ReferenceRun(t2w), settings(tmp_path), maps)
+    assert found.files.maps == {"FA": own}
+    assert [(u.kind, u.name) for u in found.unusable] == [("map", "MD"), ("map", "AD")]
+
+
+def test_mt_images_make_a_pair_unless_a_ratio_is_given(tmp_path: Path) -> None:
+    on = scan(tmp_path, "sub-1_mt-on", "MTS", mt="on")
+    off = scan(tmp_path, "sub-1_mt-off", "MTS", mt="off")
+    run = ReferenceRun(on, (off,))
+    assert gather_files(run, settings(tmp_path), {}).files.mt_pair == ("", "MTSmtoff")
+    given = settings(tmp_path, metrics={"MTR": "*.nii.gz"})
+    assert gather_files(run, given, {}).files.mt_pair is None
+
+
+def test_a_reference_that_is_no_image_is_refused(tmp_path: Path) -> None:
+    bad = scan(tmp_path, "sub-1", "T2w", good=False)
+    with pytest.raises(InputError, match="sub-1_T2w"):
+        gather_files(ReferenceRun(bad), settings(tmp_path), {})
