@@ -6,9 +6,11 @@ import pytest
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 
+from spinalprep.app.graph_inputs import NETWORKS
 from spinalprep.derivatives.publish import WRITERS
 from spinalprep.engine.graph import stages_of
 from spinalprep.stages import STAGES, Node
+from spinalprep.workflows.cord import WeightFile
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
 
@@ -27,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template: bool) -> set[str]:
     """Return the nodes of a graph whose files are all empty."""
     any_file, image = File(file), NiftiGz.mock(str(file))
-    weights = Weights(**dict.fromkeys(Weights.__dataclass_fields__, any_file))
+    weights = Weights(**dict.fromkeys(NETWORKS, WeightFile(any_file, any_file)))
     model = TemplateFiles("Generic", image, {3: 0.0}, image, image, image, any_file)
     maps = Maps({"FA": any_file}, {"FA": "T1w"}, ("", "MTSmtoff"))
     task = Participant(
