@@ -223,7 +223,7 @@ def _across(image: Image, centerline: Centerline, model: Model, views: int) -> l
     space = StraightSpace(centerline)
     step = float(model.card["spacing"][0] if "depth" in model.card else image.voxel_sizes.min())
     s: NDArray[np.float64] = np.asarray(np.arange(-2.0, centerline.length + 2.0, step))
-    maps = _windows_to_maps(image, (space.sections(s, half_mm, spacing_mm), s), model, views)
+    maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), s, model, views)
     near = _voxels_near(image, centerline, half_mm)
     sxy = space.from_world(to_world(near.astype(np.float64), image.affine))
     where = [(sxy[:, 0] - s[0]) / step] + [(sxy[:, n] + half_mm) / spacing_mm - 0.5 for n in (1, 2)]
@@ -261,12 +261,12 @@ def _crossings(
 
 def _windows_to_maps(
     image: Image,
-    places: tuple[NDArray[np.float64], NDArray[np.float64]],
+    points: NDArray[np.float64],
+    heights: NDArray[np.float64],
     model: Model,
     views: int,
 ) -> list[Volume]:
     """Sample windows (n, W, W, 3) at heights in mm; return mean maps and the cord's spread."""
-    points, heights = places
     edge = np.asarray(image.shape) - 0.5
     ijk = to_voxel(points, image.affine)
     valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < edge), axis=-1)
