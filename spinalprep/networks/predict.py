@@ -206,7 +206,7 @@ def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> li
     ijk[..., 1] = centres[:, None, None, 1] + (offsets * pitch[1])[None, None, :]
     ijk[..., 2] = slices[:, None, None]
     heights = np.asarray(slices * float(image.voxel_sizes[2]))
-    maps = _windows_to_maps(image, (to_world(ijk, image.affine), heights), model, views)
+    maps = _windows_to_maps(image, to_world(ijk, image.affine), heights, model, views)
     volumes = [np.zeros(image.shape, np.float32) for _ in maps]
     grid = np.indices(image.shape[:2]).astype(float)
     for n, k in enumerate(slices):
