@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from spinalprep.cord.centerline import Centerline
-from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.errors import InputError
 from spinalprep.image import Image
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
+from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.networks.cascade import Found, Networks, by_task, find_cord
 from spinalprep.networks.weights import Model, load_model
 
@@ -40,7 +39,8 @@ def look(path: Path, models: tuple[Model, ...]) -> tuple[Image, CordOfImage]:
     found = find_cord(image, Networks(**by_task(models)))
     told = []
     for threshold in THRESHOLDS:
-        lesions = lesion_instances(found.lesion, found.cord, threshold, MIN_LESION_MM3, SHORTEST_MM)
+        rule = LesionRule(threshold)
+        lesions = call_lesions(found.lesion, image, found.cord, found.centerline, rule).labels
         told.append(f"{(lesions > 0).sum() * image.voxel_volume:.0f} mm3 over {threshold}")
     slices = int((found.cord.data > 0).any(axis=(0, 1)).sum())
     sys.stdout.write(

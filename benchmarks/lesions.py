@@ -13,7 +13,7 @@ by contrast and volume, precision and Dice by contrast.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
-from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
+from spinalprep.defaults import LESION_THRESHOLD
 from spinalprep.image import Image, load, reorient
-from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
+from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.networks.cards import find_weights
 from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
@@ -61,13 +61,14 @@ def draw_lesion(
     return cloud
 
 
-Maps = tuple[Image, Image]  # probability of lesions, and the mask of the cord
+Called = Callable[[float], NDArray[np.int32]]  # the lesions at a threshold
 
 
-def look(image: Image, line: Centerline, models: tuple[Model, Model]) -> Maps:
-    """Return what the networks see, as the App asks them."""
-    cord = segment(image, line, models[0], 1).cord
-    return image.with_data(lesions(image, line, models[1])), image.with_data(cord >= 0.5)
+def look(image: Image, line: Centerline, models: tuple[Model, Model]) -> Called:
+    """Return what is called in an image, as the App does it."""
+    cord = image.with_data(segment(image, line, models[0], 1).cord >= 0.5)
+    probability = image.with_data(lesions(image, line, models[1]))
+    return lambda t: call_lesions(probability, image, cord, line, LesionRule(t)).labels
 
 
 def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) -> None:
@@ -77,7 +78,7 @@ def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) ->
     step = float(np.median(image.data[around])) - float(np.median(image.data[cord]))
     own = look(image, line, models)
     for threshold in THRESHOLDS:
-        found = lesion_instances(*own, threshold, MIN_LESION_MM3, SHORTEST_MM)
+        found = own(threshold)
         volume = float((found > 0).sum()) * image.voxel_volume
         sys.stdout.write(f"  no lesion, threshold {threshold}: {volume:.0f} mm3 found\n")
     for size, share in product(SIZES, STEPS):
@@ -87,7 +88,7 @@ def judge(image: Image, cord: NDArray[np.bool_], models: tuple[Model, Model]) ->
             changed = image.with_data(image.data + np.float32(share * step) * lesion)
             seen, truth = look(changed, line, models), lesion >= 0.5
             for threshold in THRESHOLDS:
-                found = lesion_instances(*seen, threshold, MIN_LESION_MM3, SHORTEST_MM)
+                found = seen(threshold)
                 counts[threshold].append(_count(found > 0, truth, cord))
         for threshold, rows in counts.items():
             _tell(size, share, threshold, rows)
@@ -128,7 +129,7 @@ def people(count: int, models: tuple[Model, Model]) -> None:
             cord = shares[[WM, GM, LESION]].sum(axis=0) >= 0.5
             truth = shares[LESION] >= 0.5
             seen = look(image, centerline_from_mask(image.with_data(cord)), models)
-            found = lesion_instances(*seen, LESION_THRESHOLD, MIN_LESION_MM3, SHORTEST_MM) > 0
+            found = seen(LESION_THRESHOLD) > 0
             rows.append(_count(found, truth, cord))
             sizes += met_by_size(truth, found, image.voxel_volume)
         told = []

@@ -9,34 +9,49 @@ from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline
 from spinalprep.image import load, save
-from spinalprep.lesion.instances import lesion_instances, lesion_volumes, share_outside
+from spinalprep.lesion.calling import DRAWN, LesionRule, call_lesions
+from spinalprep.lesion.evidence import evidence_table
+from spinalprep.lesion.instances import lesion_volumes, share_outside
 from spinalprep.lesion.measures import measure_lesions, sum_lesions, top_of_c1
 from spinalprep.lesion.regions import dominant_columns, measure_regions
 from spinalprep.levels.discs import Levels
 from spinalprep.levels.files import read_levels
-from spinalprep.tables import write_table
+from spinalprep.tables import read_table, write_table
 from spinalprep.template.regions import list_regions
 
 
-@python.define(outputs=["mask", "instances", "soft", "volumes", "outside"])
-def SeparateLesions(
-    lesion: NiftiGz, cord: NiftiGz, threshold: float, min_mm3: float, min_length_mm: float
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, list[float], float]:
-    """Separate the lesions inside the cord; tell what share of voxels lay outside."""
+@python.define(outputs=["mask", "instances", "soft", "evidence", "volumes", "refused", "outside"])
+def CallLesions(
+    lesion: NiftiGz,
+    image: NiftiGz,
+    cord: NiftiGz,
+    centerline: File,
+    threshold: float,
+    min_mm3: float,
+    drawn: bool,
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[float], list[float], float]:
+    """Call the lesions inside the cord; tell what the image shows of each, and was refused."""
     probability, mask = load(lesion.fspath), load(cord.fspath)
-    labels = lesion_instances(probability, mask, threshold, min_mm3, min_length_mm)
+    rule = DRAWN if drawn else LesionRule(threshold, min_mm3)
+    line = read_centerline(Path(centerline.fspath))
+    called = call_lesions(probability, load(image.fspath), mask, line, rule)
+    soft = probability.data * (mask.data > 0) * (called.refused == 0)
     return (
-        save(mask.with_data(labels > 0), Path("lesion.nii.gz"), dtype=np.uint8),
-        save(mask.with_data(labels), Path("lesions.nii.gz"), dtype=np.int16),
-        save(probability.with_data(probability.data * (mask.data > 0)), Path("soft.nii.gz")),
-        lesion_volumes(mask.with_data(labels)),
-        share_outside(probability, mask, threshold),
+        save(mask.with_data(called.labels > 0), Path("lesion.nii.gz"), dtype=np.uint8),
+        save(mask.with_data(called.labels), Path("lesions.nii.gz"), dtype=np.int16),
+        save(probability.with_data(soft), Path("soft.nii.gz")),
+        write_table(evidence_table(called.evidence), Path("evidence.tsv")),
+        lesion_volumes(mask.with_data(called.labels)),
+        lesion_volumes(mask.with_data(called.refused)),
+        share_outside(probability, mask, rule.threshold),
     )
 
 
 @python.define(outputs=["table", "regions", "totals"])
 def MeasureLesions(
     instances: NiftiGz,
+    evidence: File,
+    refused: list[float],
     cord: NiftiGz,
     centerline: File,
     vertebrae: NiftiGz | None,
@@ -54,9 +69,10 @@ def MeasureLesions(
     share = np.load(shares.fspath) if shares is not None and found.known else None
     table = measure_lesions(labels, mask, line, vertebra, top_of_c1(found.disc_s, template_z))
     where = measure_regions(labels, mask, vertebra, share, list_regions(names, combined))
-    columns = dominant_columns(where)
+    for more in (read_table(Path(evidence.fspath)), dominant_columns(where)):
+        table = table.merge(more, on="lesion", how="left")
     return (
-        write_table(table.merge(columns, on="lesion", how="left"), Path("lesions.tsv")),
+        write_table(table, Path("lesions.tsv")),
         write_table(where, Path("regions.tsv")),
-        write_table(sum_lesions(table, labels, mask), Path("totals.tsv")),
+        write_table(sum_lesions(table, labels, mask, refused), Path("totals.tsv")),
     )

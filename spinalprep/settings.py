@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3, Contrast
+from spinalprep.defaults import LESION_CONTRASTS, LESION_THRESHOLD, MIN_LESION_MM3, Contrast
 from spinalprep.flags import (
     EVERY,
     absolute,
@@ -111,6 +111,10 @@ class Settings:
             read=share,
             metavar="P",
         ),
+    )
+    lesion_contrasts: tuple[Contrast, ...] = field(
+        default=LESION_CONTRASTS,
+        metadata=flag("workflow", "reference images of these contrasts are searched for lesions"),
     )
     min_lesion_mm3: float = field(
         default=MIN_LESION_MM3,
@@ -270,3 +274,7 @@ class Settings:
     def threads(self) -> int:
         """Threads of one task: no more than CPUs, and one where numbers have to repeat."""
         return 1 if self.reproducible else min(self.omp_nthreads, self.nprocs)
+
+    def seeks_lesions(self, contrast: str) -> bool:
+        """Tell whether a network looks for lesions in reference images of a contrast."""
+        return "lesion" not in self.skip and contrast in self.lesion_contrasts

@@ -141,12 +141,18 @@ class ShapeOnTemplate(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class SeparatedLesions(Result):
-    """Lesions inside the cord; ``volumes`` in mm3, ``outside`` the share of voxels beyond it."""
+    """Lesions inside the cord, and the table of what the image shows of each.
+
+    ``volumes`` of the lesions and of what was ``refused`` in mm3, ``outside`` the share of voxels
+    beyond the cord.
+    """
 
     mask: Path
     instances: Path
     soft: Path
+    evidence: Path
     volumes: Sequence[float]
+    refused: Sequence[float]
     outside: float
 
 

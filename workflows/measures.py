@@ -6,7 +6,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
-from spinalprep.interfaces.lesion import MeasureLesions, SeparateLesions
+from spinalprep.interfaces.lesion import CallLesions, MeasureLesions
 from spinalprep.interfaces.preprocess import ConformLabel
 from spinalprep.interfaces.shape import (
     MeasureLevels,
@@ -15,7 +15,6 @@ from spinalprep.interfaces.shape import (
     ScoreSlices,
     ShapeOnTemplate,
 )
-from spinalprep.lesion.instances import SHORTEST_MM
 
 
 @dataclass(frozen=True)
@@ -94,32 +93,40 @@ def TemplateSlices(
     return workflow.add(scores).table
 
 
-@workflow.define(outputs=["mask", "instances", "soft", "volumes", "outside"])
+@workflow.define(outputs=["mask", "instances", "soft", "evidence", "volumes", "refused", "outside"])
 def Lesions(
     lesion: NiftiGz | None,
+    image: NiftiGz,
     cord: NiftiGz,
+    centerline: File,
     threshold: float,
     min_mm3: float,
     label: File | None = None,
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, list[float], float]:
-    """Separate the lesions that a person drew, or that the network found."""
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[float], list[float], float]:
+    """Take the lesions that a person drew, or call those that the network proposes."""
     if label is not None:
         lesion = workflow.add(ConformLabel(label=label, image=cord)).label
-        threshold, min_mm3 = 0.5, 0.0
-    node = SeparateLesions(
+    task = CallLesions(
         lesion=lesion,
+        image=image,
         cord=cord,
+        centerline=centerline,
         threshold=threshold,
         min_mm3=min_mm3,
-        min_length_mm=SHORTEST_MM if label is None else 0.0,
+        drawn=label is not None,
     )
-    parts = workflow.add(node)
-    return parts.mask, parts.instances, parts.soft, parts.volumes, parts.outside
+    parts = workflow.add(task)
+    return (
+        *(parts.mask, parts.instances, parts.soft, parts.evidence),
+        *(parts.volumes, parts.refused, parts.outside),
+    )
 
 
 @workflow.define(outputs=["table", "regions", "totals"])
 def LesionTables(
     instances: NiftiGz,
+    evidence: File,
+    refused: list[float],
     cord: NiftiGz,
     centerline: File,
     template_z: dict[int, float],
@@ -132,6 +139,8 @@ def LesionTables(
     """Measure lesions; by level where levels are known, by region where the atlas is."""
     node = MeasureLesions(
         instances=instances,
+        evidence=evidence,
+        refused=refused,
         cord=cord,
         centerline=centerline,
         vertebrae=vertebrae,

@@ -292,11 +292,13 @@ def _lesions(
 ) -> stages.SeparatedLesions | None:
     """Add the lesions, their tables, and where they lie in the template."""
     p, label = told.parameters, told.labels.get("lesion")
-    if not p.lesion:
+    if not p.lesion and label is None:
         return None
     task = Lesions(
         lesion=found.automatic.lesion if label is None else None,
+        image=found.image,
         cord=found.cord.cord,
+        centerline=found.cord.centerline,
         threshold=p.lesion_threshold,
         min_mm3=p.min_lesion_mm3,
         label=label,
@@ -304,6 +306,8 @@ def _lesions(
     lesions = add_stage(stages.LESION, task)
     tables = LesionTables(
         instances=lesions.instances,
+        evidence=lesions.evidence,
+        refused=lesions.refused,
         centerline=found.cord.centerline,
         template_z=told.disc_z,
         **vars(regions),

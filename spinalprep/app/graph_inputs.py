@@ -56,7 +56,7 @@ def graph_parameters(settings: Settings, template: Template | None, contrast: st
         sloppy=settings.sloppy,
         coreg="coreg" not in settings.skip,
         template=template is not None,
-        lesion="lesion" not in settings.skip,
+        lesion=settings.seeks_lesions(contrast),
         shows_gm=contrast in SHOWS_GM,
         spaces=settings.output_spaces,
         lesion_threshold=settings.lesion_threshold,

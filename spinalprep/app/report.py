@@ -90,6 +90,7 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
         level_probability=levels.confidence,
         metrics=tuple(files.maps) + (("MTR",) if files.mt_pair is not None else ()),
         mt_ratio=files.mt_pair is not None,
+        lesions_sought=shared.settings.seeks_lesions(files.reference.contrast),
         scored=levels.source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
     )
 

@@ -22,7 +22,7 @@ from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
+from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.networks.cascade import Found, Networks, find_cord
 from spinalprep.networks.predict import VIEWS
 from spinalprep.networks.weights import Model, load_model
@@ -63,7 +63,7 @@ class Wishes:
     Attributes
     ----------
     lesion_threshold, min_lesion_mm3 : float
-        See `lesion_instances`.
+        See `LesionRule`.
     shows_gm : bool or None
         Look for grey matter; None goes by the contrast in the file's name, as the App does.
     views : int
@@ -114,8 +114,8 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
     """
     found = find_cord(image, Networks(**models), views=wishes.views)
     shows_gm = "gm" in models
-    limits = wishes.lesion_threshold, wishes.min_lesion_mm3, SHORTEST_MM
-    numbers = lesion_instances(found.lesion, found.cord, *limits)
+    rule = LesionRule(wishes.lesion_threshold, wishes.min_lesion_mm3)
+    numbers = call_lesions(found.lesion, image, found.cord, found.centerline, rule).labels
     grey = found.gm if shows_gm else None
     spread = found.uncertainty  # 0 with one view: the interval keeps a network's edge
     slices = measure_slices(found.probability, found.centerline, grey, spread, gm_found=True)

@@ -205,6 +205,25 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "level_percent": ("share of the lesion at its vertebral level", "percent", None),
     "column": ("column, or grey matter, that holds most of the lesion", None, None),
     "column_percent": ("share of the lesion in it", "percent", None),
+    "contrast_share": (
+        "intensity of the lesion minus that of the same places of the cord in the 12 mm above and "
+        "below, as a share of the step from the cord to its fluid; positive towards the fluid",
+        None,
+        None,
+    ),
+    "contrast_z": (
+        "the same in (robust) standard deviations of what its shape shows elsewhere in the cord; "
+        "n/a where too little of it is in view",
+        None,
+        None,
+    ),
+    "contrast_to_noise": ("the same in standard deviations of the noise", None, None),
+    "refused_lesions": (
+        "number of lesions that the network proposed and the image does not bear out",
+        None,
+        None,
+    ),
+    "refused_mm3": ("their volume", "mm3", None),
     "lesions": ("number of lesions", None, None),
     "largest_mm3": ("volume of the largest lesion", "mm3", None),
     "cord_mm3": ("volume of the cord that was found", "mm3", None),

@@ -185,6 +185,8 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
             reason = "its ending is not one of " + ", ".join(ENDINGS)
         elif not settings.manual_labels:
             reason = NOT_WANTED
+        elif role == "lesion" and "lesion" in settings.skip:
+            reason = "--skip lesion"
         elif role in taken:
             reason = f"{taken[role]} is used"
         relative = path.relative_to(folder).as_posix()

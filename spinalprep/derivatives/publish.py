@@ -56,7 +56,7 @@ def _automatic(to: DerivativeWriter, found: stages.SegmentedCord) -> bool:
     changed = to.image("cord", found.cord, cord, auto=drawn)
     changed |= to.image("cord_probability", found.probability, cord, auto=drawn)
     changed |= to.image("cord_uncertainty", found.uncertainty, cord)
-    if "lesion" not in to.settings.skip:
+    if to.settings.seeks_lesions(to.scan.contrast):
         changed |= to.image("lesion_probability", found.lesion, to.lesions_found())
     if to.scan.contrast in SHOWS_GM:
         grey = Origin(to.model("gm"))

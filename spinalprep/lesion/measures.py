@@ -1,6 +1,6 @@
 """What each lesion measures, along the cord and across it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ TOTAL_COLUMNS = (
     "cord_mm3",
     "percent_of_cord",
     "max_axial_damage_ratio",
+    "refused_lesions",
+    "refused_mm3",
 )
 FINEST_MM, COARSEST_MM = 0.5, 1.0  # between sections along the cord
 REACH_MM = 20.0  # around a lesion there is no more of its sections than this
@@ -118,7 +120,9 @@ def measure_lesions(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def sum_lesions(table: pd.DataFrame, labels: Image, cord: Image) -> pd.DataFrame:
+def sum_lesions(
+    table: pd.DataFrame, labels: Image, cord: Image, refused_mm3: Sequence[float] = ()
+) -> pd.DataFrame:
     """Return one row with what all lesions of a cord measure together.
 
     Parameters
@@ -127,13 +131,16 @@ def sum_lesions(table: pd.DataFrame, labels: Image, cord: Image) -> pd.DataFrame
         From `measure_lesions`.
     labels, cord : Image, shape (I, J, K)
         As there.
+    refused_mm3 : sequence of float
+        Volumes of what a network proposed and the image does not bear out.
 
     Returns
     -------
     totals : DataFrame
         Number of lesions, their volume, how much of it lies outside, the largest one's, the sum
         of their lengths, the volume of the cord that was found and the share of it that is lesion
-        in percent, and the largest axial damage ratio (0 without a lesion).
+        in percent, the largest axial damage ratio (0 without a lesion), and number and volume of
+        what was refused.
     """
     inside = cord.data > 0
     whole = float(inside.sum()) * cord.voxel_volume
@@ -147,6 +154,8 @@ def sum_lesions(table: pd.DataFrame, labels: Image, cord: Image) -> pd.DataFrame
         "cord_mm3": whole,
         "percent_of_cord": 100.0 * hit / whole if whole else np.nan,
         "max_axial_damage_ratio": table["max_axial_damage_ratio"].max() if len(table) else 0.0,
+        "refused_lesions": len(refused_mm3),
+        "refused_mm3": sum(refused_mm3),
     }
     return pd.DataFrame([row], columns=list(TOTAL_COLUMNS))
 

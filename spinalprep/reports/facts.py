@@ -53,6 +53,8 @@ class SessionRunFacts:
         ``manual``, ``hint``, ``hint+detected``, ``detected`` or ``unknown``.
     level_probability : float
         That the levels are the right ones: 1 where a person said so.
+    lesions_sought : bool
+        Whether a network looked for lesions.
     scored : bool
         Whether there are z-scores: levels, sex and a fitting age are known.
     """
@@ -64,6 +66,7 @@ class SessionRunFacts:
     level_probability: float = 0.0
     metrics: tuple[str, ...] = ()
     mt_ratio: bool = False
+    lesions_sought: bool = True
     scored: bool = False
 
     @property

@@ -27,7 +27,7 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
         parts.append("Intensities were corrected for the bias field by N4 [N4].")
         cited.append("N4")
     drawn = {label.kind for label in run.labels if label.used}
-    said, more = _segmented(run, skipped, drawn)
+    said, more = _segmented(run, drawn)
     parts += said
     cited += more
     for contrast in run.contrasts:
@@ -46,14 +46,14 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
     parts.append(
         "Areas were measured in axial slices and corrected for the tilt of the cord [SCT]."
     )
-    said, more = _measured(run, skipped)
+    said, more = _measured(run, drawn)
     parts += said
     cited += more
     used = [name for name in REFERENCES if name in cited]
     return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
 
 
-def _segmented(run: SessionRunFacts, skipped: str, drawn: set[str]) -> tuple[list[str], list[str]]:
+def _segmented(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return how cord, grey matter and lesions were found, and what is cited for it."""
     parts, cited = [], []
     network = "a convolutional network that was trained on images of randomised contrast"
@@ -78,10 +78,12 @@ def _segmented(run: SessionRunFacts, skipped: str, drawn: set[str]) -> tuple[lis
         parts.append("Grey matter was segmented by a second network in axial slices.")
     if "lesion" in drawn:
         parts.append("Lesions were segmented by hand.")
-    elif "lesion" not in skipped:
+    elif run.lesions_sought:
         parts.append(
             f"Lesions were segmented by {network}, with lesions drawn in [SynthSeg], from each "
-            "section and its difference from the cord's usual section within 30 mm."
+            "section and its difference from the cord's usual section within 30 mm; those were "
+            "kept that differ from the same places of the cord above and below by more than such "
+            "places differ from each other."
         )
         cited.append("SynthSeg")
     return parts, cited
@@ -116,10 +118,10 @@ def _registered(run: SessionRunFacts, name: str, drawn: set[str]) -> tuple[list[
     return [f"{text}."], cited
 
 
-def _measured(run: SessionRunFacts, skipped: str) -> tuple[list[str], list[str]]:
+def _measured(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return what is said of measures, and what is cited for it."""
     parts, cited = [], []
-    if "lesion" not in skipped:
+    if run.lesions_sought or "lesion" in drawn:
         parts.append(
             "Lesions were measured along and across the cord in its own frame, with tissue bridges "
             "in the midsagittal plane [Bridges]."

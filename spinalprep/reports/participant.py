@@ -25,7 +25,7 @@ from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 from spinalprep.reports.healthy import healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
-from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows
+from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
 from spinalprep.reports.tables import gate_rows, shape_rows
 from spinalprep.tables import read_table
 
@@ -161,6 +161,7 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "healthy": None,
         "lesions": lesion_rows(outputs.table("lesion_table")),
         "lesion_shares": lesion_shares(outputs.table("lesion_regions")),
+        "refused": refused_note(outputs.table("lesion_totals")),
         "metrics": _metrics(outputs),
         "coreg": _coreg(outputs),
         "overlay": None,

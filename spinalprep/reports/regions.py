@@ -18,6 +18,8 @@ LESION_COLUMNS = {
     "bridge_ventral_mm": "ventral bridge (mm)",
     "bridge_dorsal_mm": "dorsal bridge (mm)",
     "distance_c1_mm": "from top of C1 (mm)",
+    "contrast_share": "contrast (fluid is 1)",
+    "contrast_to_noise": "contrast to noise",
 }
 METRIC_COLUMNS = {
     "region": "region",
@@ -49,6 +51,24 @@ def lesion_shares(table: pd.DataFrame | None) -> Rows:
         return []
     kept = table[(table["lesion"].astype(str) == ALL) & (table["side"] == "both")]
     return _levels(kept, "percent_of_region", lambda row: float(row["cord"]) > 0)
+
+
+def refused_note(totals: pd.DataFrame | None) -> str:
+    """Return a sentence on what the network proposed and the image does not bear out.
+
+    Parameters
+    ----------
+    totals : DataFrame or None
+        ``label-lesion_desc-total_morph``.
+    """
+    if totals is None or not int(totals["refused_lesions"].iloc[0]):
+        return ""
+    count, volume = int(totals["refused_lesions"].iloc[0]), float(totals["refused_mm3"].iloc[0])
+    places = "one place" if count == 1 else f"{count} places"
+    return (
+        f"The network proposed {places} more ({volume:.0f} mm3) that the image does not bear out: "
+        "they differ from the cord above and below by no more than noise does."
+    )
 
 
 def metric_rows(table: pd.DataFrame) -> tuple[Rows, Rows]:

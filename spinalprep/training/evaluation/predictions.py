@@ -15,11 +15,10 @@ from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.names import SHOWS_GM, ImageName
 from spinalprep.cord.centerline import Centerline, cross_slices
-from spinalprep.defaults import MIN_LESION_MM3
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient, resample_like, to_voxel
 from spinalprep.image.sanity import conform
-from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
+from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import Networks, by_task, find_cord
 from spinalprep.networks.weights import Model
@@ -114,11 +113,12 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(told, empty)
         return Predictions(nothing, nowhere, time.monotonic() - started, peak_mib(), weights)
-    limits = lesion_threshold, MIN_LESION_MM3, SHORTEST_MM
+    rule = LesionRule(lesion_threshold)
+    called = call_lesions(found.lesion, grid, found.cord, found.centerline, rule)
     masks = {
         "cord": found.cord,
         "gm": grid.with_data((found.gm.data >= 0.5) & (found.cord.data > 0)),
-        "lesion": grid.with_data(lesion_instances(found.lesion, found.cord, *limits) > 0),
+        "lesion": grid.with_data(called.labels > 0),
     }
     masks = {role: masks[role] for role in told}
     line = _crossings(found.centerline, grid)
