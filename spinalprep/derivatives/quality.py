@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from spinalprep import stages
+from spinalprep.cord.jumps import steepest_change
 from spinalprep.cord.mask import count_components
 from spinalprep.image import load
 from spinalprep.levels.discs import Levels
 from spinalprep.levels.files import read_levels
+from spinalprep.normative.plausible import furthest_areas
+from spinalprep.normative.table import load_norms
 from spinalprep.stages import Results
 from spinalprep.tables import read_table
 
@@ -45,7 +48,7 @@ def known_levels(results: Results) -> Levels:
 
 
 def _shape(path: Path, unseen: int) -> dict[str, float | None]:
-    """Return the largest relative jump of the area between neighbours, and the coverage.
+    """Return how fast the area changes, how usual it is, and the coverage.
 
     ``unseen`` slices lie beyond the cord's ends, where its centerline goes on without it.
     """
@@ -53,10 +56,10 @@ def _shape(path: Path, unseen: int) -> dict[str, float | None]:
     slices = table["slice"].to_numpy(int)
     whole = table[table["complete"].astype(str).str.lower() == "true"]
     inner = whole.iloc[1:-1]  # the first and the last slice may be cut by the field of view
-    area = inner["area_mm2"].to_numpy(float)
-    neighbours = np.diff(inner["slice"].to_numpy(int)) == 1  # beyond a gap the cord may differ
-    jumps = np.abs(np.diff(area))[neighbours] / (np.median(area) if len(area) else np.nan)
+    extremes = furthest_areas(inner, load_norms())
     return {
-        "area_jump": float(jumps.max()) if len(jumps) else None,
+        "area_jump": steepest_change(inner),
+        "area_norm": extremes.above,
+        "area_norm_low": extremes.below,
         "coverage": len(slices) / float(slices[-1] - slices[0] + 1 + unseen),
     }

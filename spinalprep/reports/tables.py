@@ -25,7 +25,9 @@ GATE_WORDS = {
     "dice_template": "overlap of the cord with the template's, 0 to 1",
     "disc_residual_mm": "distance of discs or hint that a person gave from discs that are seen",
     "jacobian_min": "smallest change of volume on the way to the template; below 0 it folds",
-    "area_jump": "largest change of area from slice to slice, share of the median area",
+    "area_jump": "fastest change of area along the cord, mm2 per mm",
+    "area_norm": "largest area above healthy people's at its level, in standard deviations",
+    "area_norm_low": "smallest area below healthy people's at its level, likewise",
     "coverage": "share of the slices between the cord's ends that show cord",
     "coreg_gain": "what registering another contrast gained in similarity, the smallest; "
     "n/a: no other contrast, or in place by the headers",

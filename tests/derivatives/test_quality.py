@@ -35,10 +35,17 @@ def coregistered(gain: float, headers_hold: bool = False) -> stages.Coregistered
     return stages.Coregistered(image=ANY, forward=ANY, inverse=ANY, measures=measures)
 
 
-def shape(folder: Path, slices: list[int], area: list[float]) -> dict[str, float | None]:
-    table = pd.DataFrame({"slice": slices, "area_mm2": area, "complete": True})
+def areas(slices: list[int], area: list[float], level: float, mm: float = 5.0) -> pd.DataFrame:
+    place = [-mm * k for k in slices]
+    columns = {"slice": slices, "s_mm": place, "vertebral_level": level, "area_mm2": area}
+    return pd.DataFrame(columns).assign(complete=True)
+
+
+def shape(
+    folder: Path, slices: list[int], area: list[float], level: float = np.nan
+) -> dict[str, float | None]:
     path = folder / "perslice.tsv"
-    write_table(table, path)
+    write_table(areas(slices, area, level), path)
     return measure_quality(results((stages.SHAPE, shapes(path))))
 
 
@@ -50,9 +57,9 @@ def verdicts(measured: dict[str, float | None]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("area", "jump", "word"),
     [
-        ([40, 80, 84, 80, 82, 30], 4 / 81, "PASS"),  # ends may be cut by the field of view
-        ([80, 80, 44, 80, 80, 80], 36 / 80, "WARN"),
-        ([80, 80, 160, 80, 80, 80], 1.0, "FAIL"),
+        ([40, 80, 84, 80, 82, 30], 4 / 5, "PASS"),  # ends may be cut by the field of view
+        ([90, 91, 124, 134, 134, 95], 33 / 5, "WARN"),
+        ([80, 80, 160, 80, 80, 80], 16.0, "FAIL"),
     ],
 )
 def test_area_jumps(tmp_path: Path, area: list[float], jump: float, word: str) -> None:
@@ -64,16 +71,33 @@ def test_area_jumps(tmp_path: Path, area: list[float], jump: float, word: str) -
 
 def test_no_jump_across_a_gap_but_less_coverage(tmp_path: Path) -> None:
     found = shape(tmp_path, [0, 1, 2, 8, 9, 10], [80.0, 80, 81, 40, 40, 40])
-    assert found["area_jump"] == pytest.approx(1 / 60)
+    assert found["area_jump"] == pytest.approx(1 / 5)
     assert found["coverage"] == pytest.approx(6 / 11)
     assert verdicts(found)["coverage"] == "WARN"
+
+
+@pytest.mark.parametrize("level", [5.0, np.nan])
+def test_a_mask_that_grows_to_the_dural_sac_is_larger_than_healthy_cords(
+    tmp_path: Path, level: float
+) -> None:
+    usual = verdicts(shape(tmp_path, list(range(5)), [75.0] * 5, level))
+    assert usual["area_norm"] == "PASS"
+    grown = shape(tmp_path, list(range(5)), [95.0, 95, 134, 134, 95], level)
+    assert verdicts(grown)["area_norm"] == "WARN"
+
+
+def test_only_a_known_level_says_that_a_cord_is_too_thin(tmp_path: Path) -> None:
+    thin = [75.0, 75, 35, 75, 75]
+    assert verdicts(shape(tmp_path, list(range(5)), thin, 5.0))["area_norm_low"] == "WARN"
+    compressed = [75.0, 75, 50, 75, 75]
+    assert verdicts(shape(tmp_path, list(range(5)), compressed, 5.0))["area_norm_low"] == "PASS"
+    assert verdicts(shape(tmp_path, list(range(5)), thin))["area_norm_low"] == "n/a"
 
 
 def test_a_centerline_that_goes_on_lessens_the_coverage_of_a_found_cord_only(
     tmp_path: Path,
 ) -> None:
-    table = pd.DataFrame({"slice": range(6), "area_mm2": 80.0, "complete": True})
-    write_table(table, tmp_path / "perslice.tsv")
+    write_table(areas(list(range(6)), [80.0] * 6, np.nan), tmp_path / "perslice.tsv")
     mask = Image(np.ones((4, 4, 6), np.uint8), np.eye(4))
     cord = save(mask, tmp_path / "cord.nii.gz", dtype=np.uint8)
     found = results(

@@ -14,6 +14,8 @@ METRICS = [
     "disc_residual_mm",
     "jacobian_min",
     "area_jump",
+    "area_norm",
+    "area_norm_low",
     "coverage",
     "coreg_gain",
     "lesion_outside_cord",
