@@ -34,6 +34,7 @@ def test_every_kind_has_an_output() -> None:
     assert get_args(Kind) == tuple(OUTPUTS)
 
 
+@pytest.mark.slow
 @given(
     image=st.builds(
         ImageName,

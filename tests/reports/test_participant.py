@@ -78,6 +78,7 @@ def test_without_a_cord_the_page_says_what_to_draw(tmp_path: Path) -> None:
     assert "Areas were measured" not in text
 
 
+@pytest.mark.slow
 def test_a_contrast_is_shown_as_it_was_brought_here_and_no_other(out: Path) -> None:
     anat, shown = out / "sub-01" / "anat", "T1w on T2w</h3>"
     image = anat / "sub-01_desc-preproc_T2w.nii.gz"

@@ -114,6 +114,7 @@ def test_it_learns_from_some_stops_by_others_and_leaves_the_rest(
     assert load_model(path).card["window"] == 48
 
 
+@pytest.mark.slow
 def test_it_trains_in_the_layout_of_training(
     home: Path, dataset: LabelledDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_it_trains_in_the_layout_of_training(
     assert all(layouts)
 
 
+@pytest.mark.slow
 def test_weights_that_nothing_makes_better_stay_as_they_are(
     home: Path, dataset: LabelledDataset
 ) -> None:

@@ -151,6 +151,7 @@ def test_folds_of_a_network_with_deep_supervision(recipe: str, tmp_path: Path) -
     assert float(((ensemble > 0.5) == (batch.truth > 0.5)).float().mean()) > 0.97
 
 
+@pytest.mark.slow
 def test_it_stops_early_and_is_resumed_as_any_other(recipe: str, tmp_path: Path) -> None:
     dataset = own(("a", "b"))
     path = train(recipe, dataset, tmp_path / "out", RunOptions(validate=("b",)))

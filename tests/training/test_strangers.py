@@ -67,6 +67,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("centerline", "cord3d")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cord", "lesion", *SLOW])
 def test_a_dataset_with_the_labels_of_the_development_data_is_as_any_other(
     name: str, tmp_path: Path

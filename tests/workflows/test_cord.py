@@ -67,6 +67,7 @@ def test_found_centerline_runs_through_the_middle_of_the_cord(
     assert np.hypot(right, front).mean() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", [False, True])
 def test_graph_and_library_give_the_same_bits(
     person: Person, scan: Path, tmp_path: Path, drawn: bool
