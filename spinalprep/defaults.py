@@ -8,3 +8,5 @@ CONTRASTS: tuple[str, ...] = get_args(Contrast)  # the first that is there is th
 LESION_CONTRASTS: tuple[Contrast, ...] = ("T2w", "T2starw")  # others: false ones in the healthy
 LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
 MIN_LESION_MM3 = 3.0  # smaller lesions are dropped
+FAULT_KINDS = ("equalfluid", "wall", "faded", "cut", "blurredends", "thick", "lesionend")
+FAULT_SEED = 107_000  # of the figures; limits are chosen on 106000 and those that follow

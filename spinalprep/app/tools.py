@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spinalprep import __version__
+from spinalprep.app.fault_tools import add_fault_options, draw_faults
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.network_tools import add_network_commands
 from spinalprep.app.parser import ArgumentParser
@@ -51,6 +52,7 @@ def build_parser() -> ArgumentParser:
         "--group", action="store_true", help="a cohort with derivatives, for the group level"
     )
     sub.add_argument("--template", help="NAME_OR_PATH, of the cohort (default: Generic)")
+    add_fault_options(command("faults", draw_faults, "draw faults into labelled images"))
     add_network_commands(command)
     add_training_commands(command)
     sub = command("template", _template, "show which template is found, or fetch PAM50")

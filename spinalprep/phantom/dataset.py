@@ -69,14 +69,14 @@ def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -
         and the transform from T1w to T2w.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    _describe(out_dir, "spinalprep phantom", "raw")
+    describe_dataset(out_dir, "spinalprep phantom", "raw")
     rows = []
     for n in range(people):
         label, person = f"sub-{n + 1:02d}", make_person(seed + n, lesions=2 * (n % 2))
         _write_person(out_dir, label, person, seed + n)
         rows.append({"participant_id": label, "lesions": len(person.lesions)})
     for name in ("labels", "truth"):
-        _describe(out_dir / "derivatives" / name, f"phantom {name}", "derivative")
+        describe_dataset(out_dir / "derivatives" / name, f"phantom {name}", "derivative")
     pd.DataFrame(rows).to_csv(out_dir / "participants.tsv", sep="\t", index=False)
     _dump(out_dir / "participants.json", {"lesions": {"Description": "number of planted lesions"}})
     (out_dir / "README").write_text(README)
@@ -199,7 +199,7 @@ def _areas(person: Person, like: Image) -> pd.DataFrame:
     )
 
 
-def _describe(folder: Path, name: str, kind: str) -> None:
+def describe_dataset(folder: Path, name: str, kind: str) -> None:
     """Write ``dataset_description.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, object] = {

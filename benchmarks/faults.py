@@ -1,0 +1,151 @@
+"""What the gates say of faults drawn into images of digital people, and of the images as they are.
+
+``python benchmarks/faults.py [--seed 107000] [--people 6]`` looks for the cord with the packaged
+networks and prints, per kind of fault, the Dice of the cord in the whole image and in the slices
+of the fault, and which gates warn; then, over all masks, which share of the wrong ones is warned of
+and which share of the right ones. Levels are taken as unknown. Limits were chosen on the people of
+seeds 106000 on; 107000 on are for the figures.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.jumps import steepest_change
+from spinalprep.cord.mask import count_components
+from spinalprep.cord.shape import measure_slices
+from spinalprep.defaults import FAULT_SEED
+from spinalprep.errors import NoCordError
+from spinalprep.image import Image, reorient
+from spinalprep.networks.cascade import Found, Networks, find_cord
+from spinalprep.networks.weights import Model, load_model
+from spinalprep.normative.plausible import furthest_areas
+from spinalprep.normative.table import load_norms
+from spinalprep.phantom.anatomy import make_person, truth_cord
+from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
+from spinalprep.phantom.images import render
+from spinalprep.reports.gates import load_gates
+
+RIGHT = 0.95  # Dice from which a mask counts as right
+GRIDS = {  # contrast: shape and voxels in mm
+    "T2w": ((44, 52, 80), (1.0, 1.0, 1.0)),
+    "T2starw": ((72, 80, 14), (0.6, 0.6, 5.0)),
+}
+Found3 = Found[Image, Centerline]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A drawn fault, how good the cord is that was found, and what the gates measure."""
+
+    kind: str
+    dice: float
+    dice_fault: float
+    gates: dict[str, float | None]
+
+    @property
+    def warned(self) -> list[str]:
+        """The gates that warn."""
+        limits = load_gates()
+        return [g.metric for g in limits if g.result(self.gates.get(g.metric)) in ("WARN", "FAIL")]
+
+
+def drawn_cases(seed: int, people: int) -> Iterator[tuple[str, Drawn]]:
+    """Yield a name and an image: each person as they are, and with every fault.
+
+    Every second person has thick axial slices, which can't be averaged further.
+    """
+    for n in range(people):
+        contrast = list(GRIDS)[n % 2]
+        shape, spacing = GRIDS[contrast]
+        affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
+        affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+        person = make_person(seed + n)
+        image = render(person, contrast, (shape, affine), seed + n)
+        cord = image.with_data((truth_cord(person, image) >= 0.5).astype(np.uint8))
+        yield f"plain {n}", Drawn(image, cord, None, 0, shape[2] - 1)
+        for kind in FAULTS:
+            if kind != "thick" or contrast == "T2w":
+                yield f"{kind} {n}", draw_fault(kind, image, cord, seed + n)
+
+
+def judge(name: str, drawn: Drawn, networks: Networks[Model]) -> Judged:
+    """Look for the cord, and hold it against the truth."""
+    kind = name.split(maxsplit=1)[0]
+    try:
+        found = find_cord(reorient(drawn.image), networks)
+    except NoCordError:
+        return Judged(kind, 0.0, 0.0, {"components": 99.0})
+    true, ours = drawn.cord.data > 0, found.cord.data > 0
+    part = slice(drawn.first, drawn.last + 1)
+    return Judged(kind, dice(ours, true), dice(ours[:, :, part], true[:, :, part]), measure(found))
+
+
+def measure(found: Found3) -> dict[str, float | None]:
+    """Return what the gates on the cord look at."""
+    table = measure_slices(found.probability, found.centerline, None, found.uncertainty)
+    table["vertebral_level"] = np.nan
+    inner = table[table["complete"]].sort_values("slice").iloc[1:-1]
+    slices = table["slice"]
+    return {
+        "area_jump": steepest_change(inner),
+        "area_norm": furthest_areas(inner, load_norms()).above,
+        "coverage": len(table) / float(slices.max() - slices.min() + 1 + found.unseen),
+        "components": float(count_components(found.cord.data > 0)),
+    }
+
+
+def dice(ours: np.ndarray, true: np.ndarray) -> float:
+    """Return the overlap of two masks; 1 where both are empty."""
+    total = int(ours.sum()) + int(true.sum())
+    return 2 * int((ours & true).sum()) / total if total else 1.0
+
+
+def summarise(judged: list[Judged]) -> list[str]:
+    """Return the lines of the result."""
+    table = pd.DataFrame({"kind": [one.kind for one in judged], "one": judged})
+    lines = []
+    for kind, rows in table.groupby("kind", sort=False)["one"]:
+        warned = sorted({name for one in rows for name in one.warned})
+        counts = [f"{name} {sum(name in one.warned for one in rows)}" for name in warned]
+        values = np.array([(one.dice, one.dice_fault) for one in rows])
+        lines.append(
+            f"{kind:12s} n {len(rows)}  Dice median {np.median(values[:, 0]):.3f} least "
+            f"{values[:, 0].min():.3f}, in the fault {np.median(values[:, 1]):.3f} / "
+            f"{values[:, 1].min():.3f}; warned {sum(bool(one.warned) for one in rows)} "
+            f"({', '.join(counts) or 'none'})"
+        )
+    for name, chosen in (
+        (f"right masks (Dice >= {RIGHT})", [one for one in judged if one.dice >= RIGHT]),
+        ("wrong masks", [one for one in judged if one.dice < RIGHT]),
+        ("unaltered, right", [o for o in judged if o.dice >= RIGHT and o.kind == "plain"]),
+    ):
+        lines.append(f"{name}: {sum(bool(one.warned) for one in chosen)} of {len(chosen)} warn")
+    return lines
+
+
+def main() -> None:
+    """Print a line per image, then the summary."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=FAULT_SEED)
+    parser.add_argument("--people", type=int, default=6)
+    given = parser.parse_args()
+    networks = Networks(centerline=load_model("centerline"), cord=load_model("cord"))
+    judged = []
+    for name, drawn in drawn_cases(given.seed, given.people):
+        one = judge(name, drawn, networks)
+        judged.append(one)
+        values = {key: f"{value:.2f}" for key, value in one.gates.items() if value is not None}
+        words = " ".join(f"{key} {value}" for key, value in values.items())
+        sys.stdout.write(f"{name:14s} Dice {one.dice:.3f} fault {one.dice_fault:.3f}  {words}\n")
+        sys.stdout.flush()
+    sys.stdout.write("\n".join(summarise(judged)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
