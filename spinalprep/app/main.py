@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
@@ -11,7 +11,14 @@ from spinalprep.environment import run_environment
 from spinalprep.errors import SpinalprepError, UsageError
 from spinalprep.settings import Settings
 
-_FOLDER_TROUBLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)  # the user's to mend, not a defect
+_FOLDER_TROUBLE = (
+    EACCES,
+    EDQUOT,
+    ENOSPC,
+    ENOTDIR,
+    EPERM,
+    EROFS,
+)  # the user's to mend, not a defect
 
 
 def main(argv: Sequence[str] | None = None) -> int:

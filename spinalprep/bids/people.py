@@ -15,7 +15,7 @@ from spinalprep.bids.derivative_names import Derivative, find_outputs, output_pa
 from spinalprep.bids.derivatives import MISSING, sidecar_path
 from spinalprep.bids.names import CONTRASTS, ImageName
 from spinalprep.bids.status import collect_status
-from spinalprep.errors import NoInputError, UsageError
+from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
 from spinalprep.tables import read_table
 
@@ -90,13 +90,22 @@ class PersonFiles:
 
 
 def read_participants(settings: Settings) -> pd.DataFrame:
-    """Return ``participants.tsv`` of the dataset, else of the output folder, ``n/a`` as missing."""
+    """Return ``participants.tsv`` of the dataset, else of the output folder, ``n/a`` as missing.
+
+    Raises
+    ------
+    InputError
+        If it can't be read as a table.
+    """
     for folder in (settings.bids_dir, settings.out_dir):
         path = folder / "participants.tsv"
         if path.is_file():
-            table = pd.read_csv(
-                path, sep="\t", dtype=str, na_values=[MISSING, ""], keep_default_na=False
-            )
+            try:
+                table = pd.read_csv(
+                    path, sep="\t", dtype=str, na_values=[MISSING, ""], keep_default_na=False
+                )
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path} can't be read as a table: {error}") from error
             if "participant_id" in table:
                 ids = table["participant_id"].astype(str)
                 table["participant_id"] = ids.where(ids.str.startswith("sub-"), "sub-" + ids)

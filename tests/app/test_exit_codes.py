@@ -72,6 +72,7 @@ def test_2_folders_that_cannot_be_written(noise) -> None:
     for done in (
         noise.run(*GENERIC, out="file/out"),
         noise.run("-w", str(noise.home / "file" / "work"), *GENERIC),
+        noise.run("--bids-database-dir", str(noise.home / "file"), *GENERIC),
         noise.run(*GENERIC, out="raw"),
         noise.run(*GENERIC, out="raw/sub-01"),
     ):

@@ -11,7 +11,7 @@ from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.names import ImageName
 from spinalprep.bids.people import find_people, gather_metrics, gather_tables, read_participants
-from spinalprep.errors import NoInputError, UsageError
+from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
 
 ALL_KINDS: tuple[Kind, ...] = tuple(kind for kind, output in OUTPUTS.items() if not output.named)
@@ -128,3 +128,10 @@ def test_people_s_tables_come_together(tmp_path: Path) -> None:
     ]
     assert gather_metrics(people[1:]) is None
     assert gather_tables([], "qc") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'participant_id\n"sub-01'])
+def test_a_table_of_people_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "participants.tsv").write_bytes(content)
+    with pytest.raises(InputError, match=r"participants\.tsv can't be read as a table"):
+        read_participants(settings(tmp_path))
