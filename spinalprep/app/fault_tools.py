@@ -22,7 +22,7 @@ def add_fault_options(sub: ArgumentParser) -> None:
         "--kinds", nargs="+", choices=FAULT_KINDS, default=FAULT_KINDS, help="default: all"
     )
     sub.add_argument(
-        "--seed", type=int, default=FAULT_SEED, help="of the first image (default: 107000)"
+        "--seed", type=int, default=FAULT_SEED, help="of the first image (default: 106000)"
     )
     sub.add_argument(
         "--labels", type=Path, metavar="DIR", help="of a dataset (default: derivatives/labels)"

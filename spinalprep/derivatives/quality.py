@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from spinalprep import stages
+from spinalprep.cord.edge import edge_shares, worst_stretch
 from spinalprep.cord.jumps import steepest_change
 from spinalprep.cord.mask import count_components
 from spinalprep.image import load
@@ -23,6 +24,8 @@ def measure_quality(results: Results) -> dict[str, float | None]:
     cord = manual or automatic
     if cord is not None:
         measured["components"] = count_components(load(cord.cord).data > 0)
+        if (seen := results.get(stages.PREPROCESS)) is not None:
+            measured["edge"] = _edge(seen.image, cord.probability)
         levels = known_levels(results)
         measured["level_confidence"] = levels.confidence
         measured["disc_residual_mm"] = levels.residual_mm
@@ -45,6 +48,14 @@ def known_levels(results: Results) -> Levels:
     """Return the vertebral levels; unknown where their stage found none, or has not run."""
     found = results.get(stages.LEVELS)
     return Levels({}) if found is None or found.levels is None else read_levels(found.levels)
+
+
+def _edge(image: Path, cord: Path) -> float | None:
+    """Return the share of the outline that the image shows, in the worst 10 mm between the ends."""
+    seen = load(image)
+    shares = edge_shares(seen, load(cord))
+    inner = sorted(shares)[1:-1]  # as for areas
+    return worst_stretch({k: shares[k] for k in inner}, float(seen.voxel_sizes[2]))
 
 
 def _shape(path: Path, unseen: int) -> dict[str, float | None]:

@@ -139,8 +139,8 @@ def draw_fault(kind: str, image: Image, cord: Image, seed: int = FAULT_SEED) -> 
     image, cord : Image, shape (I, J, K)
         On one grid; the third axis runs along the body.
     seed : int
-        From 100000 on reserved for tests; limits of gates are chosen on those from 106000 on,
-        figures come from 107000 on.
+        From 100000 on reserved for tests; limits of gates are chosen on those from 107000 on,
+        figures come from 106000 on.
 
     Raises
     ------

@@ -28,6 +28,7 @@ GATE_WORDS = {
     "area_jump": "fastest change of area along the cord, mm2 per mm",
     "area_norm": "largest area above healthy people's at its level, in standard deviations",
     "area_norm_low": "smallest area below healthy people's at its level, likewise",
+    "edge": "share of the outline that is seen in the image, in the worst 10 mm of cord",
     "coverage": "share of the slices between the cord's ends that show cord",
     "coreg_gain": "what registering another contrast gained in similarity, the smallest; "
     "n/a: no other contrast, or in place by the headers",

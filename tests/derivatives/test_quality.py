@@ -148,6 +148,22 @@ def test_the_worst_contrast_counts_and_one_that_overlaps_nowhere_gains_nothing()
 
 
 def test_lesions_far_outside() -> None:
-    lesions = stages.SeparatedLesions(mask=ANY, instances=ANY, soft=ANY, volumes=[], outside=0.3)
+    files = dict.fromkeys(("mask", "instances", "soft", "evidence"), ANY)
+    lesions = stages.SeparatedLesions(volumes=[], refused=[], outside=0.3, **files)
     found = measure_quality(results((stages.LESION, lesions)))
     assert verdicts(found)["lesion_outside_cord"] == "WARN"
+
+
+def test_an_outline_that_the_image_does_not_show_warns(tmp_path: Path) -> None:
+    i, j, _ = np.indices((24, 24, 12))
+    mask = (np.hypot(i - 12, j - 12) <= 5).astype(np.uint8)
+    cord = save(Image(mask, np.eye(4)), tmp_path / "cord.nii.gz", dtype=np.uint8)
+    drawn = stages.DrawnCord(cord=cord, probability=cord, centerline=ANY)
+    clear = np.where(mask > 0, 100.0, 200.0).astype(np.float32)
+    hidden = clear.copy()
+    hidden[:, :, 1:-1] = 100.0
+    for grey, word in ((clear, "PASS"), (hidden, "WARN")):
+        image = save(Image(grey, np.eye(4)), tmp_path / "image.nii.gz")
+        seen = stages.Preprocessed(image=image)
+        found = measure_quality(results((stages.PREPROCESS, seen), (stages.MANUAL, drawn)))
+        assert verdicts(found)["edge"] == word

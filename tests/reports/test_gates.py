@@ -16,6 +16,7 @@ METRICS = [
     "area_jump",
     "area_norm",
     "area_norm_low",
+    "edge",
     "coverage",
     "coreg_gain",
     "lesion_outside_cord",
