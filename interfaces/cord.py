@@ -85,13 +85,14 @@ def SegmentLesions(image: NiftiGz, centerline: File, weights: File, card: File) 
     return save(source.with_data(found), Path("lesion.nii.gz"))
 
 
-@python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings", "unseen"])
+@python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings", "unseen", "doubtful"])
 def TrimEnds(
     cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, plain: NiftiGz, centerline: File
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str], int]:
-    """Leave out what lies beyond the ends of the ``plain`` cord, and say how much that is.
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str], int, list[int]]:
+    """Leave out what lies beyond the ends of the ``plain`` cord, and say where it is doubtful.
 
-    ``unseen`` slices are those in which the centerline goes on without any cord.
+    ``unseen`` is the number of slices in which the centerline goes on without any cord,
+    ``doubtful`` those of the cord in which its outline is.
     """
     soft, grey, lesions, judged = (load(file.fspath) for file in (cord, gm, lesion, plain))
     line = read_centerline(Path(centerline.fspath))
@@ -103,6 +104,7 @@ def TrimEnds(
         write_centerline(kept.centerline, LINE),
         kept.warnings,
         kept.unseen,
+        kept.doubtful,
     )
 
 

@@ -60,6 +60,7 @@ def MeasureLesions(
     shares: File | None,
     names: list[str],
     combined: dict[str, list[int]],
+    doubtful: list[int],
 ) -> tuple[File, File, File]:
     """Measure every lesion, all together, and where they lie."""
     labels, mask = load(instances.fspath), load(cord.fspath)
@@ -67,7 +68,8 @@ def MeasureLesions(
     vertebra = load(vertebrae.fspath) if vertebrae is not None else None
     found = read_levels(Path(levels.fspath)) if levels is not None else Levels({})
     share = np.load(shares.fspath) if shares is not None and found.known else None
-    table = measure_lesions(labels, mask, line, vertebra, top_of_c1(found.disc_s, template_z))
+    top = top_of_c1(found.disc_s, template_z)
+    table = measure_lesions(labels, mask, line, vertebra, top, doubtful)
     where = measure_regions(labels, mask, vertebra, share, list_regions(names, combined))
     for more in (read_table(Path(evidence.fspath)), dominant_columns(where)):
         table = table.merge(more, on="lesion", how="left")

@@ -44,13 +44,15 @@ def MeasureMetric(
     shares: File | None,
     names: list[str],
     combined: dict[str, list[int]],
+    doubtful: list[int],
 ) -> File:
-    """Measure a map in every region and level of the cord."""
+    """Measure a map in every region and level of the cord; unknown in ``doubtful`` slices."""
     from spinalprep.registration.transform import read_itk
 
     mask = load(cord.fspath)
     there = read_itk(Path(transform.fspath)) if transform is not None else None
     values = sample_through(load(Path(image.fspath)), there, mask)
+    values[np.isin(np.nonzero(mask.data > 0)[2], doubtful)] = np.nan
     number = None
     if vertebrae is not None:
         number = load(vertebrae.fspath).data[mask.data > 0].astype(int)

@@ -8,7 +8,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline
-from spinalprep.cord.shape import measure_slices, summarise
+from spinalprep.cord.shape import is_averaged, measure_slices, summarise
 from spinalprep.cord.whole import total_table
 from spinalprep.image import load
 from spinalprep.levels.files import read_levels
@@ -30,11 +30,13 @@ def MeasureSlices(
     gm: NiftiGz | None,
     spread: NiftiGz | None,
     gm_found: bool,
+    doubtful: list[int],
 ) -> File:
     """Measure area and shape in every slice, with the vertebral level where it is known."""
     grey, sd = (load(file.fspath) if file is not None else None for file in (gm, spread))
     line = read_centerline(Path(centerline.fspath))
-    table = measure_slices(load(cord.fspath), line, grey, sd, gm_found=gm_found)
+    mask = load(cord.fspath)
+    table = measure_slices(mask, line, grey, sd, gm_found=gm_found, doubtful=doubtful)
     table.insert(0, "vertebral_level", np.nan)
     if vertebrae is not None:
         labels = load(vertebrae.fspath).data.astype(int)
@@ -53,13 +55,13 @@ def MeasureLevels(
     if levels is not None and norms is not None:
         table["level_at"] = read_levels(Path(levels.fspath)).level_at(table["s_mm"].to_numpy(float))
         healthy = load_norms(Path(norms.fspath))
-        summary = score_levels(summary, table[table["complete"]], healthy, Subject(age, sex))
+        summary = score_levels(summary, table[is_averaged(table)], healthy, Subject(age, sex))
     return write_table(summary, Path("perlevel.tsv"))
 
 
 @python.define(outputs=["table"])
 def MeasureTotal(perslice: File) -> File:
-    """Average all slices, and add up their volume; needs no level."""
+    """Average the slices that count, and add up the volume of all; needs no level."""
     return write_table(total_table(read_table(Path(perslice.fspath))), Path("total.tsv"))
 
 

@@ -37,7 +37,8 @@ class SegmentedCord(Result):
     """What the networks found.
 
     ``cord`` is a mask, the other maps are probabilities; ``confidence`` is that of the centerline,
-    ``unseen`` the number of slices in which it goes on without a cord.
+    ``unseen`` the number of slices in which it goes on without a cord, ``doubtful`` the slices of
+    the cord in which its outline is.
     """
 
     cord: Path
@@ -48,6 +49,7 @@ class SegmentedCord(Result):
     centerline: Path
     confidence: float
     unseen: int
+    doubtful: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,8 @@ class Graph(Steps[NiftiGz, File, WeightFile]):
             centerline=centerline,
         )
         kept = workflow.add(step)
-        return Trimmed(kept.cord, kept.gm, kept.lesion, kept.centerline, kept.warnings, kept.unseen)
+        images = kept.cord, kept.gm, kept.lesion
+        return Trimmed(*images, kept.centerline, kept.warnings, kept.unseen, kept.doubtful)
 
     def binarise(self, probability: NiftiGz, centerline: File) -> NiftiGz:
         """Add `BinariseCord`."""
@@ -106,7 +107,7 @@ class Graph(Steps[NiftiGz, File, WeightFile]):
 @workflow.define(outputs=[field.name for field in fields(Found)])
 def AutomaticCord(
     image: NiftiGz, networks: CordWeights, centerline_label: File | None = None
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str], int]:
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str], int, list[int]]:
     """Find the cord as `run_cascade` says; a centerline that a person drew leads to it."""
     centerline = None
     if centerline_label is not None:

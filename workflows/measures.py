@@ -36,10 +36,12 @@ def Shape(
     levels: File | None = None,
     healthy: Healthy | None = None,
     gm_found: bool = False,
+    doubtful: list[int] | None = None,
 ) -> tuple[File, File, File]:
     """Measure the cord per slice, level and as a whole; z-scores where levels are known.
 
-    ``spread`` goes with a cord that a network found, ``gm_found`` with such grey matter.
+    ``spread`` goes with a cord that a network found, ``gm_found`` with such grey matter;
+    its ``doubtful`` slices are in no mean.
     """
     slices = MeasureSlices(
         cord=cord,
@@ -48,6 +50,7 @@ def Shape(
         gm=gm,
         spread=spread,
         gm_found=gm_found,
+        doubtful=doubtful if doubtful is not None else [],
     )
     perslice = workflow.add(slices).table
     node = MeasureLevels(
@@ -135,6 +138,7 @@ def LesionTables(
     vertebrae: NiftiGz | None = None,
     levels: File | None = None,
     shares: File | None = None,
+    doubtful: list[int] | None = None,
 ) -> tuple[File, File, File]:
     """Measure lesions; by level where levels are known, by region where the atlas is."""
     node = MeasureLesions(
@@ -149,6 +153,7 @@ def LesionTables(
         shares=shares,
         names=names,
         combined=combined,
+        doubtful=doubtful if doubtful is not None else [],
     )
     tables = workflow.add(node)
     return tables.table, tables.regions, tables.totals

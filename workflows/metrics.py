@@ -67,6 +67,7 @@ def RegionalMetric(
     levels: File | None = None,
     gm: NiftiGz | None = None,
     shares: File | None = None,
+    doubtful: list[int] | None = None,
 ) -> File:
     """Measure one map; by tract where the atlas is known, by level where levels are."""
     node = MeasureMetric(
@@ -79,6 +80,7 @@ def RegionalMetric(
         shares=shares,
         names=names,
         combined=combined,
+        doubtful=doubtful if doubtful is not None else [],
     )
     return workflow.add(node).table
 

@@ -107,6 +107,16 @@ class Anatomy:
     gm: Path | None
     levels: stages.LabelledLevels
 
+    @property
+    def found(self) -> stages.SegmentedCord | None:
+        """The cord that counts, where the networks found it."""
+        return self.cord if isinstance(self.cord, stages.SegmentedCord) else None
+
+    @property
+    def doubtful(self) -> list[int]:
+        """Slices in which its outline is doubtful; none where a person drew it."""
+        return self.found.doubtful if self.found is not None else []
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -231,10 +241,11 @@ def _shape(found: Anatomy, told: Inputs) -> stages.CordShape:
         centerline=found.cord.centerline,
         vertebrae=found.levels.vertebrae,
         gm=found.gm,
-        spread=found.automatic.uncertainty if "cord" not in told.labels else None,
+        spread=found.found.uncertainty if found.found is not None else None,
         levels=found.levels.levels,
         healthy=told.healthy,
         gm_found="gm" not in told.labels,
+        doubtful=found.doubtful,
     )
     return add_stage(stages.SHAPE, task)
 
@@ -284,6 +295,7 @@ def _regions(found: Anatomy, fit: stages.TemplateFit | None, told: Inputs) -> Re
         vertebrae=found.levels.vertebrae,
         levels=found.levels.levels,
         shares=fit.shares if fit is not None and has_atlas else None,
+        doubtful=found.doubtful,
     )
 
 

@@ -1,6 +1,6 @@
 """Stages of the graph, and what several of them are told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,8 @@ class Regions:
     """What says where in the cord a voxel is, as `LesionTables` and `RegionalMetric` take it.
 
     ``shares`` are the atlas's regions of the cord's voxels, ``names`` what they are called,
-    ``combined`` those that are also measured together.
+    ``combined`` those that are also measured together; in ``doubtful`` slices the cord's outline
+    is.
     """
 
     cord: Path
@@ -25,6 +26,7 @@ class Regions:
     vertebrae: Path | None = None
     levels: Path | None = None
     shares: Path | None = None
+    doubtful: list[int] = field(default_factory=list)
 
 
 def add_stage(stage: Stage[R], task: Any, item: str = "") -> R:

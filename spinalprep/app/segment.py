@@ -118,7 +118,14 @@ def segment_image(image: Image, models: Mapping[str, Model], wishes: Wishes) -> 
     numbers = call_lesions(found.lesion, image, found.cord, found.centerline, rule).labels
     grey = found.gm if shows_gm else None
     spread = found.uncertainty  # 0 with one view: the interval keeps a network's edge
-    slices = measure_slices(found.probability, found.centerline, grey, spread, gm_found=True)
+    slices = measure_slices(
+        found.probability,
+        found.centerline,
+        grey,
+        spread,
+        gm_found=True,
+        doubtful=found.doubtful,
+    )
     return Result(found, image.with_data(numbers), shows_gm, slices, *measure_whole(slices))
 
 
@@ -176,6 +183,7 @@ def summarise_result(result: Result, path: Path, models: Mapping[str, Model]) ->
         "mean_area_mm2": result.area.rounded(),
         "slices": len(result.slices),
         "complete_slices": int(result.slices["complete"].sum()),
+        "doubtful_slices": sorted(result.found.doubtful),
         "centerline_length_mm": round(result.found.centerline.length, 1),
         "confidence": round(result.found.confidence, 3),
         "gm_mm3": gm_mm3,

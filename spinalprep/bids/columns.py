@@ -69,7 +69,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         )
         for end in ("lower", "upper")
     },
-    "slices": ("number of complete slices that were averaged", None, None),
+    "slices": ("number of slices that were averaged: complete and not doubtful", None, None),
     "area_mm2": (f"cross-sectional area, {_METRIC_NOTE}", "mm2", None),
     **{
         f"{name}_{end}": (f"{end} end of the interval of the {text}; {_INTERVAL_NOTE}", unit, None)
@@ -114,6 +114,16 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "solidity": ("share of the convex hull that the section fills", None, None),
     "tilt_deg": ("angle between the cord and the normal of the slice", "degree", None),
+    "doubtful": (
+        "whether the outline of the cord is doubtful there, near its end: in the mask, but in no "
+        "mean and no z-score; on the template's slices, whether any of the value comes from such "
+        "a slice; of a lesion, whether most of it lies in such slices; false where a person drew "
+        "the cord",
+        None,
+        None,
+    ),
+    "doubtful_slices": ("slices in which the outline of the cord is doubtful", None, None),
+    "doubtful_mm": ("length of the cord in these, along the centerline", "mm", None),
     "complete": ("whether the section lies wholly in the field of view", None, None),
     "length_mm": ("length along the centerline", "mm", None),
     "s_mm": ("arc length from the upper end of the centerline", "mm", None),

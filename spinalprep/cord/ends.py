@@ -1,5 +1,6 @@
-"""Where the cord ends inside the field of view: below the conus, or where the image fades."""
+"""Where the cord ends inside the field of view, and where near its ends it is doubtful."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -9,13 +10,40 @@ from numpy.typing import NDArray
 from spinalprep.cord.centerline import Centerline
 from spinalprep.image import Image, to_voxel
 
-BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter speaks against the cord
+HALF = 0.5  # a slice in which no voxel is so probable shows no cord
+BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter is doubtful
 LEAST_GAIN = -2.0  # of the worst slice; the best gains 1
 LEAST_BLUR = 0.106  # of a voxel's edge: mean of p (1 - p) in cut voxels, 1/6, by |cos|, 2/pi
 CONVINCING_MM = 10.0  # of sharp cord, in one stretch; less of it beyond a doubtful part is chance
+MEDULLA = 1.3  # times the largest area of the sure part: no cord, in a doubtful upper end
+LARGEST = 95  # percentile of the sure part's areas that counts as the largest
+CONUS = 0.25  # of the usual area: no cord, in a doubtful lower end that stays under it
 
 Volume = TypeVar("Volume")
 Line = TypeVar("Line")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The axial slices of a cord.
+
+    Attributes
+    ----------
+    first, last : int
+        The lowest and the uppermost; what lies outside is no cord.
+    sure : tuple of int
+        The lowest and the uppermost that can be told from its surroundings.
+    doubtful : tuple of int
+        Those with cord beyond them.
+    found : tuple of int
+        The lowest and the uppermost slice in which anything was found.
+    """
+
+    first: int
+    last: int
+    sure: tuple[int, int]
+    doubtful: tuple[int, ...]
+    found: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -29,9 +57,11 @@ class Trimmed(Generic[Volume, Line]):
     centerline : Centerline
         Clipped to them.
     warnings : list of str
-        What was left out, one line for each end.
+        What was left out, and what is doubtful, one line for each end.
     unseen : int
         Axial slices in which the centerline went on without any cord.
+    doubtful : list of int
+        Axial slices of the cord in which its outline is doubtful, counted from 0, the lowest.
     """
 
     cord: Volume
@@ -40,12 +70,13 @@ class Trimmed(Generic[Volume, Line]):
     centerline: Line
     warnings: list[str]
     unseen: int
+    doubtful: list[int]
 
 
 def trim_ends(
     cord: Image, gm: Image, lesion: Image, plain: Image, centerline: Centerline
 ) -> Trimmed[Image, Centerline]:
-    """Leave out what lies beyond the ends of a cord, and say how much that is.
+    """Leave out what lies beyond the ends of a cord, and say where it is doubtful.
 
     Parameters
     ----------
@@ -56,9 +87,9 @@ def trim_ends(
     centerline : Centerline
         Along which they were found, RAS+ mm.
     """
-    first, last = cord_extent(plain)
+    extent = cord_extent(plain)
     outside = np.ones(plain.shape[2], bool)
-    outside[first : last + 1] = False
+    outside[extent.first : extent.last + 1] = False
     kept = [
         image.with_data(np.where(outside, np.float32(0), image.data))
         for image in (cord, gm, lesion)
@@ -67,9 +98,10 @@ def trim_ends(
         kept[0],
         kept[1],
         kept[2],
-        clip_centerline(centerline, plain, first, last),
-        list(describe_ends(plain, first, last)),
+        clip_centerline(centerline, plain, extent.first, extent.last),
+        list(describe_ends(extent, float(plain.voxel_sizes[2]))),
         unseen_slices(plain, centerline),
+        list(extent.doubtful),
     )
 
 
@@ -93,13 +125,13 @@ def outline_blur(probability: Image) -> NDArray[np.float64]:
     area = p.sum(axis=(0, 1), dtype=float) * pixel
     undecided = (p * (1 - p)).sum(axis=(0, 1), dtype=float) * pixel
     blur = np.full(p.shape[2], np.nan)
-    cord = p.max(axis=(0, 1)) >= 0.5
+    cord = p.max(axis=(0, 1)) >= HALF
     blur[cord] = undecided[cord] / (2 * np.sqrt(np.pi * area[cord]))
     return blur
 
 
-def cord_extent(probability: Image) -> tuple[int, int]:
-    """Return the first and the last axial slice of the cord.
+def cord_extent(probability: Image) -> Extent:
+    """Return the axial slices of the cord, and those at its ends that are doubtful.
 
     Parameters
     ----------
@@ -108,17 +140,19 @@ def cord_extent(probability: Image) -> tuple[int, int]:
 
     Returns
     -------
-    first, last : int
-        Slices outside are not the cord, or can't be told from what surrounds it. Doubtful slices
-        between two convincing stretches (a compressed cord, an artefact) stay.
+    extent : Extent
+        All slices from the lowest to the uppermost with a voxel at 0.5 or over, but for those of a
+        doubtful end that are positively no cord: upwards from where its area is over `MEDULLA`
+        times the largest of the sure part, and downwards from where it stays under `CONUS` times
+        the usual one.
 
     Notes
     -----
     A slice gains up to 1 where its outline is sharp, compared with the sharpest quarter of the
     image (but no sharper than its voxels can show), and loses up to 2 where it is blurred. The
-    cord reaches from the first to the last of the maximal scoring subsequences [1]_ that are worth
-    10 mm of sharp slices. Where there is none (a whole image of poor contrast), all slices with
-    cord are kept.
+    sure part reaches from the first to the last of the maximal scoring subsequences [1]_ that are
+    worth 10 mm of sharp slices; what is blurred between two of them (a compressed cord, an
+    artefact) is in it. Where there is none (a whole image of poor contrast), nothing is doubtful.
 
     References
     ----------
@@ -128,32 +162,65 @@ def cord_extent(probability: Image) -> tuple[int, int]:
     blur = outline_blur(probability)
     found = np.flatnonzero(np.isfinite(blur))
     if not len(found):
-        return 0, probability.shape[2] - 1
-    sharpest = LEAST_BLUR * float(probability.voxel_sizes[:2].max())
+        whole = 0, probability.shape[2] - 1
+        return Extent(*whole, sure=whole, doubtful=(), found=whole)
+    lowest, highest = int(found[0]), int(found[-1])
+    low, high = _sure_part(blur, probability.voxel_sizes)
+    # blur feigns neither: it widens no outline at one half, and thins no sum of probabilities
+    half = (probability.data >= HALF).sum(axis=(0, 1))
+    soft = probability.data.clip(0, 1).sum(axis=(0, 1)) * (half > 0)
+    sure = found[(found >= low) & (found <= high)]
+    largest = np.percentile(half[sure], LARGEST)
+    wide = np.flatnonzero(half[high + 1 :] > MEDULLA * largest)
+    last = high + int(wide[0]) if len(wide) else highest
+    thin = min(CONUS * float(np.median(soft[sure])), float(soft[low]))
+    first = int(np.flatnonzero(soft[: low + 1] >= thin)[0])
+    doubtful = found[(found >= first) & (found <= last) & ((found < low) | (found > high))]
+    return Extent(first, last, (low, high), tuple(doubtful.tolist()), (lowest, highest))
+
+
+def _sure_part(blur: NDArray[np.float64], voxel_sizes: NDArray[np.float64]) -> tuple[int, int]:
+    """Return the first and the last slice of the sure part; see `cord_extent`."""
+    found = np.flatnonzero(np.isfinite(blur))
+    sharpest = LEAST_BLUR * float(voxel_sizes[:2].max())
     usual = max(float(np.percentile(blur[found], 25)), sharpest)
     first, last = int(found[0]), int(found[-1])
     gains = (BLURRED - blur[first : last + 1] / usual) / (BLURRED - 1.0)
     gains = np.clip(np.nan_to_num(gains, nan=LEAST_GAIN), LEAST_GAIN, 1.0)
-    least = min(CONVINCING_MM / float(probability.voxel_sizes[2]), len(gains) / 2)
+    least = min(CONVINCING_MM / float(voxel_sizes[2]), len(gains) / 2)
     worth = [part for part in maximal_segments(gains) if gains[part].sum() >= least]
     if not worth:
         return first, last
     return first + worth[0].start, first + worth[-1].stop - 1
 
 
-def describe_ends(probability: Image, first: int, last: int) -> tuple[str, ...]:
-    """Say in words what `cord_extent` left out, one line for each end."""
-    found = np.flatnonzero(np.isfinite(outline_blur(probability)))
-    gap = float(probability.voxel_sizes[2])
-    sides = (
-        ("below", int((found < first).sum()), first),
-        ("above", int((found > last).sum()), last),
-    )
-    return tuple(
-        f"the cord can't be told from its surroundings {side} slice {at}: "
-        f"{count} slice{'s' * (count > 1)} ({count * gap:.0f} mm) left out"
-        for side, count, at in sides
-        if count
+def describe_ends(extent: Extent, thickness_mm: float) -> Iterator[str]:
+    """Say in words what `cord_extent` left out, and what is doubtful, each end in one line."""
+
+    def count(slices: int) -> str:
+        return f"{slices} slice{'s' * (slices > 1)} ({slices * thickness_mm:.0f} mm) left out"
+
+    below, above = extent.first - extent.found[0], extent.found[1] - extent.last
+    if below:
+        yield f"the cord ends above slice {extent.first - 1}: {count(below)}"
+    if above:
+        yield f"the cord widens to the medulla from slice {extent.last + 1} on: {count(above)}"
+    for side, edge in zip(("below", "above"), extent.sure, strict=True):
+        part = [k for k in extent.doubtful if (k < edge if side == "below" else k > edge)]
+        if part:
+            yield _doubt(part, f"{len(part) * thickness_mm:.0f} mm, {side} slice {edge}")
+
+
+def _doubt(part: list[int], where: str) -> str:
+    """Say that the slices of one end are doubtful."""
+    if len(part) == 1:
+        return (
+            f"the outline of the cord is doubtful in slice {part[0]} ({where}): "
+            "it is in the mask, but in no mean"
+        )
+    return (
+        f"the outline of the cord is doubtful in slices {part[0]} to {part[-1]} ({where}): "
+        "they are in the mask, but in no mean"
     )
 
 

@@ -1,5 +1,6 @@
 """Shape of the cord, slice by slice."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from spinalprep.cord.outline import SHAPE, measure_outline
 from spinalprep.cord.section import HALF, cord_sections
 from spinalprep.errors import EmptyMaskError
 from spinalprep.image import Image, to_world
+from spinalprep.tables import is_true
 
 METRICS = ("area_mm2", *SHAPE)
 
@@ -25,6 +27,7 @@ def measure_slices(
     spread: Image | None = None,
     *,
     gm_found: bool = False,
+    doubtful: Collection[int] = (),
 ) -> pd.DataFrame:
     """Measure the cord in every axial slice, corrected for its tilt.
 
@@ -40,6 +43,8 @@ def measure_slices(
         Standard deviation of ``cord``, on the same grid, where a network made it.
     gm_found : bool
         Whether a network made ``gm``.
+    doubtful : collection of int
+        Axial slices in which the outline of the cord is doubtful (`ends.cord_extent`).
 
     Returns
     -------
@@ -47,9 +52,9 @@ def measure_slices(
         A row per slice with cord, superior first: ``slice`` (index k), ``z_mm`` and ``s_mm`` of
         its centre of mass, ``area_mm2``, the shape (`outline.measure_outline`), area and diameters
         with intervals (`intervals.add_intervals`), ``mscc_percent`` (`compression_along`),
-        ``length_mm`` along the centerline, ``tilt_deg``, and ``complete``, false where the cord
-        reaches the image's border. With ``gm`` also ``gm_area_mm2``, corrected alike, and
-        ``gm_ratio``, with intervals; NaN in slices without.
+        ``length_mm`` along the centerline, ``tilt_deg``, ``complete``, false where the cord
+        reaches the image's border, and ``doubtful``. With ``gm`` also ``gm_area_mm2``, corrected
+        alike, and ``gm_ratio``, with intervals; NaN in slices without.
 
     Raises
     ------
@@ -72,12 +77,18 @@ def measure_slices(
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
     table = _Frames(cord.affine, centerline).measure_all(weights)
     table["complete"] = ~_touches_border(weights)[table["slice"]]
+    table["doubtful"] = table["slice"].isin(list(doubtful))
     table["mscc_percent"] = _compression(table)
     pixel = float(cord.voxel_sizes[0]), float(cord.voxel_sizes[1])
     table = add_intervals(table, weights, pixel, spread.data if spread is not None else None)
     if gm is None:
         return table
     return add_grey_matter(table, weights, pixel, gm.data.astype(np.float64), found=gm_found)
+
+
+def is_averaged(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which slices count in means: those that are ``complete`` and not ``doubtful``."""
+    return is_true(table["complete"]) & ~is_true(table["doubtful"])
 
 
 def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -93,12 +104,12 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
     Returns
     -------
     summary : DataFrame
-        A row per group: number of complete slices, length, mean and standard deviation
-        (``_sd``; between slices, divisor n - 1) of every metric, and the largest
+        A row per group: number of slices that count (`is_averaged`), their length, mean and
+        standard deviation (``_sd``; between slices, divisor n - 1) of every metric, and the largest
         ``mscc_percent``. The ends of intervals are means, too: what makes one slice too large
         makes its neighbours so.
     """
-    whole = table[table["complete"]]
+    whole = table[is_averaged(table)]
     groups = whole.groupby(by, sort=True)
     summary = pd.DataFrame({"slices": groups.size(), "length_mm": groups["length_mm"].sum()})
     for metric in (*METRICS, *(name for name in GM_METRICS if name in whole)):
@@ -167,8 +178,8 @@ def _crop(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _compression(table: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the compression of every slice in percent, from those that are complete."""
-    whole = np.where(table["complete"], table["diameter_ap_mm"], np.nan)
+    """Return the compression of every slice in percent, from those that count in means."""
+    whole = np.where(is_averaged(table), table["diameter_ap_mm"], np.nan)
     s, length = table["s_mm"].to_numpy(float), table["length_mm"].to_numpy(float)
     return compression_along(s, whole, length)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from spinalprep.cord.intervals import INTERVALS
-from spinalprep.cord.shape import summarise
+from spinalprep.cord.shape import is_averaged, summarise
+from spinalprep.tables import is_true
 
 ALL = "all"  # vertebral levels
 VOLUME = ("volume_mm3", "volume_mm3_lower", "volume_mm3_upper")
@@ -49,7 +50,7 @@ def measure_whole(slices: pd.DataFrame) -> tuple[Estimate, Estimate]:
     volume : Estimate
         Sum of area times length along the centerline over all slices, mm3.
     area : Estimate
-        Mean area over the complete slices, weighted by their length, mm2.
+        Mean area over the slices that count (`shape.is_averaged`), weighted by their length, mm2.
 
     Notes
     -----
@@ -60,13 +61,14 @@ def measure_whole(slices: pd.DataFrame) -> tuple[Estimate, Estimate]:
     --------
     >>> rows = {"area_mm2": [80.0, 60], "area_mm2_lower": [78.0, 59], "area_mm2_upper": [82.0, 61]}
     >>> table = pd.DataFrame(rows | {"length_mm": [5.0, 5], "complete": [True, False]})
+    >>> table["doubtful"] = False
     >>> [estimate.in_words("") for estimate in measure_whole(table)]
     ['700.0  (685.0 to 715.0)', '80.0  (78.0 to 82.0)']
     """
     columns = ["area_mm2", "area_mm2_lower", "area_mm2_upper"]
     length = slices["length_mm"].to_numpy(float)
     areas = slices[columns].to_numpy(float)
-    whole = slices["complete"].to_numpy(bool)
+    whole = is_averaged(slices)
     volume = length @ areas
     total = float(length[whole].sum())
     mean = length[whole] @ areas[whole] / total if total else np.full(3, np.nan)
@@ -84,12 +86,16 @@ def total_table(slices: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     total : DataFrame
-        As `shape.summarise` returns it, with ``vertebral_level`` ``all`` and the volume; volume,
-        area and their intervals are those of `measure_whole`. Where no slice is complete there
-        is the volume alone.
+        As `shape.summarise` returns it, with ``vertebral_level`` ``all``, number and length of
+        the doubtful slices, which are in no mean, and the volume, which has them in it; volume,
+        area and their intervals are those of `measure_whole`. Where no slice counts there is the
+        volume alone.
     """
     total = summarise(slices.assign(vertebral_level=ALL), "vertebral_level").reindex([0])
-    total = total.assign(vertebral_level=ALL, slices=int(slices["complete"].sum()))
+    total = total.assign(vertebral_level=ALL, slices=int(is_averaged(slices).sum()))
+    doubtful = is_true(slices["doubtful"])
+    total["doubtful_slices"] = int(doubtful.sum())
+    total["doubtful_mm"] = float(slices["length_mm"][doubtful].sum())
     volume, area = measure_whole(slices)
     for columns, found in ((VOLUME, volume), (("area_mm2", *INTERVALS["area_mm2"]), area)):
         total[list(columns)] = found.value, found.lower, found.upper

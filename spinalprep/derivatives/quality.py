@@ -8,13 +8,14 @@ from spinalprep import stages
 from spinalprep.cord.edge import edge_shares, worst_stretch
 from spinalprep.cord.jumps import steepest_change
 from spinalprep.cord.mask import count_components
+from spinalprep.cord.shape import is_averaged
 from spinalprep.image import load
 from spinalprep.levels.discs import Levels
 from spinalprep.levels.files import read_levels
 from spinalprep.normative.plausible import furthest_areas
 from spinalprep.normative.table import load_norms
 from spinalprep.stages import Results
-from spinalprep.tables import read_table
+from spinalprep.tables import is_true, read_table
 
 
 def measure_quality(results: Results) -> dict[str, float | None]:
@@ -59,13 +60,13 @@ def _edge(image: Path, cord: Path) -> float | None:
 
 
 def _shape(path: Path, unseen: int) -> dict[str, float | None]:
-    """Return how fast the area changes, how usual it is, and the coverage.
+    """Return how fast the area changes, how usual it is, coverage, and what is doubtful.
 
     ``unseen`` slices lie beyond the cord's ends, where its centerline goes on without it.
     """
     table = read_table(path).sort_values("slice")
     slices = table["slice"].to_numpy(int)
-    whole = table[table["complete"].astype(str).str.lower() == "true"]
+    whole = table[is_averaged(table)]
     inner = whole.iloc[1:-1]  # the first and the last slice may be cut by the field of view
     extremes = furthest_areas(inner, load_norms())
     return {
@@ -73,4 +74,5 @@ def _shape(path: Path, unseen: int) -> dict[str, float | None]:
         "area_norm": extremes.above,
         "area_norm_low": extremes.below,
         "coverage": len(slices) / float(slices[-1] - slices[0] + 1 + unseen),
+        "doubtful_mm": float(table["length_mm"][is_true(table["doubtful"])].sum()),
     }

@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 from spinalprep.group.design import Comparison
 from spinalprep.group.permutation import Plan, Result, compare
+from spinalprep.tables import is_true
 
 CONFIDENCE = 0.95
 MEASURES = ("area_mm2", "gm_area_mm2", "gm_ratio", "diameter_ap_mm", "diameter_rl_mm")
@@ -41,9 +42,10 @@ class Profiles:
 
 
 def all_profiles(table: pd.DataFrame | None, people: Sequence[str]) -> dict[str, Profiles]:
-    """Return the profiles of every measure that the people's tables have."""
+    """Return the profiles of every measure that the people's tables have, where it is sure."""
     if table is None:
         return {}
+    table = table[~is_true(table["doubtful"])]
     known = [m for m in MEASURES if m in table and not table[m].isna().all()]
     return {measure: gather_profiles(table, measure, people) for measure in known}
 

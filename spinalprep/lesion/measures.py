@@ -1,6 +1,6 @@
 """What each lesion measures, along the cord and across it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ COLUMNS = (
     "position_ap",
     "vertebral_level",
     "level_percent",
+    "doubtful",
 )
 TOTAL_COLUMNS = (
     "lesions",
@@ -65,6 +66,7 @@ def measure_lesions(
     centerline: Centerline,
     levels: Image | None = None,
     top_of_c1: float | None = None,
+    doubtful: Collection[int] = (),
 ) -> pd.DataFrame:
     """Measure every lesion in the frame of the cord.
 
@@ -78,6 +80,8 @@ def measure_lesions(
         Vertebral levels, C1 = 1.
     top_of_c1 : float, optional
         Arc length of the top of C1 in mm, from `top_of_c1`.
+    doubtful : collection of int
+        Axial slices in which the outline of the cord is doubtful.
 
     Returns
     -------
@@ -89,8 +93,8 @@ def measure_lesions(
         cord; length and width in the midsagittal plane, and tissue bridges (`measure_bridges`);
         ``distance_c1_mm`` of the centre from the top of C1; centre of mass, as arc length, in
         RAS+ mm, and in half diameters of the cord (``position_rl``, ``position_ap``: 0 middle,
-        1 right or front edge); ``vertebral_level`` of most of the voxels with their share.
-        NaN where unknown.
+        1 right or front edge); ``vertebral_level`` of most of the voxels with their share;
+        ``doubtful`` where most of them lie in such slices. NaN where unknown.
 
     Notes
     -----
@@ -116,6 +120,7 @@ def measure_lesions(
         ijk = every[numbers == number]
         row = {"lesion": number} | _measure(ijk, labels, body, frame) | _level(ijk, levels)
         row["outside_mm3"] = int((cord.data[tuple(ijk.T)] <= 0).sum()) * labels.voxel_volume
+        row["doubtful"] = bool(np.isin(ijk[:, 2], list(doubtful)).mean() > 0.5)
         rows.append(row | {"distance_c1_mm": row["s_mm"] - top})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

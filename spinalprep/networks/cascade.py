@@ -80,9 +80,12 @@ class Found(Generic[Volume, Line]):
     confidence : float
         Mean heat along the curve that led to it, 0 to 1; 1 where it was given.
     warnings : list of str
-        What was left out at the ends; axial slices are counted upwards from 0, the lowest.
+        What was left out at the ends, and what is doubtful; axial slices are counted upwards
+        from 0, the lowest.
     unseen : int
         Axial slices in which the centerline went on without any cord.
+    doubtful : list of int
+        Axial slices of the cord in which its outline is doubtful: in the mask, but in no mean.
     """
 
     cord: Volume
@@ -94,6 +97,7 @@ class Found(Generic[Volume, Line]):
     confidence: float
     warnings: list[str]
     unseen: int
+    doubtful: list[int]
 
 
 class Steps(ABC, Generic[Volume, Line, Network]):
@@ -163,6 +167,7 @@ def run_cascade(
         confidence=confidence,
         warnings=kept.warnings,
         unseen=kept.unseen,
+        doubtful=kept.doubtful,
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from spinalprep.cord.compression import compression_along
-from spinalprep.tables import read_table
+from spinalprep.tables import is_true, read_table
 
 Array = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
     ----------
     table : DataFrame
         A row per slice of PAM50: ``template_slice``, ``vertebral_level`` (NaN where it is not
-        known) and the measures.
+        known), ``doubtful`` and the measures.
     norms : Norms
     subject : Subject
 
@@ -121,8 +121,8 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
     -------
     table : DataFrame
         With the columns `Z_COLUMNS`: standard deviations above (below: negative) the mean; of
-        sizes, of their logarithm. NaN where sex, age or level is not known, the age is beyond
-        the people's, or too few of them show the slice.
+        sizes, of their logarithm. NaN where the outline is doubtful, where sex, age or level is
+        not known, the age is beyond the people's, or too few of them show the slice.
 
     Notes
     -----
@@ -130,7 +130,7 @@ def score_slices(table: pd.DataFrame, norms: Norms, subject: Subject) -> pd.Data
     of the norms are the Spinal Cord Toolbox's; what another segmentation measures differs by an
     offset that is not taken out here.
     """
-    known = table["vertebral_level"].notna()
+    known = table["vertebral_level"].notna() & ~is_true(table["doubtful"])
     scored = table.copy()
     for measure, column in Z_COLUMNS.items():
         scored[column] = np.nan
@@ -165,7 +165,7 @@ def normalise_compression(table: pd.DataFrame, norms: Norms) -> pd.DataFrame:
     s = table["s_mm"].to_numpy(float)
     length = np.gradient(s) if len(s) > 1 else np.zeros(len(s))
     relative = table["diameter_ap_mm"].to_numpy(float) / mean
-    relative[table["vertebral_level"].isna()] = np.nan
+    relative[table["vertebral_level"].isna() | is_true(table["doubtful"])] = np.nan
     return table.assign(mscc_norm_percent=compression_along(s, relative, length))
 
 
@@ -179,8 +179,8 @@ def score_levels(
     summary : DataFrame
         A row per level: ``vertebral_level`` as a number.
     perslice : DataFrame
-        The whole sections of the person's own image: ``level_at``, n at disc n and n + 0.5 in
-        mid-body, NaN where it is not known, and the measures.
+        The sections of the person's own image that count in means: ``level_at``, n at disc n and
+        n + 0.5 in mid-body, NaN where it is not known, and the measures.
     norms : Norms
     subject : Subject
 

@@ -12,8 +12,10 @@ from spinalprep.cord.outline import SHAPE
 from spinalprep.image import Image, to_world
 from spinalprep.registration.resampling import Grid, Moving, resample_together
 from spinalprep.registration.transform import Transform
+from spinalprep.tables import is_true
 
 MEASURES = ("area_mm2", *SHAPE, "mscc_percent", *GM_METRICS)
+PLACE = ("template_slice", "vertebral_level", "s_mm", "doubtful")
 INTERPOLATED = tuple(chain.from_iterable((name, *INTERVALS.get(name, ())) for name in MEASURES))
 
 
@@ -75,7 +77,8 @@ def shape_on_template(
     table : DataFrame
         A row per template slice between the outermost whole slices of the subject, superior
         first: ``template_slice`` (index k), ``vertebral_level`` as a number, ``s_mm`` on
-        the subject's centerline, and the metrics, linear in arc length between its slices.
+        the subject's centerline, ``doubtful`` where any of it comes from a doubtful slice, and
+        the metrics, linear in arc length between its slices.
     """
     where = [np.flatnonzero(template_cord.data.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     depth = where[2]
@@ -85,15 +88,16 @@ def shape_on_template(
     j = np.einsum("ijk,j->k", weights, where[1]) / total
     there = forward.apply(to_world(np.column_stack([i, j, depth]), template_cord.affine))
     s = centerline.project(there)[:, 0]
-    whole = perslice[perslice["complete"].astype(str).str.lower() == "true"].sort_values("s_mm")
+    whole = perslice[is_true(perslice["complete"])].sort_values("s_mm")
     columns = [name for name in INTERPOLATED if name in whole]
     if len(whole) < 2:
-        return pd.DataFrame(columns=["template_slice", "vertebral_level", "s_mm", *columns])
+        return pd.DataFrame(columns=[*PLACE, *columns])
     own = whole["s_mm"].to_numpy(float)
     inside = np.flatnonzero((s >= own[0]) & (s <= own[-1]))[::-1]
     table = pd.DataFrame({"template_slice": depth[inside]})
     table["vertebral_level"] = _levels(template_levels, depth[inside])
     table["s_mm"] = s[inside]
+    table["doubtful"] = np.interp(s[inside], own, is_true(whole["doubtful"]).astype(float)) > 0
     for name in columns:
         table[name] = np.interp(s[inside], own, whole[name].to_numpy(float))
     return table

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from spinalprep.levels.discs import level_number
 from spinalprep.normative.table import EVERYBODY, Norms, Subject
-from spinalprep.reports.pictures import to_uri
+from spinalprep.reports.pictures import HATCHED, to_uri
+from spinalprep.tables import is_true
 
 PANELS = {
     "area_mm2": ("area (mm$^2$)", "#c0392b"),
@@ -19,6 +20,8 @@ ROOM = 0.05  # share of the width that the name of a level needs
 
 def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | None:
     """Draw area and diameters along PAM50 with the band of 95 % of healthy adults.
+
+    Where the outline of the cord is doubtful the plot is hatched.
 
     Parameters
     ----------
@@ -52,6 +55,9 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
             axis.fill_between(k, *ends, color=colour, alpha=0.2, lw=0)
         axis.set_ylabel(label)
         axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
+        axis.fill_between(
+            k, 0, 1, is_true(known["doubtful"]), transform=axis.get_xaxis_transform(), **HATCHED
+        )
         axis.set_xlim(k.max() + 1, k.min() - 1)
         axis.spines[["top", "right"]].set_visible(False)
         _name_levels(axis, known)

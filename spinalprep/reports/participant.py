@@ -27,7 +27,7 @@ from spinalprep.reports.methods import methods_text
 from spinalprep.reports.pictures import Path3D
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
 from spinalprep.reports.tables import gate_rows, shape_rows
-from spinalprep.tables import read_table
+from spinalprep.tables import is_true, read_table
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
 
@@ -142,7 +142,7 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
     assert track is not None
     assert course is not None
     perslice = outputs.table("perslice")
-    names = _level_names(perslice)
+    names, doubtful = _level_names(perslice), _doubtful(perslice)
     outlines = {"cord": cord}
     automatic = outputs.image("cord", auto=True)
     if automatic is not None:
@@ -153,9 +153,16 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         if found is not None and found.data.max() > 0.5:
             outlines[name] = found
     shown: dict[str, Any] = {
-        "mosaic": pictures.cord_mosaic(reference, track, outlines, names),
+        "mosaic": pictures.cord_mosaic(reference, track, outlines, names, doubtful),
         "legend": {name: pictures.COLOURS[name] for name in outlines},
-        "sagittal": pictures.sagittal_view(reference, course, {"cord": cord}, _discs(outputs)),
+        "sagittal": pictures.sagittal_view(
+            reference,
+            course,
+            {"cord": cord},
+            _discs(outputs),
+            pictures.doubtful_spans(perslice) if perslice is not None else [],
+        ),
+        "doubtful": len(doubtful),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
         "perlevel": shape_rows(_levels_and_total(outputs)),
         "healthy": None,
@@ -171,7 +178,7 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
     fitted = outputs.image("template_cord")
     if fitted is not None:
         both = {"cord": cord, "template": fitted}
-        shown["overlay"] = pictures.cord_mosaic(reference, track, both, names)
+        shown["overlay"] = pictures.cord_mosaic(reference, track, both, names, doubtful)
         shown["fit"] = _fit_per_level(cord, fitted, names)
     return shown
 
@@ -274,6 +281,13 @@ def _level_names(perslice: pd.DataFrame | None) -> dict[int, str]:
         return {}
     known = perslice.dropna(subset=["vertebral_level"])
     return {int(k): str(v) for k, v in zip(known["slice"], known["vertebral_level"], strict=True)}
+
+
+def _doubtful(perslice: pd.DataFrame | None) -> list[int]:
+    """Return the slices in which the outline of the cord is doubtful."""
+    if perslice is None:
+        return []
+    return [int(k) for k in perslice["slice"][is_true(perslice["doubtful"])]]
 
 
 def _discs(outputs: _Outputs) -> dict[str, float]:

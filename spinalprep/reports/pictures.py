@@ -2,16 +2,19 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from spinalprep.image import Image, sample, to_world
+from spinalprep.tables import is_true
 
 COLOURS = {
     "cord": "#ff4d4d",
@@ -23,6 +26,18 @@ COLOURS = {
 HALF_MM, PIXEL_MM = 20.0, 0.35
 COLUMNS, MOST_TILES = 8, 32
 DARK = "#101418"
+DOUBT = "#ff9f1c"
+
+
+HATCHED: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": DOUBT,
+    "hatch": "///",
+    "linewidth": 0.0,
+    "alpha": 0.5,
+}
+
+Span = tuple[float, float]  # lower and upper end, mm
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ def cord_mosaic(
     path: Path3D,
     outlines: Mapping[str, Image],
     names: Mapping[int, str] | None = None,
+    doubtful: Collection[int] = (),
 ) -> str:
     """Draw axial windows of 40 mm around the cord, top to bottom, with outlines.
 
@@ -65,6 +81,8 @@ def cord_mosaic(
         Masks or probabilities (outline at 0.5), by the names of `COLOURS`.
     names : mapping of int to str, optional
         Vertebral level of a slice.
+    doubtful : collection of int
+        Slices to mark, as the outline is doubtful there.
     """
     count = min(len(path.slices), MOST_TILES)
     chosen = np.unique(np.linspace(0, len(path.slices) - 1, count).round().astype(int))[::-1]
@@ -82,14 +100,23 @@ def cord_mosaic(
             if values.max() > 0.5:
                 axis.contour(values.T, [0.5], colors=COLOURS[name], linewidths=1.0)
         level = (names or {}).get(k, "")
-        told = axis.text(2, 2, f"{k}  {level}", color="white", fontsize=7, va="bottom")
+        unsure = k in doubtful
+        words = f"{k}  {level}  doubtful" if unsure else f"{k}  {level}"
+        colour = DOUBT if unsure else "white"
+        if unsure:
+            axis.add_patch(_frame(axis))
+        told = axis.text(2, 2, words, color=colour, fontsize=7, va="bottom")
         told.set_path_effects([withStroke(linewidth=2, foreground="black")])  # on fat, too
     figure.subplots_adjust(0, 0, 1, 1, 0.02, 0.02)
     return to_uri(figure)
 
 
 def sagittal_view(
-    image: Image, path: Path3D, outlines: Mapping[str, Image], discs: Mapping[str, float]
+    image: Image,
+    path: Path3D,
+    outlines: Mapping[str, Image],
+    discs: Mapping[str, float],
+    doubtful: Sequence[Span] = (),
 ) -> str:
     """Draw the sagittal and the coronal plane that follow the cord.
 
@@ -99,6 +126,8 @@ def sagittal_view(
         As for `cord_mosaic`.
     discs : mapping of str to float
         Name and z in mm (RAS+) of every disc to mark.
+    doubtful : sequence of (low, high)
+        z in mm (RAS+) to hatch: where the outline is doubtful.
     """
     z = path.xyz[:, 2]
     order = np.argsort(z)
@@ -124,6 +153,8 @@ def sagittal_view(
             if fine[0] <= at <= fine[-1]:
                 axis.axhline(at, color="#ffd24d", linewidth=0.7, alpha=0.8)
                 axis.text(offsets[0] + 1, at, name, color="#ffd24d", fontsize=8, va="bottom")
+        for low, high in doubtful:
+            axis.axhspan(max(low, fine[0]), min(high, fine[-1]), **HATCHED)
         axis.set_title(title, color="white", fontsize=9)
         axis.axis("off")
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.93, 0.03)
@@ -131,11 +162,14 @@ def sagittal_view(
 
 
 def area_plot(table: pd.DataFrame) -> str:
-    """Draw area with its interval, and diameters, along the cord; levels as bands."""
+    """Draw area with its interval, and diameters, along the cord; levels as bands.
+
+    Where the outline is doubtful the plot is hatched.
+    """
     figure = Figure(figsize=(12, 3.4))
     area, width = figure.subplots(1, 2)
     z = table["z_mm"].to_numpy(float)
-    whole = table["complete"].astype(str).str.lower().to_numpy() == "true"
+    whole = is_true(table["complete"])
     shown = np.where(whole, table["area_mm2"].to_numpy(float), np.nan)
     area.plot(z, shown, ".-", color="#c0392b", linewidth=1.2)
     if "area_mm2_lower" in table:
@@ -157,9 +191,26 @@ def area_plot(table: pd.DataFrame) -> str:
         axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
         axis.grid(alpha=0.25)
         _bands(axis, table)
+        for span in doubtful_spans(table):
+            axis.axvspan(*span, **HATCHED)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     return to_uri(figure, dpi=90)
+
+
+def doubtful_spans(table: pd.DataFrame) -> list[Span]:
+    """Return the stretches of a table of slices whose outline is doubtful, z in mm."""
+    ordered = table.sort_values("z_mm")
+    z, half = ordered["z_mm"].to_numpy(float), ordered["length_mm"].to_numpy(float) / 2
+    spans: list[Span] = []
+    before = -2
+    for n in np.flatnonzero(is_true(ordered["doubtful"])):
+        low, high = float(z[n] - half[n]), float(z[n] + half[n])
+        if n == before + 1:
+            low = spans.pop()[0]
+        spans.append((low, high))
+        before = n
+    return spans
 
 
 def flicker_pair(first: Image, second: Image, path: Path3D, outline: Image | None) -> list[str]:
@@ -199,6 +250,12 @@ def _window(image: Image, centre: NDArray[np.float64]) -> NDArray[np.float64]:
     grid = offsets[:, None, None] * unit[:, 0] + offsets[None, :, None] * unit[:, 1]
     points: NDArray[np.float64] = centre + grid
     return points
+
+
+def _frame(axis) -> Rectangle:  # type: ignore[no-untyped-def]
+    """Return a dashed frame around a picture: a hatch would hide what it shows."""
+    place = {"transform": axis.transAxes, "clip_on": False}
+    return Rectangle((0.01, 0.01), 0.98, 0.98, fill=False, ec=DOUBT, lw=1.5, ls="--", **place)
 
 
 def _show(axis, plane, extent=None) -> None:  # type: ignore[no-untyped-def]

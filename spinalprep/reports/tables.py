@@ -30,6 +30,7 @@ GATE_WORDS = {
     "area_norm_low": "smallest area below healthy people's at its level, likewise",
     "edge": "share of the outline that is seen in the image, in the worst 10 mm of cord",
     "coverage": "share of the slices between the cord's ends that show cord",
+    "doubtful_mm": "length of cord near its ends whose outline is doubtful: in no mean",
     "coreg_gain": "what registering another contrast gained in similarity, the smallest; "
     "n/a: no other contrast, or in place by the headers",
     "lesion_outside_cord": "share of the lesions that lies outside the cord",

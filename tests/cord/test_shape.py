@@ -231,6 +231,20 @@ def test_summary_leaves_incomplete_slices_out() -> None:
     assert lower < summary.loc["C3", "area_mm2"] < upper < 200
 
 
+def test_a_doubtful_slice_is_marked_and_in_no_mean_and_no_compression() -> None:
+    cord, line = tilted_cylinder(0, 0, soft=True)
+    data = cord.data.copy()
+    data[..., :3] = 0.0
+    data[40:60, 45:55, :3] = 1.0  # narrow from front to back
+    table = measure_slices(cord.with_data(data), line, doubtful=[0, 1, 2])
+    assert table["doubtful"].tolist() == [False] * 6 + [True] * 3
+    assert table["mscc_percent"][table["doubtful"]].isna().all()
+    summary = summarise(table.assign(vertebral_level="C3"), "vertebral_level")
+    assert summary["slices"].tolist() == [6]
+    assert summary["area_mm2"].tolist() == pytest.approx([np.pi * RL * AP / 4], rel=0.01)
+    assert not measure_slices(cord, line)["doubtful"].any()
+
+
 def test_empty_mask_is_named() -> None:
     line = tilted_cylinder(0, 0, soft=False)[1]
     with pytest.raises(EmptyMaskError, match="no voxel"):

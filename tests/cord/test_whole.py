@@ -34,6 +34,23 @@ def test_a_cylinder_has_its_volume_and_area() -> None:
     assert row["area_mm2_sd"] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_doubtful_slices_are_in_the_volume_and_in_no_mean() -> None:
+    cord, line = cylinder((60, 60, 20))
+    data = cord.data.copy()
+    data[10:25, :, :5] = 0.0  # a part of the section is missing
+    spoilt = cord.with_data(data)
+    sure = total_table(measure_slices(cord, line)).iloc[0]
+    row = total_table(measure_slices(spoilt, line, doubtful=range(5))).iloc[0]
+    assert row["slices"] == 15
+    assert row["length_mm"] == pytest.approx(30.0)
+    assert (row["doubtful_slices"], row["doubtful_mm"]) == (5, pytest.approx(10.0))
+    assert (sure["doubtful_slices"], sure["doubtful_mm"]) == (0, 0.0)
+    for name in ("area_mm2", "area_mm2_lower", "area_mm2_upper", "diameter_rl_mm"):
+        assert row[name] == pytest.approx(sure[name])
+    assert total_table(measure_slices(spoilt, line)).iloc[0]["area_mm2"] < 0.96 * sure["area_mm2"]
+    assert row["volume_mm3"] == pytest.approx(data.sum() * cord.voxel_volume, rel=1e-3)
+
+
 def test_a_cord_that_is_cut_everywhere_has_a_volume_only() -> None:
     table = measure_slices(*cylinder((32, 60, 20)))
     assert not table["complete"].any()

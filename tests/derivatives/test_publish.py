@@ -71,7 +71,7 @@ def segmented(dataset: Dataset) -> stages.SegmentedCord:
         name: dataset.image(name) for name in ("cord", "probability", "gm", "lesion", "uncertainty")
     }
     line = dataset.table("line", s_mm=[0.0], x_mm=[1.0])
-    return stages.SegmentedCord(**maps, centerline=line, confidence=0.9, unseen=0)
+    return stages.SegmentedCord(**maps, centerline=line, confidence=0.9, unseen=0, doubtful=[])
 
 
 def test_what_networks_found_says_which(dataset: Dataset) -> None:

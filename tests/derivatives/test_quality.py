@@ -23,7 +23,7 @@ def results(*left: tuple[Stage[stages.R], stages.R]) -> Results:
 
 def segmented(cord: Path, unseen: int = 0) -> stages.SegmentedCord:
     maps = dict.fromkeys(("probability", "gm", "lesion", "uncertainty", "centerline"), ANY)
-    return stages.SegmentedCord(cord=cord, confidence=1.0, unseen=unseen, **maps)
+    return stages.SegmentedCord(cord=cord, confidence=1.0, unseen=unseen, doubtful=[], **maps)
 
 
 def shapes(perslice: Path) -> stages.CordShape:
@@ -38,7 +38,7 @@ def coregistered(gain: float, headers_hold: bool = False) -> stages.Coregistered
 def areas(slices: list[int], area: list[float], level: float, mm: float = 5.0) -> pd.DataFrame:
     place = [-mm * k for k in slices]
     columns = {"slice": slices, "s_mm": place, "vertebral_level": level, "area_mm2": area}
-    return pd.DataFrame(columns).assign(complete=True)
+    return pd.DataFrame(columns).assign(length_mm=mm, complete=True, doubtful=False)
 
 
 def shape(
@@ -109,6 +109,20 @@ def test_a_centerline_that_goes_on_lessens_the_coverage_of_a_found_cord_only(
     drawn = stages.DrawnCord(cord=cord, probability=cord, centerline=ANY)
     both = found.having(Node(stages.MANUAL), drawn)
     assert measure_quality(both)["coverage"] == 1.0
+
+
+@pytest.mark.parametrize(("count", "word"), [(0, "PASS"), (5, "PASS"), (6, "WARN")])
+def test_doubtful_ends_are_told_by_their_length_and_in_no_jump(
+    tmp_path: Path, count: int, word: str
+) -> None:
+    table = areas(list(range(16)), [80.0] * 16, np.nan, mm=4.0)
+    table["doubtful"] = table["slice"] < count
+    table.loc[table["doubtful"], "area_mm2"] = np.arange(count) * 40.0
+    write_table(table, tmp_path / "perslice.tsv")
+    found = measure_quality(results((stages.SHAPE, shapes(tmp_path / "perslice.tsv"))))
+    assert found["doubtful_mm"] == 4.0 * count
+    assert found["area_jump"] == 0.0
+    assert verdicts(found)["doubtful_mm"] == word
 
 
 def test_too_few_slices_have_no_jump(tmp_path: Path) -> None:

@@ -150,6 +150,18 @@ def test_level_is_that_of_most_voxels() -> None:
     assert table["vertebral_level"].tolist() == [3.0]
 
 
+def test_a_lesion_is_doubtful_where_most_of_it_lies_in_doubtful_slices() -> None:
+    lesion, cord, line = cylinder(0.0)
+    labels = lesion.with_data(lesion_instances(lesion, cord))
+    slices = np.flatnonzero(labels.data.any(axis=(0, 1)))
+    voxels = labels.data.astype(bool).sum(axis=(0, 1))
+    lower = [k for k in slices if voxels[: k + 1].sum() <= 0.45 * voxels.sum()]
+    upper = [k for k in slices if k not in lower]
+    for doubtful, expected in (([], False), (lower, False), (upper, True)):
+        table = measure_lesions(labels, cord, line, doubtful=doubtful)
+        assert table["doubtful"].tolist() == [expected]
+
+
 def test_no_lesion_is_an_empty_table() -> None:
     _, cord, line = cylinder(0.0)
     table = measure_lesions(cord.with_data(np.zeros(SHAPE, np.int32)), cord, line)

@@ -112,13 +112,15 @@ def test_z_counts_standard_deviations_and_only_where_sex_age_and_level_are_known
     norms = Norms(build_table(*cohort()))
     women = norms.along("area_mm2", "F")
     table = pd.DataFrame({"template_slice": [902, 901, 900, 500]}).assign(
-        vertebral_level=[3.0, 3.0, np.nan, 9]
+        vertebral_level=[3.0, 3.0, np.nan, 9], doubtful=False
     )
     table["area_mm2"] = [*(women["mean"] * np.exp(2 * women["sd"])), 70.0]
     scored = score_slices(table, norms, WOMAN)
     np.testing.assert_allclose(scored["area_z"], [2.0, 2.0, np.nan, np.nan])
     assert set(Z_COLUMNS.values()) <= set(scored)
     assert scored["diameter_ap_z"].isna().all()  # was not measured
+    unsure = score_slices(table.assign(doubtful=[True, False, False, False]), norms, WOMAN)
+    np.testing.assert_allclose(unsure["area_z"], [np.nan, 2.0, np.nan, np.nan])
     for nobody in (Subject(30.0, None), Subject(None, "F"), Subject(60.0, "F"), Subject(18.0, "F")):
         assert score_slices(table, norms, nobody)["area_z"].isna().all()
     man = score_slices(table, norms, Subject(30.0, "M"))["area_z"].iloc[0]
@@ -175,6 +177,7 @@ def test_normalised_compression_of_a_healthy_cord_is_none() -> None:
     norms = load_norms()
     mean = norms.along("diameter_ap_mm")["mean"].sort_index(ascending=False)
     table = pd.DataFrame({"template_slice": mean.index, "vertebral_level": 3.0})
+    table["doubtful"] = False
     table["s_mm"] = 0.6 * np.arange(len(mean))
     table["diameter_ap_mm"] = 1.1 * mean.to_numpy()
     even = normalise_compression(table, norms)["mscc_norm_percent"]
@@ -183,5 +186,7 @@ def test_normalised_compression_of_a_healthy_cord_is_none() -> None:
     own = table.assign(diameter_ap_mm=table["diameter_ap_mm"].where(table.index != 200, 0.0))
     own.loc[200, "diameter_ap_mm"] = 0.55 * mean.iloc[200]
     assert normalise_compression(own, norms)["mscc_norm_percent"][200] == pytest.approx(50.0)
+    unsure = own.assign(doubtful=own.index == 200)
+    assert np.isnan(normalise_compression(unsure, norms)["mscc_norm_percent"][200])
     unknown = table.assign(vertebral_level=np.nan)
     assert normalise_compression(unknown, norms)["mscc_norm_percent"].isna().all()

@@ -64,6 +64,7 @@ def test_shape_is_interpolated_along_the_cord() -> None:
             "area_mm2": [80.0, 70.0, 60.0, 10.0],
             "gm_ratio": [0.2, 0.2, 0.4, 0.4],
             "complete": [True, True, True, False],
+            "doubtful": [False, False, True, False],
         }
     )
     z = np.arange(60.0, -0.1, -0.5)
@@ -75,6 +76,7 @@ def test_shape_is_interpolated_along_the_cord() -> None:
     assert found["template_slice"].tolist() == whole
     np.testing.assert_allclose(found["area_mm2"], 80 - np.arange(21), atol=1e-6)
     np.testing.assert_allclose(found["gm_ratio"].iloc[15], 0.3)
+    assert found["doubtful"].tolist() == [False] * 11 + [True] * 10
     assert found["vertebral_level"].tolist() == [3.0] * 11 + [4.0] * 10
 
 

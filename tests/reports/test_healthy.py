@@ -13,7 +13,7 @@ def table() -> pd.DataFrame:
     k = np.arange(900, 800, -1)
     table = pd.DataFrame({"template_slice": k, "vertebral_level": np.where(k > 850, "C3", "C4")})
     table["area_mm2"], table["diameter_ap_mm"], table["diameter_rl_mm"] = 70.0, 7.5, 12.0
-    return table.assign(area_mm2_lower=66.0, area_mm2_upper=74.0)
+    return table.assign(area_mm2_lower=66.0, area_mm2_upper=74.0, doubtful=k < 810)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def out(tmp_path: Path) -> Path:
     ):
         save(Image(values, affine), anat / f"sub-01_{name}.nii.gz")
     table = pd.DataFrame({"slice": range(8), "z_mm": np.arange(8) * 2.0, "complete": True})
+    table = table.assign(length_mm=2.0, doubtful=False)
     table = table.assign(vertebral_level=["C4"] * 4 + ["C3"] * 4, area_mm2=24.0)
     table = table.assign(diameter_ap_mm=4.0, diameter_rl_mm=6.0)
     table.to_csv(anat / "sub-01_space-T2w_label-SC_desc-perslice_morph.tsv", sep="\t", index=False)
@@ -70,6 +71,16 @@ def test_unknown_levels_are_said_wherever_they_matter(out: Path) -> None:
     assert "height along the template is arbitrary" in unknown
     assert str(LABELS / "sub-01_T2w_label-discs_dlabel.nii.gz") in unknown
     assert "arbitrary" not in known
+
+
+def test_doubtful_slices_are_told_and_hatched(out: Path) -> None:
+    assert "doubtful</b>" not in page(out)
+    path = out / "sub-01" / "anat" / "sub-01_space-T2w_label-SC_desc-perslice_morph.tsv"
+    table = pd.read_csv(path, sep="\t")
+    table.assign(doubtful=["true"] * 2 + ["false"] * 6).to_csv(path, sep="\t", index=False)
+    text = page(out)
+    assert "doubtful</b> in 2 slices" in text
+    assert "dashed frame" in text
 
 
 def test_without_a_cord_the_page_says_what_to_draw(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ def test_graph_and_library_give_the_same_bits(
         np.testing.assert_array_equal(file.affine, here.affine)
     points = read_centerline(Path(graph.centerline)).points
     np.testing.assert_array_equal(points, found.centerline.points)
-    told = graph.confidence, graph.warnings, graph.unseen
-    assert told == (found.confidence, found.warnings, found.unseen)
+    told = graph.confidence, graph.warnings, graph.unseen, graph.doubtful
+    assert told == (found.confidence, found.warnings, found.unseen, found.doubtful)
 
 
 @pytest.mark.slow
