@@ -18,6 +18,7 @@ METRICS = [
     "area_norm_low",
     "edge",
     "coverage",
+    "doubtful_mm",
     "coreg_gain",
     "lesion_outside_cord",
     "components",

@@ -73,6 +73,7 @@ def test_unknown_levels_are_said_wherever_they_matter(out: Path) -> None:
     assert "arbitrary" not in known
 
 
+@pytest.mark.slow
 def test_doubtful_slices_are_told_and_hatched(out: Path) -> None:
     assert "doubtful</b>" not in page(out)
     path = out / "sub-01" / "anat" / "sub-01_space-T2w_label-SC_desc-perslice_morph.tsv"

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.image import imread
 from scipy.spatial.transform import Rotation
 
@@ -43,6 +44,7 @@ def test_path_of_an_oblique_image_runs_through_its_centerline() -> None:
     np.testing.assert_allclose(path.xyz[:, 2], heights)
 
 
+@pytest.mark.slow
 def test_doubtful_slices_are_marked_in_every_picture_and_only_they() -> None:
     data = np.zeros((40, 40, 20), np.float32)
     data[15:25, 16:24] = 1.0
