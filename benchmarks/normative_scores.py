@@ -47,7 +47,8 @@ def score_people(
     for _, person in people.iterrows():
         subject = Subject(person["age"], person["sex"])
         table = own[person["participant_id"]]
-        table = table.assign(level_at=level_at.reindex(table["template_slice"]).to_numpy())
+        level = level_at.reindex(table["template_slice"]).to_numpy()
+        table = table.assign(level_at=level, doubtful=False)
         levels = pd.DataFrame({"vertebral_level": list(SHOWN)})
         facts = {"participant_id": person["participant_id"], "site": person["site"]}
         by_level.append(score_levels(levels, table, norms, subject).assign(**facts))
@@ -135,6 +136,7 @@ def say_compression(slices: pd.DataFrame) -> None:
     for _, rows in slices.groupby("participant_id"):
         table = rows.sort_values("template_slice", ascending=False)
         table["s_mm"] = -SLICE_MM * table["template_slice"]
+        table["doubtful"] = False
         found = normalise_compression(table, norms)
         neck = found[found["vertebral_level"].between(3, 7)]
         largest.append(neck["mscc_norm_percent"].max())
