@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage, stats
 
 from spinalprep.errors import UsageError
-from spinalprep.group.curves import compare_curves, gather_profiles, mean_curve
+from spinalprep.group.curves import all_profiles, compare_curves, gather_profiles, mean_curve
 from spinalprep.group.design import Comparison, plan_comparisons
 from spinalprep.group.domain import Domain
 from spinalprep.group.permutation import Plan, _among, compare
@@ -247,6 +247,14 @@ def test_enhancement_prefers_support() -> None:
     z[:, :, 20:26] = 2.0  # in company
     enhanced = domain.put(Enhancer(domain)(np.asarray(domain.take(z), np.float32)))
     assert enhanced[1, 1, 22] > 5 * enhanced[1, 1, 3]
+
+
+def test_curves_leave_doubtful_slices_out() -> None:
+    rows = [("a", 2, "C3", 70.0, False), ("a", 1, "C3", 9.0, True), ("b", 2, "C3", 80.0, False)]
+    names = ["person_id", "template_slice", "vertebral_level", "area_mm2", "doubtful"]
+    rows.append(("b", 1, "C3", 60.0, False))
+    profiles = all_profiles(pd.DataFrame(rows, columns=names), ["a", "b"])["area_mm2"]
+    np.testing.assert_array_equal(profiles.measures, [[70.0, np.nan], [80.0, 60.0]])
 
 
 def test_curves_are_means_of_people_and_bands_are_student_s() -> None:

@@ -94,3 +94,22 @@ def test_the_whole_cord_needs_no_level(inputs: dict[str, Any], tmp_path: Path) -
     volume = (perslice["area_mm2"] * perslice["length_mm"]).sum()
     assert total.loc[0, "volume_mm3"] == pytest.approx(volume, rel=1e-4)
     assert total.loc[0, "area_mm2"] == pytest.approx(perslice["area_mm2"].mean(), rel=0.01)
+
+
+def test_doubtful_slices_are_told_and_in_no_mean(inputs: dict[str, Any], tmp_path: Path) -> None:
+    doubtful = list(range(20))
+    found = Shape(**inputs, doubtful=doubtful)(cache_root=tmp_path, worker="debug")
+    perslice, perlevel, total = (
+        read_table(Path(path)) for path in (found.perslice, found.perlevel, found.total)
+    )
+    told = perslice["slice"][perslice["doubtful"]].tolist()
+    assert told == [k for k in perslice["slice"] if k < 20]
+    assert len(told) > 10
+    assert (
+        perlevel["slices"].sum()
+        == (~perslice["doubtful"] & perslice["vertebral_level"].notna()).sum()
+    )
+    assert total.loc[0, "doubtful_slices"] == len(told)
+    assert total.loc[0, "doubtful_mm"] == pytest.approx(2.0 * len(told), rel=0.1)
+    volume = (perslice["area_mm2"] * perslice["length_mm"]).sum()
+    assert total.loc[0, "volume_mm3"] == pytest.approx(volume, rel=1e-4)

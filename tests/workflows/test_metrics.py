@@ -87,3 +87,14 @@ def test_tracts_are_measured_only_where_the_height_is_known(there: Path, known: 
         assert float(whole["metric_ml"][("tissue", "grey matter", "both")]) == pytest.approx(50.0)
     else:
         assert len(table) == 1
+
+
+def test_a_map_says_nothing_in_doubtful_slices(there: Path) -> None:
+    mask = cord()
+    values = mask.with_data(np.where(np.arange(8) < 3, 90.0, 30.0) * np.ones(mask.shape))
+    files = {"image": store(values, "map.nii.gz"), "cord": store(mask, "cord.nii.gz", np.uint8)}
+    for doubtful, mean, known in (([], 52.5, 100.0), ([0, 1, 2], 30.0, 62.5)):
+        node = RegionalMetric(**files, names=[], combined={}, doubtful=doubtful)
+        row = pd.read_csv(Path(run(node, there).table), sep="\t").iloc[0]
+        assert row["metric_wa"] == pytest.approx(mean)
+        assert row["known_percent"] == pytest.approx(known)
