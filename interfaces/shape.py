@@ -8,15 +8,15 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline
-from spinalprep.cord.shape import is_averaged, measure_slices, summarise
+from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.whole import total_table
 from spinalprep.image import load
 from spinalprep.levels.files import read_levels
+from spinalprep.levels.slices import measure_levels, slice_levels
 from spinalprep.normative.table import (
     Subject,
     load_norms,
     normalise_compression,
-    score_levels,
     score_slices,
 )
 from spinalprep.tables import read_table, write_table
@@ -39,9 +39,7 @@ def MeasureSlices(
     table = measure_slices(mask, line, grey, sd, gm_found=gm_found, doubtful=doubtful)
     table.insert(0, "vertebral_level", np.nan)
     if vertebrae is not None:
-        labels = load(vertebrae.fspath).data.astype(int)
-        counts = [np.bincount(labels[:, :, k][labels[:, :, k] > 0]) for k in table["slice"]]
-        table["vertebral_level"] = [float(n.argmax()) if len(n) else np.nan for n in counts]
+        table["vertebral_level"] = slice_levels(load(vertebrae.fspath), table["slice"].tolist())
     return write_table(table, Path("perslice.tsv"))
 
 
@@ -51,11 +49,9 @@ def MeasureLevels(
 ) -> File:
     """Average the slices of every vertebral level, and hold them against healthy people."""
     table = read_table(Path(perslice.fspath))
-    summary = summarise(table, "vertebral_level")
-    if levels is not None and norms is not None:
-        table["level_at"] = read_levels(Path(levels.fspath)).level_at(table["s_mm"].to_numpy(float))
-        healthy = load_norms(Path(norms.fspath))
-        summary = score_levels(summary, table[is_averaged(table)], healthy, Subject(age, sex))
+    found = read_levels(Path(levels.fspath)) if levels is not None else None
+    healthy = load_norms(Path(norms.fspath)) if norms is not None else None
+    summary = measure_levels(table, found, healthy, Subject(age, sex))
     return write_table(summary, Path("perlevel.tsv"))
 
 

@@ -41,6 +41,10 @@ class Centerline:
 
     points: Points
 
+    def __repr__(self) -> str:
+        ends = (" ".join(f"{x:.1f}" for x in self.points[n]) for n in (0, -1))
+        return f"Centerline of {self.length:.1f} mm, {' to '.join(ends)} (RAS+ mm)"
+
     @cached_property
     def arc(self) -> NDArray[np.float64]:
         """Arc length of every point from the superior end in mm, shape (N,)."""

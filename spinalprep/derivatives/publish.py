@@ -27,7 +27,8 @@ from spinalprep.bids.labelmaps import (
     vertebra_labels,
 )
 from spinalprep.bids.names import SHOWS_GM
-from spinalprep.derivatives.writer import DerivativeWriter, Origin, with_named_levels
+from spinalprep.derivatives.writer import DerivativeWriter, Origin
+from spinalprep.levels.slices import with_level_names
 from spinalprep.tables import read_table
 
 R = TypeVar("R", bound=stages.Result)
@@ -114,9 +115,9 @@ def _levels(to: DerivativeWriter, found: stages.LabelledLevels) -> bool:
 
 
 def _shape(to: DerivativeWriter, found: stages.CordShape) -> bool:
-    changed = to.table("perslice", with_named_levels(found.perslice))
+    changed = to.table("perslice", with_level_names(read_table(found.perslice)))
     changed |= to.table("shape_total", read_table(found.total))
-    perlevel = with_named_levels(found.perlevel)
+    perlevel = with_level_names(read_table(found.perlevel))
     return changed | (len(perlevel) > 0 and to.table("perlevel", perlevel))
 
 
@@ -142,7 +143,7 @@ def _template(to: DerivativeWriter, found: stages.TemplateFit) -> bool:
 def _template_slices(to: DerivativeWriter, found: stages.ShapeOnTemplate) -> bool:
     if found.table is None:
         return False
-    return to.table("template_slices", with_named_levels(found.table))
+    return to.table("template_slices", with_level_names(read_table(found.table)))
 
 
 def _lesion(to: DerivativeWriter, found: stages.SeparatedLesions) -> bool:
@@ -155,7 +156,7 @@ def _lesion(to: DerivativeWriter, found: stages.SeparatedLesions) -> bool:
 
 
 def _lesion_tables(to: DerivativeWriter, found: stages.MeasuredLesions) -> bool:
-    changed = to.table("lesion_table", with_named_levels(found.table))
+    changed = to.table("lesion_table", with_level_names(read_table(found.table)))
     changed |= to.table("lesion_regions", read_table(found.regions))
     return changed | to.table("lesion_totals", read_table(found.totals))
 

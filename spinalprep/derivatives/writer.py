@@ -21,9 +21,7 @@ from spinalprep.bids.derivatives import (
 from spinalprep.bids.names import frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
-from spinalprep.levels.discs import level_name
 from spinalprep.settings import Settings
-from spinalprep.tables import read_table
 from spinalprep.template.files import Template
 
 
@@ -188,11 +186,3 @@ class DerivativeWriter:
             "sloppy": s.sloppy,
             "seed": s.random_seed,
         }
-
-
-def with_named_levels(path: Path) -> pd.DataFrame:
-    """Read a table and write its vertebral levels by name; unknown ones stay missing."""
-    table = read_table(path)
-    numbers = pd.to_numeric(table["vertebral_level"], errors="coerce")
-    names = [None if pd.isna(n) else level_name(int(n)) for n in numbers]
-    return table.assign(vertebral_level=names)

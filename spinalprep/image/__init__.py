@@ -1,6 +1,6 @@
 """Where a voxel is: array and affine in RAS+ mm."""
 
-from spinalprep.image.orient import reorient
+from spinalprep.image.orient import back_on, on_grid_of, reorient, upright
 from spinalprep.image.resample import grid_with_spacing, resample, resample_like, sample, snap
 from spinalprep.image.volume import (
     PAM50_AXES,
@@ -19,9 +19,11 @@ __all__ = [
     "PAM50_AXES",
     "Float",
     "Image",
+    "back_on",
     "grid_points",
     "grid_with_spacing",
     "load",
+    "on_grid_of",
     "read_grid",
     "reorient",
     "resample",
@@ -32,4 +34,5 @@ __all__ = [
     "snap",
     "to_voxel",
     "to_world",
+    "upright",
 ]

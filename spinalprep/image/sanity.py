@@ -32,10 +32,13 @@ class Checked:
         Finite float32, LAS.
     warnings : tuple of str
         One line for each thing that was mended or assumed.
+    axes : str
+        The voxel order that the file had.
     """
 
     image: Image
     warnings: tuple[str, ...]
+    axes: str
 
 
 def conform(path: Path, mem_gb: float | None = None) -> Image:
@@ -67,15 +70,19 @@ def conform(path: Path, mem_gb: float | None = None) -> Image:
 
 def check(path: Path, mem_gb: float | None = None) -> Checked:
     """Read an image file as `conform` does, and return it with the list of its oddities."""
-    path = Path(path)
-    volume, warnings = _open_volume(path, mem_gb)
-    data, mended = _finite(path, _read(path, volume))
+    return check_loaded(_open_volume(Path(path)), path, mem_gb)
+
+
+def check_loaded(volume: Any, name: Path | str, mem_gb: float | None = None) -> Checked:
+    """Check a nibabel image as `check` does a file; ``name`` is what messages call it."""
+    warnings = _check_volume(volume, name, mem_gb)
+    data, mended = _finite(name, _read(name, volume))
     if data.min() == data.max():
         value = float(data.flat[0])
         said = "is zero everywhere" if value == 0 else f"has the value {value:g} everywhere"
-        raise InputError(f"{path} {said}; expected an image: convert or download it again")
-    image = reorient(Image(data, world_affine(volume)), PAM50_AXES)
-    return Checked(image, (*warnings, *mended))
+        raise InputError(f"{name} {said}; expected an image: convert or download it again")
+    given = Image(data, world_affine(volume))
+    return Checked(reorient(given, PAM50_AXES), (*warnings, *mended), given.axes)
 
 
 def conform_label(path: Path, reference: Image, mem_gb: float | None = None) -> Image:
@@ -89,13 +96,19 @@ def conform_label(path: Path, reference: Image, mem_gb: float | None = None) -> 
     InputError
         If the file can't be read, or lies on another grid.
     """
-    path = Path(path)
-    volume, _ = _open_volume(path, mem_gb)
-    data, _ = _finite(path, _read(path, volume))
+    return conform_loaded_label(_open_volume(Path(path)), path, reference, mem_gb)
+
+
+def conform_loaded_label(
+    volume: Any, name: Path | str, reference: Image, mem_gb: float | None = None
+) -> Image:
+    """Bring a nibabel image to the grid of an image, as `conform_label` does a file."""
+    _check_volume(volume, name, mem_gb)
+    data, _ = _finite(name, _read(name, volume))
     label = reorient(Image(data, world_affine(volume)), reference.axes)
     if not label.same_grid(reference, GRID_TOLERANCE * float(reference.voxel_sizes.min())):
         raise InputError(
-            f"{path} lies on another grid than its image ({_grid(label)}; expected "
+            f"{name} lies on another grid than its image ({_grid(label)}; expected "
             f"{_grid(reference)}): resample it onto the image, or remove it"
         )
     return reference.with_data(label.data)
@@ -109,21 +122,28 @@ def check_header(path: Path, mem_gb: float | None = None) -> tuple[str, ...]:
     InputError
         As `conform`, for all that a header can tell.
     """
-    return _open_volume(Path(path), mem_gb)[1]
+    return _check_volume(_open_volume(Path(path)), path, mem_gb)
 
 
-def _open_volume(path: Path, mem_gb: float | None) -> tuple[Any, tuple[str, ...]]:
-    """Open a file without reading its voxels; check presence, header, size and affine."""
+def _open_volume(path: Path) -> Any:
+    """Open a file without reading its voxels."""
     _check_presence(path)
     try:
-        volume: Any = nib.loadsave.load(path)
-        shape, dtype = tuple(volume.shape), volume.get_data_dtype()
+        return nib.loadsave.load(path)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
+        raise InputError(_unreadable(path, error)) from error
+
+
+def _check_volume(volume: Any, path: Path | str, mem_gb: float | None) -> tuple[str, ...]:
+    """Check type, shape, size and affine without reading a voxel; return the warnings."""
+    try:
+        shape, dtype = tuple(volume.shape), volume.get_data_dtype()
+    except Exception as error:  # nibabel reads some headers only now
         raise InputError(_unreadable(path, error)) from error
     _check_type(path, dtype)
     _check_shape(path, shape)
     _check_size(path, shape, mem_gb)
-    return volume, _check_affine(path, volume)
+    return _check_affine(path, volume)
 
 
 def _check_presence(path: Path) -> None:
@@ -152,7 +172,7 @@ def _check_presence(path: Path) -> None:
 _GET = "run datalad get (or git annex get) on it"
 
 
-def _check_type(path: Path, dtype: np.dtype[Any]) -> None:
+def _check_type(path: Path | str, dtype: np.dtype[Any]) -> None:
     """Refuse colours and complex numbers."""
     if dtype.fields:
         raise InputError(f"{path} holds colours (RGB); expected one number per voxel")
@@ -160,7 +180,7 @@ def _check_type(path: Path, dtype: np.dtype[Any]) -> None:
         raise InputError(f"{path} holds complex numbers; expected magnitudes: convert it first")
 
 
-def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
+def _check_shape(path: Path | str, shape: tuple[int, ...]) -> None:
     """Refuse what is not one volume of at least two slices along each axis."""
     space, rest = shape[:3], shape[3:]
     if any(length == 0 for length in shape):
@@ -180,7 +200,7 @@ def _check_shape(path: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_size(path: Path, shape: tuple[int, ...], mem_gb: float | None) -> None:
+def _check_size(path: Path | str, shape: tuple[int, ...], mem_gb: float | None) -> None:
     """Refuse an image that memory can't hold a few times over."""
     needed = float(np.prod([float(length) for length in shape])) * BYTES_PER_VOXEL / 1e9
     if mem_gb is not None and needed > mem_gb:
@@ -190,7 +210,7 @@ def _check_size(path: Path, shape: tuple[int, ...], mem_gb: float | None) -> Non
         )
 
 
-def _check_affine(path: Path, volume: Any) -> tuple[str, ...]:
+def _check_affine(path: Path | str, volume: Any) -> tuple[str, ...]:
     """Refuse an affine that is not finite, not invertible or sheared; return warnings."""
     try:
         affine = world_affine(volume)
@@ -223,7 +243,7 @@ def _shear_deg(directions: NDArray[np.float64]) -> float:
     return float(np.rad2deg(np.arcsin(np.clip(np.abs(cosines).max(), 0, 1))))
 
 
-def _orientation_warnings(path: Path, volume: Any) -> tuple[str, ...]:
+def _orientation_warnings(path: Path | str, volume: Any) -> tuple[str, ...]:
     """Say when a header gives no orientation, so that one was assumed."""
     coded: list[Callable[[], Any]] = [
         lambda: volume.header["sform_code"],
@@ -238,7 +258,7 @@ def _orientation_warnings(path: Path, volume: Any) -> tuple[str, ...]:
     return (f"{path} has neither sform nor qform; its orientation is assumed to be LAS",)
 
 
-def _read(path: Path, volume: Any) -> NDArray[np.float32]:
+def _read(path: Path | str, volume: Any) -> NDArray[np.float32]:
     """Read the voxels of one volume as float32, shape (I, J, K)."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -250,7 +270,9 @@ def _read(path: Path, volume: Any) -> NDArray[np.float32]:
     return np.asarray(data, np.float32).reshape(data.shape[:3])
 
 
-def _finite(path: Path, data: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _finite(
+    path: Path | str, data: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Replace NaN and infinite values by zero, and say so; refuse when nothing is left."""
     finite = np.isfinite(data)
     bad = int(finite.size - np.count_nonzero(finite))
@@ -262,7 +284,7 @@ def _finite(path: Path, data: NDArray[np.float32]) -> tuple[NDArray[np.float32],
     return np.where(finite, data, np.float32(0)), (warning,)
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def _unreadable(path: Path | str, error: Exception) -> str:
     return (
         f"{path} can't be read ({_one_line(error)}); expected a whole NIfTI file: "
         "download or convert it again"

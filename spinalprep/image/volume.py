@@ -102,14 +102,26 @@ def load(path: Path) -> Image:
     """
     try:
         volume = nib.nifti1.Nifti1Image.from_filename(path)
-        data = volume.get_fdata(dtype=np.float32, caching="unchanged")
+        volume.get_fdata(dtype=np.float32)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
         message = f"{path} can't be read as NIfTI ({error}); expected a whole .nii or .nii.gz file"
         raise InputError(message) from error
+    return from_nifti(volume, path)
+
+
+def from_nifti(volume: Any, name: Path | str) -> Image:
+    """Return a nibabel image as `load` does a file; ``name`` is what messages call it.
+
+    Raises
+    ------
+    InputError
+        If it is not one three-dimensional volume.
+    """
+    data = volume.get_fdata(dtype=np.float32, caching="unchanged")
     if data.ndim == 4 and data.shape[3] == 1:
         data = data[..., 0]
     if data.ndim != 3:
-        raise InputError(f"{path} has shape {data.shape}; expected one 3D volume")
+        raise InputError(f"{name} has shape {data.shape}; expected one 3D volume")
     return Image(data, world_affine(volume))
 
 
@@ -139,7 +151,7 @@ def save(image: Image, path: Path, dtype: type = np.float32) -> Path:
     data = image.data
     if np.issubdtype(dtype, np.integer) and np.issubdtype(data.dtype, np.inexact):
         data = np.rint(data)
-    _nifti(data.astype(dtype, copy=False), image.affine).to_filename(path)
+    to_nifti(data.astype(dtype, copy=False), image.affine).to_filename(path)
     return Path(path).absolute()
 
 
@@ -158,7 +170,7 @@ def save_inside(values: NDArray[np.float32], inside: Image, path: Path) -> Path:
         ``.nii`` or ``.nii.gz``.
     """
     shape = (*inside.shape, values.shape[1])
-    header = _nifti(np.broadcast_to(np.float32(0), shape), inside.affine).header
+    header = to_nifti(np.broadcast_to(np.float32(0), shape), inside.affine).header
     header["vox_offset"] = header.single_vox_offset
     header.set_slope_inter(1, 0)
     with nib.openers.ImageOpener(str(path), "wb") as file:
@@ -170,8 +182,8 @@ def save_inside(values: NDArray[np.float32], inside: Image, path: Path) -> Path:
     return Path(path).absolute()
 
 
-def _nifti(data: NDArray[Any], affine: NDArray[np.float64]) -> Any:
-    """Return a NIfTI volume with sform and qform."""
+def to_nifti(data: NDArray[Any], affine: NDArray[np.float64]) -> Any:
+    """Return a nibabel image with sform and qform set."""
     volume = nib.nifti1.Nifti1Image(data, affine)
     volume.header.set_xyzt_units("mm", "sec")
     volume.set_sform(affine, code=1)

@@ -1,7 +1,7 @@
 """From the reference image to the template, along the cord."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,11 @@ class TemplateFit:
     dice_template: float
     jacobian_min: float
     span_z_mm: tuple[float, float]
+
+    def as_saved(self) -> "TemplateFit":
+        """Return the fit with its fields as files keep them."""
+        forward, inverse = self.forward.as_saved(), self.inverse.as_saved()
+        return replace(self, forward=forward, inverse=inverse)
 
 
 @dataclass(frozen=True)

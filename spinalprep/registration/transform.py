@@ -93,6 +93,12 @@ class Field:
         moved: NDArray[np.float64] = points + np.stack(shifts, axis=-1).reshape(points.shape)
         return moved
 
+    def as_saved(self) -> "Field":
+        """Return the field as its file keeps it: displacements are rounded to 1/1024 mm."""
+        step = np.float32(STORED_MM)
+        affine = np.asarray(np.asarray(self.affine, np.float32), np.float64)
+        return Field(np.rint(self.displacement / step) * step, affine)
+
     def on_grid(self, shape: Sequence[int], affine: Float) -> NDArray[np.float64] | None:
         """Map every point of a grid whose axes are those of the field, (I, J, K, 3); else None.
 

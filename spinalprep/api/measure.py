@@ -1,0 +1,130 @@
+"""From a cord to tables."""
+
+import logging
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from spinalprep.api.label_levels import VertebralLevels
+from spinalprep.api.register import Registration
+from spinalprep.api.segment import Segmentation
+from spinalprep.cord.shape import measure_slices
+from spinalprep.cord.whole import total_table
+from spinalprep.errors import UsageError
+from spinalprep.image import load, upright
+from spinalprep.levels.slices import measure_levels, slice_levels, with_level_names
+from spinalprep.normative.table import Subject, load_norms, normalise_compression, score_slices
+from spinalprep.registration.coverage import shape_on_template
+from spinalprep.tables import as_saved
+
+By = Literal["level", "slice", "total", "template_slice"]
+_log = logging.getLogger("spinalprep")
+
+
+def measure(
+    found: Segmentation,
+    levels: VertebralLevels | None = None,
+    fit: Registration | None = None,
+    *,
+    by: By = "level",
+    age: float | None = None,
+    sex: Literal["F", "M"] | None = None,
+) -> pd.DataFrame:
+    """Measure the shape of a cord: area, diameters, compression, grey matter, with intervals.
+
+    Parameters
+    ----------
+    found : Segmentation
+        From `segment`.
+    levels : VertebralLevels, optional
+        From `label_levels`; needed for a row per level.
+    fit : Registration, optional
+        From `register`; needed for a row per slice of the template.
+    by : str
+        ``level``, ``slice`` (of the image), ``total`` (the whole cord) or ``template_slice``.
+    age, sex
+        Of the person, in years and ``F`` or ``M``: with both there are z-scores against healthy
+        adults.
+
+    Returns
+    -------
+    table : DataFrame
+        Units are the end of a column's name (``area_mm2``, ``tilt_deg``); docs/outputs.md says
+        what each column is. ``vertebral_level`` is a name (``C3``). Numbers have six digits, as
+        in the tables of the App, which are the same.
+
+    Raises
+    ------
+    UsageError
+        If ``by`` is none of these, or ``template_slice`` without a registration and known levels.
+
+    Examples
+    --------
+    >>> import spinalprep as sp
+    >>> image = sp.example()
+    >>> found = sp.segment(image, views=1)
+    >>> table = sp.measure(found, sp.label_levels(image, found, template="Generic"))
+    >>> table[["vertebral_level", "area_mm2"]].round(0).head(3)
+      vertebral_level  area_mm2
+    0              C2     ...
+    1              C3     ...
+    2              C4     ...
+    """
+    slices = _slices(found, levels)
+    subject = Subject(age, sex)
+    if by == "slice":
+        return with_level_names(slices)
+    if by == "total":
+        return as_saved(total_table(slices))
+    if by == "level":
+        if levels is None or not levels.known:
+            _log.warning("the levels are not known: no row per level; by='slice' needs none")
+        known = levels.levels if levels is not None and levels.known else None
+        return with_level_names(as_saved(measure_levels(slices, known, load_norms(), subject)))
+    if by == "template_slice":
+        return with_level_names(as_saved(_on_template(slices, levels, fit, subject)))
+    raise UsageError(f"by={by!r}; expected level, slice, total or template_slice")
+
+
+def measure_sections(found: Segmentation) -> pd.DataFrame:
+    """Return a row per slice, with all digits; see `measure_slices`."""
+    grey, spread = found.grey_matter, found.spread
+    return measure_slices(
+        upright(found.probability),
+        found.centerline,
+        upright(grey) if grey is not None else None,
+        upright(spread) if spread is not None else None,
+        gm_found="gm" not in found.drawn,
+        doubtful=found.doubtful,
+    )
+
+
+def _slices(found: Segmentation, levels: VertebralLevels | None) -> pd.DataFrame:
+    """Return a row per slice with its level, as a number, as a file keeps it."""
+    table = measure_sections(found)
+    table.insert(0, "vertebral_level", np.nan)
+    if levels is not None and levels.vertebrae is not None:
+        table["vertebral_level"] = slice_levels(levels.vertebrae, table["slice"].tolist())
+    return as_saved(table)
+
+
+def _on_template(
+    slices: pd.DataFrame,
+    levels: VertebralLevels | None,
+    fit: Registration | None,
+    subject: Subject,
+) -> pd.DataFrame:
+    """Bring the shape to the slices of the template; z-scores on those of PAM50."""
+    if fit is None or levels is None or not levels.known:
+        raise UsageError(
+            "by='template_slice' needs known levels and a registration; give measure(found, "
+            "levels, fit)"
+        )
+    template = fit.template
+    cord, vertebrae = load(template.cord), load(template.levels)
+    table = shape_on_template(slices, fit.found.centerline, fit.fit.forward, cord, vertebrae)
+    if template.name != "PAM50":
+        return table
+    scored = score_slices(as_saved(table), load_norms(), subject)
+    return normalise_compression(scored, load_norms())

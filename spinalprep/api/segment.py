@@ -1,0 +1,295 @@
+"""From an image to its cord, grey matter and lesions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from spinalprep.api.html import Card, page
+from spinalprep.api.load import Scan, load
+from spinalprep.api.volume import ImageLike, Volume, brought_back, to_spatial
+from spinalprep.bids.names import SHOWS_GM
+from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.mask import fill_drawn
+from spinalprep.defaults import LESION_CONTRASTS
+from spinalprep.errors import UsageError
+from spinalprep.image import Image, upright
+from spinalprep.image.sanity import conform_label, conform_loaded_label
+from spinalprep.lesion.calling import DRAWN, CalledLesions, LesionRule, call_lesions
+from spinalprep.lesion.instances import lesion_volumes
+from spinalprep.networks.cascade import TASKS, Found, Networks, find_cord
+from spinalprep.networks.predict import VIEWS
+from spinalprep.networks.weights import Model, load_model
+from spinalprep.reports.pictures import Path3D, cord_mosaic, sagittal_view
+
+Structure = Literal["cord", "centerline", "gm", "lesion"]
+STRUCTURES: tuple[Structure, ...] = ("cord", "centerline", "gm", "lesion")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Segmentation:
+    """The cord of an image and what is in it, on the grid of the image.
+
+    Attributes
+    ----------
+    image : Scan
+        What was looked at.
+    cord : Volume of uint8, shape (I, J, K)
+        Mask, 0 or 1.
+    probability : Volume of float32, shape (I, J, K)
+        Of the cord, 0 to 1: areas are measured in it. The mask where a person drew it.
+    centerline : Centerline
+        Through the middle of the cord, RAS+ mm, superior first.
+    grey_matter : Volume of float32 or None
+        Probability, 0 to 1; None where it was not looked for.
+    lesions : Volume of int32 or None
+        Lesions 1 to N, the largest first; 0 elsewhere. None where they were not looked for.
+    lesion_probability : Volume of float32 or None
+        0 to 1.
+    spread : Volume of float32 or None
+        Standard deviation of the cord's probability over the views; None where it was drawn.
+    called : CalledLesions or None
+        What the image shows of each lesion, and what was refused; voxel order LAS.
+    confidence : float
+        Of the centerline, 0 to 1; 1 where a person drew it.
+    warnings : tuple of str
+        What was left out, filled or doubtful.
+    doubtful : tuple of int
+        Axial slices, counted upwards from 0, the lowest, in which the outline of the cord is
+        doubtful: they are in no mean.
+    drawn : frozenset of str
+        What a person drew: ``cord``, ``centerline``, ``gm``, ``lesion``.
+    cards : mapping of str to mapping
+        The cards of the networks, by their tasks.
+    """
+
+    image: Scan
+    cord: Volume
+    probability: Volume
+    centerline: Centerline
+    grey_matter: Volume | None
+    lesions: Volume | None
+    lesion_probability: Volume | None
+    spread: Volume | None
+    called: CalledLesions | None = None
+    confidence: float = 1.0
+    warnings: tuple[str, ...] = ()
+    doubtful: tuple[int, ...] = ()
+    drawn: frozenset[str] = frozenset()
+    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def volume_mm3(self) -> float:
+        """Volume of the cord's mask in mm3."""
+        return float(np.count_nonzero(self.cord.data)) * self.cord.voxel_volume
+
+    @property
+    def lesion_volumes_mm3(self) -> list[float]:
+        """Volume of the lesions 1 to N in mm3."""
+        return lesion_volumes(self.lesions) if self.lesions is not None else []
+
+    def __repr__(self) -> str:
+        count, length = len(self.lesion_volumes_mm3), self.centerline.length
+        parts = [f"cord of {self.volume_mm3:.0f} mm3 along {length:.0f} mm"]
+        parts += ["grey matter"] if self.grey_matter is not None else []
+        if self.lesions is not None:
+            parts += [{0: "no lesion", 1: "1 lesion"}.get(count, f"{count} lesions")]
+        return f"Segmentation: {', '.join(parts)}"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = [("image", self.image)]
+        rows += [("drawn by a person", ", ".join(sorted(self.drawn)))] if self.drawn else []
+        sizes = ", ".join(f"{size:.1f}" for size in self.lesion_volumes_mm3)
+        rows += [("lesions (mm3)", sizes)] if sizes else []
+        rows += [("warning", text) for text in self.warnings]
+        return page(Card(repr(self), rows, draw_along(self)))
+
+
+def segment(
+    image: ImageLike,
+    *,
+    grey_matter: bool | None = None,
+    lesions: bool | LesionRule | None = None,
+    drawn: Mapping[Structure, ImageLike] | None = None,
+    models: Mapping[str, str | Path | Model] | None = None,
+    views: int = VIEWS,
+) -> Segmentation:
+    """Find the cord of an image, its grey matter and its lesions.
+
+    Parameters
+    ----------
+    image : Scan, path, nibabel image or Volume, shape (I, J, K)
+        Any orientation. What is not from `load` goes through it, with its bias correction.
+    grey_matter : bool, optional
+        Look for grey matter; by default where the file's name says a contrast that shows it
+        (``T2starw``, ``MTS``).
+    lesions : bool or LesionRule, optional
+        Look for lesions, and what has to be true of one; by default where the file's name says
+        ``T2w``, ``T2starw`` or no contrast (in others the healthy have false ones).
+    drawn : mapping of str to image, optional
+        What a person drew, which wins over the networks: ``cord``, ``centerline`` (one voxel
+        per slice), ``gm``, ``lesion``; on the grid of the image, any voxel order.
+    models : mapping of str to path, optional
+        Weights in place of the packaged ones: ``centerline``, ``cord``, ``gm``, ``lesion``.
+    views : int
+        Of every window, 1 to 4; with one there is no spread.
+
+    Returns
+    -------
+    found : Segmentation
+
+    Raises
+    ------
+    NoCordError
+        If there is no cord in the field of view.
+    InputError
+        If the image can't be worked on, or a label is on another grid.
+    UsageError
+        If a word is none of these.
+    ModelError
+        If weights are missing or corrupt.
+
+    Examples
+    --------
+    >>> import spinalprep as sp
+    >>> sp.segment(sp.example())
+    Segmentation: cord of ... mm3 along ... mm, 1 lesion
+    """
+    scan, given = load(image), _read_drawn(drawn)
+    shows_gm = grey_matter if grey_matter is not None else scan.contrast in SHOWS_GM
+    las = upright(scan)
+    labels = {name: on_grid(label, las) for name, label in given.items()}
+    rule = DRAWN if "lesion" in labels else _lesion_rule(lesions, scan.contrast)
+    wanted = {"lesion": rule not in (None, DRAWN), "gm": shows_gm and "gm" not in labels}
+    networks = _networks(models or {}, [name for name, yes in wanted.items() if yes])
+    line = _line(labels) if "cord" not in labels else None
+    found = _with_drawn(find_cord(las, Networks(**networks), line, views=views), labels)
+    called = None
+    if rule is not None:
+        called = call_lesions(found.lesion, las, found.cord, found.centerline, rule)
+    return Segmentation(
+        image=scan,
+        cord=brought_back(found.cord.data, scan, np.uint8),
+        probability=_soft(found.probability, scan),
+        centerline=found.centerline,
+        grey_matter=_soft(found.gm, scan) if shows_gm or "gm" in labels else None,
+        lesions=brought_back(called.labels, scan, np.int32) if called is not None else None,
+        lesion_probability=_soft(found.lesion, scan) if called is not None else None,
+        spread=_soft(found.uncertainty, scan) if "cord" not in labels else None,
+        called=called,
+        confidence=found.confidence,
+        warnings=tuple(found.warnings),
+        doubtful=tuple(found.doubtful),
+        drawn=frozenset(labels),
+        cards={name: model.card for name, model in networks.items()},
+    )
+
+
+def draw_along(found: Segmentation, discs: Mapping[str, float] | None = None) -> str:
+    """Return a picture of the sagittal and coronal planes along the cord, with outlines.
+
+    Parameters
+    ----------
+    found : Segmentation
+    discs : mapping of str to float, optional
+        Name and z (RAS+ mm) of what is marked.
+    """
+    points = found.centerline.points
+    path = Path3D(np.arange(len(points)), points)
+    return sagittal_view(upright(found.image), path, _outlines(found), discs or {})
+
+
+def draw_across(found: Segmentation, more: Mapping[str, Image], names: Mapping[int, str]) -> str:
+    """Return a picture of eight axial windows around the cord, with outlines."""
+    las = upright(found.image)
+    track = Path3D.from_mask(las.with_data(rasterise(found.centerline, las)))
+    chosen = np.unique(np.linspace(0, len(track.slices) - 1, 8).round().astype(int))
+    few = Path3D(track.slices[chosen], track.xyz[chosen])
+    return cord_mosaic(las, few, _outlines(found) | dict(more), names)
+
+
+def _outlines(found: Segmentation) -> dict[str, Image]:
+    outlines: dict[str, Image] = {"cord": upright(found.cord)}
+    if found.lesions is not None and found.lesions.data.any():
+        lesions = upright(found.lesions)
+        outlines["lesion"] = lesions.with_data((lesions.data > 0).astype(np.float32))
+    return outlines
+
+
+@cache
+def packaged(name: str) -> Model:
+    """Return packaged weights, read once."""
+    return load_model(name)
+
+
+def _lesion_rule(lesions: bool | LesionRule | None, contrast: str | None) -> LesionRule | None:
+    """Return what has to be true of a lesion; None where none is looked for."""
+    if isinstance(lesions, LesionRule):
+        return lesions
+    wanted = lesions if lesions is not None else contrast in (None, *LESION_CONTRASTS)
+    return LesionRule() if wanted else None
+
+
+def _networks(given: Mapping[str, str | Path | Model], beside: Sequence[str]) -> dict[str, Model]:
+    """Return the networks that are packaged, or given in their place, by their tasks."""
+    names = ("centerline", "cord", *beside)
+    unknown = sorted(set(given) - set(TASKS))
+    if unknown:
+        raise UsageError(f"no network is for {unknown[0]!r}; expected one of {', '.join(TASKS)}")
+    models: dict[str, Model] = {}
+    for name in names:
+        weights = given.get(name)
+        if weights is None:
+            models[name] = packaged(name)
+        else:
+            models[name] = weights if isinstance(weights, Model) else load_model(weights)
+    return models
+
+
+def _read_drawn(drawn: Mapping[Structure, ImageLike] | None) -> Mapping[Structure, ImageLike]:
+    unknown = sorted(set(drawn or {}) - set(STRUCTURES))
+    if unknown:
+        raise UsageError(f"drawn: {unknown[0]!r} is none; expected one of {', '.join(STRUCTURES)}")
+    return drawn or {}
+
+
+def on_grid(label: ImageLike, las: Image) -> Image:
+    """Return a label that a person drew on the grid of an image."""
+    source, name = to_spatial(label)
+    if isinstance(source, Path):
+        return conform_label(source, las).as_saved()
+    return conform_loaded_label(source, name.replace("image", "label"), las).as_saved()
+
+
+def _line(labels: Mapping[Structure, Image]) -> Centerline | None:
+    """Return the centerline that a person drew."""
+    drawn = labels.get("centerline")
+    return centerline_from_mask(drawn).as_saved() if drawn is not None else None
+
+
+def _with_drawn(
+    found: Found[Image, Centerline], labels: Mapping[Structure, Image]
+) -> Found[Image, Centerline]:
+    """Put what a person drew in the place of what the networks found."""
+    found = replace(found, gm=labels.get("gm", found.gm), lesion=labels.get("lesion", found.lesion))
+    if "cord" not in labels:
+        return found
+    cord, warnings = fill_drawn(labels["cord"])
+    cord = cord.as_saved()
+    line = _line(labels) or centerline_from_mask(cord).as_saved()
+    return replace(
+        found,
+        cord=cord,
+        probability=cord,
+        centerline=line,
+        confidence=1.0,
+        warnings=list(warnings),
+        doubtful=[],
+    )
+
+
+def _soft(image: Image, scan: Scan) -> Volume:
+    return brought_back(image.data, scan, np.float32)
