@@ -42,12 +42,16 @@ Found3 = Found[Image, Centerline]
 
 @dataclass(frozen=True)
 class Judged:
-    """A drawn fault, how good the cord is that was found, and what the gates measure."""
+    """A drawn fault, how good the cord is that was found, and what the gates measure.
+
+    ``said``: the log warns that slices were left out at the ends, or that there is no cord.
+    """
 
     kind: str
     dice: float
     dice_fault: float
     gates: dict[str, float | None]
+    said: bool
 
     @property
     def warned(self) -> list[str]:
@@ -75,21 +79,23 @@ def drawn_cases(seed: int, people: int) -> Iterator[tuple[str, Drawn]]:
                 yield f"{kind} {n}", draw_fault(kind, image, cord, seed + n)
 
 
-def judge(name: str, drawn: Drawn, networks: Networks[Model]) -> Judged:
-    """Look for the cord, and hold it against the truth."""
+def judge(name: str, drawn: Drawn, found: Found3 | None) -> Judged:
+    """Hold what was found against the truth; None where no cord was found."""
     kind = name.split(maxsplit=1)[0]
-    try:
-        found = find_cord(reorient(drawn.image), networks)
-    except NoCordError:
-        return Judged(kind, 0.0, 0.0, {"components": 99.0})
+    if found is None:
+        return Judged(kind, 0.0, 0.0, {}, True)
     true, ours = drawn.cord.data > 0, found.cord.data > 0
     part = slice(drawn.first, drawn.last + 1)
-    return Judged(
-        kind,
-        dice(ours, true),
-        dice(ours[:, :, part], true[:, :, part]),
-        measure(drawn.image, found),
-    )
+    within = dice(ours[:, :, part], true[:, :, part])
+    return Judged(kind, dice(ours, true), within, measure(drawn.image, found), bool(found.warnings))
+
+
+def look(image: Image, networks: Networks[Model]) -> Found3 | None:
+    """Return the cord, None where the networks see none."""
+    try:
+        return find_cord(reorient(image), networks)
+    except NoCordError:
+        return None
 
 
 def measure(image: Image, found: Found3) -> dict[str, float | None]:
@@ -126,15 +132,20 @@ def summarise(judged: list[Judged]) -> list[str]:
         lines.append(
             f"{kind:12s} n {len(rows)}  Dice median {np.median(values[:, 0]):.3f} least "
             f"{values[:, 0].min():.3f}, in the fault {np.median(values[:, 1]):.3f} / "
-            f"{values[:, 1].min():.3f}; warned {sum(bool(one.warned) for one in rows)} "
-            f"({', '.join(counts) or 'none'})"
+            f"{values[:, 1].min():.3f}; a gate warns {sum(bool(one.warned) for one in rows)} "
+            f"({', '.join(counts) or 'none'}), the log {sum(one.said for one in rows)}"
         )
+    right = [one for one in judged if one.dice >= RIGHT]
     for name, chosen in (
-        (f"right masks (Dice >= {RIGHT})", [one for one in judged if one.dice >= RIGHT]),
-        ("wrong masks", [one for one in judged if one.dice < RIGHT]),
-        ("unaltered, right", [o for o in judged if o.dice >= RIGHT and o.kind == "plain"]),
+        (f"wrong masks (Dice < {RIGHT})", [one for one in judged if one.dice < RIGHT]),
+        ("right masks", right),
+        ("right masks of unaltered images", [one for one in right if one.kind == "plain"]),
     ):
-        lines.append(f"{name}: {sum(bool(one.warned) for one in chosen)} of {len(chosen)} warn")
+        gates, log = (
+            sum(map(bool, found))
+            for found in ((o.warned for o in chosen), (o.warned or o.said for o in chosen))
+        )
+        lines.append(f"{name}: a gate warns of {gates}, gate or log of {log} of {len(chosen)}")
     return lines
 
 
@@ -147,10 +158,11 @@ def main() -> None:
     networks = Networks(centerline=load_model("centerline"), cord=load_model("cord"))
     judged = []
     for name, drawn in drawn_cases(given.seed, given.people):
-        one = judge(name, drawn, networks)
+        one = judge(name, drawn, look(drawn.image, networks))
         judged.append(one)
         values = {key: f"{value:.2f}" for key, value in one.gates.items() if value is not None}
         words = " ".join(f"{key} {value}" for key, value in values.items())
+        words += "  said" if one.said else ""
         sys.stdout.write(f"{name:14s} Dice {one.dice:.3f} fault {one.dice_fault:.3f}  {words}\n")
         sys.stdout.flush()
     sys.stdout.write("\n".join(summarise(judged)) + "\n")

@@ -89,6 +89,7 @@ def write_faults(
             rows[entities["sub"]] = {"source": source, "kind": kind}
     describe_dataset(out_dir, "spinalprep faults", "raw")
     describe_dataset(labels, "spinalprep faults labels", "derivative")
+    (labels / ".bidsignore").write_text("**/*_seg.*\n")  # named as raters name theirs
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("participant_id")
     table.index = "sub-" + table.index
     table.to_csv(out_dir / "participants.tsv", sep="\t")
