@@ -19,7 +19,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.edge import edge_shares, worst_stretch
 from spinalprep.cord.jumps import steepest_change
 from spinalprep.cord.mask import count_components
-from spinalprep.cord.shape import measure_slices
+from spinalprep.cord.shape import is_averaged, measure_slices
 from spinalprep.defaults import FAULT_SEED
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, reorient
@@ -44,7 +44,7 @@ Found3 = Found[Image, Centerline]
 class Judged:
     """A drawn fault, how good the cord is that was found, and what the gates measure.
 
-    ``said``: the log warns that slices were left out at the ends, or that there is no cord.
+    ``said``: the log warns of the ends of the cord, or that there is none.
     """
 
     kind: str
@@ -100,17 +100,18 @@ def look(image: Image, networks: Networks[Model]) -> Found3 | None:
 
 def measure(image: Image, found: Found3) -> dict[str, float | None]:
     """Return what the gates on the cord look at."""
-    table = measure_slices(found.probability, found.centerline, None, found.uncertainty)
+    table = measure_slices(found.probability, found.centerline, doubtful=found.doubtful)
     table["vertebral_level"] = np.nan
-    inner = table[table["complete"]].sort_values("slice").iloc[1:-1]
+    inner = table[is_averaged(table)].sort_values("slice").iloc[1:-1]
     slices = table["slice"]
     shares = edge_shares(image, found.probability)
-    shares = {k: shares[k] for k in sorted(shares)[1:-1]}
+    sure = [k for k in sorted(shares) if k not in found.doubtful][1:-1]
     return {
         "area_jump": steepest_change(inner),
         "area_norm": furthest_areas(inner, load_norms()).above,
-        "edge": worst_stretch(shares, float(image.voxel_sizes[2])),
+        "edge": worst_stretch({k: shares[k] for k in sure}, float(image.voxel_sizes[2])),
         "coverage": len(table) / float(slices.max() - slices.min() + 1 + found.unseen),
+        "doubtful_mm": float(table["length_mm"][table["doubtful"]].sum()),
         "components": float(count_components(found.cord.data > 0)),
     }
 

@@ -1,5 +1,6 @@
 """What the quality gates look at, gathered from what the stages left."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def measure_quality(results: Results) -> dict[str, float | None]:
     if cord is not None:
         measured["components"] = count_components(load(cord.cord).data > 0)
         if (seen := results.get(stages.PREPROCESS)) is not None:
-            measured["edge"] = _edge(seen.image, cord.probability)
+            doubtful = automatic.doubtful if manual is None and automatic is not None else []
+            measured["edge"] = _edge(seen.image, cord.probability, doubtful)
         levels = known_levels(results)
         measured["level_confidence"] = levels.confidence
         measured["disc_residual_mm"] = levels.residual_mm
@@ -51,11 +53,14 @@ def known_levels(results: Results) -> Levels:
     return Levels({}) if found is None or found.levels is None else read_levels(found.levels)
 
 
-def _edge(image: Path, cord: Path) -> float | None:
-    """Return the share of the outline that the image shows, in the worst 10 mm between the ends."""
+def _edge(image: Path, cord: Path, doubtful: Collection[int]) -> float | None:
+    """Return the share of the outline that the image shows, in the worst 10 mm between the ends.
+
+    Ends that are ``doubtful`` have a gate of their own.
+    """
     seen = load(image)
     shares = edge_shares(seen, load(cord))
-    inner = sorted(shares)[1:-1]  # as for areas
+    inner = [k for k in sorted(shares) if k not in doubtful][1:-1]  # as for areas
     return worst_stretch({k: shares[k] for k in inner}, float(seen.voxel_sizes[2]))
 
 
