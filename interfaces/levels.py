@@ -1,5 +1,6 @@
 """Tasks that find the vertebral levels."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ from pydra.compose import python
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.files import read_centerline
 from spinalprep.image import load, save
-from spinalprep.levels.discs import discs_from_labels, parse_hint
-from spinalprep.levels.files import read_levels, write_levels
+from spinalprep.levels.carry import Source, choose_source
+from spinalprep.levels.discs import Levels, discs_from_labels, parse_hint
+from spinalprep.levels.files import read_levels, read_sources, write_levels, write_sources
 from spinalprep.levels.label import label_discs, label_vertebrae
 from spinalprep.levels.sequence import Evidence
 
 LEVELS = Path("levels.json")  # in the working folder of a task
+SOURCES = Path("sources.json")
 
 
 @python.define(outputs=["levels"])
@@ -38,24 +41,97 @@ def LevelsFromDiscs(
 
 
 @python.define(outputs=["levels", "warnings"])
+def LevelsFromHint(
+    hint: str,
+    image: NiftiGz,
+    centerline: File,
+    weights: File,
+    card: File,
+    template_z: dict[int, float],
+) -> tuple[File, list[str]]:
+    """Detect discs and number them by a hint."""
+    from spinalprep.levels.number import levels_from_hint_and_signs
+
+    line = read_centerline(Path(centerline.fspath))
+    evidence = _see_discs(image, line, weights)
+    found, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)
+    return write_levels(found, LEVELS), warnings
+
+
+@python.define(outputs=["sources"])
 def DetectLevels(
     image: NiftiGz,
     centerline: File,
     weights: File,
     card: File,
     template_z: dict[int, float],
-    hint: str | None,
-) -> tuple[File | None, list[str]]:
-    """Detect discs and number them, by a hint where there is one; nothing where none is sure."""
-    from spinalprep.levels.number import levels_from_hint_and_signs, levels_from_signs
+) -> File:
+    """Detect discs of the reference and number them; no source where none is sure."""
+    from spinalprep.levels.number import levels_from_signs
 
     line = read_centerline(Path(centerline.fspath))
-    evidence = _see_discs(image, line, weights)
-    if hint is not None:
-        found, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)
-        return write_levels(found, LEVELS), warnings
-    found = levels_from_signs(evidence, template_z, line.length)
-    return (write_levels(found, LEVELS) if found.known else None), []
+    found = levels_from_signs(_see_discs(image, line, weights), template_z, line.length)
+    shown = [Source(found, line.length)] if found.known else []
+    return write_sources(shown, SOURCES)
+
+
+@dataclass(frozen=True)
+class DiscNetworks:
+    """What finds the cord of another image, and the discs along it; weights and their cards."""
+
+    centerline: File
+    centerline_card: File
+    discs: File
+    discs_card: File
+
+
+@python.define(outputs=["sources", "warnings"])
+def DetectElsewhere(
+    image: NiftiGz,
+    contrast: str,
+    networks: DiscNetworks,
+    reference_line: File,
+    own: File,
+    before: File | None,
+    to_reference: File | None,
+    template_z: dict[int, float],
+) -> tuple[File, list[str]]:
+    """Detect discs in another contrast and carry them to the reference's centerline.
+
+    Nothing is looked for where the reference itself (``own``) is sure. What was found joins the
+    sources that were found ``before``. Without ``to_reference`` the scanner's coordinates serve.
+    """
+    sources = read_sources(Path(before.fspath)) if before is not None else []
+    if read_sources(Path(own.fspath)):
+        return write_sources(sources, SOURCES), []
+    from spinalprep.levels.elsewhere import detect_elsewhere
+    from spinalprep.networks.weights import load_model
+    from spinalprep.registration.transform import Affine, read_itk
+
+    map_points = read_itk(Path(to_reference.fspath)) if to_reference is not None else None
+    found, warnings = detect_elsewhere(
+        load(image.fspath),
+        contrast,
+        load_model(Path(networks.centerline.fspath)),
+        load_model(Path(networks.discs.fspath)),
+        map_points or Affine.identity(),
+        read_centerline(Path(reference_line.fspath)),
+        template_z,
+    )
+    return write_sources([*sources, *found], SOURCES), warnings
+
+
+@python.define(outputs=["levels", "warnings"])
+def ChooseSource(
+    own: File, elsewhere: File | None, centerline: File
+) -> tuple[File | None, list[str]]:
+    """Take the levels of the reference, or of the other image that shows most; none if unsure."""
+    sources = read_sources(Path(own.fspath))
+    if not sources and elsewhere is not None:
+        sources = read_sources(Path(elsewhere.fspath))
+    line = read_centerline(Path(centerline.fspath))
+    found, warnings = choose_source(sources, line.length)
+    return (write_levels(found, LEVELS) if found.known else None), warnings
 
 
 def _see_discs(image: NiftiGz, line: Centerline, weights: File) -> Evidence:
@@ -67,13 +143,13 @@ def _see_discs(image: NiftiGz, line: Centerline, weights: File) -> Evidence:
     return weigh_signs(*find_discs(load(image.fspath), line, model), model.card["scale"])
 
 
-@python.define(outputs=["vertebrae", "discs"])
+@python.define(outputs=["vertebrae", "discs", "source"])
 def LabelLevels(
     cord: NiftiGz, centerline: File, levels: File | None
-) -> tuple[NiftiGz | None, NiftiGz | None]:
-    """Draw vertebral levels on the cord and one voxel per disc, where they are known."""
+) -> tuple[NiftiGz | None, NiftiGz | None, str]:
+    """Draw vertebral levels on the cord and one voxel per disc, and say what they follow from."""
     if levels is None:
-        return None, None
+        return None, None, Levels({}).source
     mask, line = load(cord.fspath), read_centerline(Path(centerline.fspath))
     found = read_levels(Path(levels.fspath))
     vertebrae = label_vertebrae(mask, line, found)
@@ -81,4 +157,5 @@ def LabelLevels(
     return (
         save(mask.with_data(vertebrae), Path("vertebrae.nii.gz"), dtype=np.int16),
         save(mask.with_data(discs), Path("discs.nii.gz"), dtype=np.int16),
+        found.source,
     )

@@ -97,12 +97,20 @@ class MasksOnContrast(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SureSources(Result):
+    """Images that are sure of their levels, so far: a file of `levels.files.read_sources`."""
+
+    sources: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelledLevels(Result):
-    """Vertebral levels; all None where they are unknown."""
+    """Vertebral levels and what they follow from (`levels.discs.Levels`); None where unknown."""
 
     levels: Path | None
     vertebrae: Path | None
     discs: Path | None
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +245,7 @@ MANUAL = Stage("manual", DrawnCord)
 MANUAL_GM = Stage("manual_gm", DrawnGreyMatter)
 CENTERLINE = Stage("centerline", CenterlineImage)
 COREGISTER = Stage("coregister", Coregistered, each=True)  # contrast
+DISCS = Stage("discs", SureSources, each=True)  # without an item in the reference
 LEVELS = Stage("levels", LabelledLevels)
 SHAPE = Stage("shape", CordShape)
 TEMPLATE = Stage("template", TemplateFit)
@@ -249,7 +258,7 @@ MTR = Stage("mtr", MtRatioMap)
 METRIC = Stage("metric", MeasuredMetric, each=True)  # map
 
 STAGES: tuple[Stage[Any], ...] = (
-    *(PREPROCESS, AUTOMATIC, MANUAL, MANUAL_GM, CENTERLINE, COREGISTER, LEVELS, SHAPE),
+    *(PREPROCESS, AUTOMATIC, MANUAL, MANUAL_GM, CENTERLINE, COREGISTER, DISCS, LEVELS, SHAPE),
     *(TEMPLATE, TEMPLATE_SLICES, LESION, LESION_TABLES, LESION_TEMPLATE, MASKS, MTR, METRIC),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}

@@ -10,6 +10,7 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
+from spinalprep.interfaces.levels import DiscNetworks
 from spinalprep.workflows.cord import (
     AutomaticCord,
     CenterlineMask,
@@ -18,7 +19,7 @@ from spinalprep.workflows.cord import (
     WeightFile,
 )
 from spinalprep.workflows.coregister import ToContrast, ToReference
-from spinalprep.workflows.levels import VertebralLevels
+from spinalprep.workflows.levels import GivenLevels, OtherDiscs, OwnDiscs, SeenLevels
 from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Healthy, Lesions, LesionTables, Shape, TemplateSlices
 from spinalprep.workflows.metrics import Maps, add_metrics
@@ -145,7 +146,7 @@ def Participant(
     gm = _grey_matter(image, automatic, told)
     _centerline(image, cord)
     moved = {name: _contrast(name, file, image, cord, told) for name, file in contrasts.items()}
-    anatomy = Anatomy(image, automatic, cord, gm, _levels(image, cord, told))
+    anatomy = Anatomy(image, automatic, cord, gm, _levels(image, cord, moved, told))
     shape = _shape(anatomy, told)
     fit = _template(anatomy, shape, told)
     regions = _regions(anatomy, fit, told)
@@ -219,19 +220,57 @@ def _contrast(
     return Contrast(moving, add_stage(stages.COREGISTER, task, name))
 
 
-def _levels(image: Path, cord: stages.Cord, told: Inputs) -> stages.LabelledLevels:
-    """Add the vertebral levels; they are None where it can't tell."""
-    task = VertebralLevels(
-        image=image,
+def _levels(
+    image: Path, cord: stages.Cord, moved: Mapping[str, Contrast], told: Inputs
+) -> stages.LabelledLevels:
+    """Add the vertebral levels; they are None where no image can tell."""
+    label, hint, network = told.labels.get("discs"), told.parameters.level_hint, told.weights.discs
+    seen = {
+        "image": image,
+        "centerline": cord.centerline,
+        "template_z": told.disc_z,
+        "weights": network.weights,
+        "card": network.card,
+    }
+    if label is not None or hint is not None:
+        hint = None if label is not None else hint
+        given = GivenLevels(cord=cord.cord, label=label, hint=hint, **seen)
+        return add_stage(stages.LEVELS, given)
+    own = add_stage(stages.DISCS, OwnDiscs(**seen)).sources
+    task = SeenLevels(
         cord=cord.cord,
         centerline=cord.centerline,
-        template_z=told.disc_z,
-        weights=told.weights.discs.weights,
-        card=told.weights.discs.card,
-        label=told.labels.get("discs"),
-        hint=None if "discs" in told.labels else told.parameters.level_hint,
+        own=own,
+        elsewhere=_discs_elsewhere(own, cord, moved, told),
     )
     return add_stage(stages.LEVELS, task)
+
+
+def _discs_elsewhere(
+    own: Path, cord: stages.Cord, moved: Mapping[str, Contrast], told: Inputs
+) -> Path | None:
+    """Add the search for discs in the other contrasts, each after the one before."""
+    weights = told.weights
+    networks = DiscNetworks(
+        centerline=weights.centerline.weights,
+        centerline_card=weights.centerline.card,
+        discs=weights.discs.weights,
+        discs_card=weights.discs.card,
+    )
+    sources: Path | None = None
+    for name, contrast in moved.items():
+        task = OtherDiscs(
+            image=contrast.image,
+            contrast=name,
+            networks=networks,
+            reference_line=cord.centerline,
+            own=own,
+            before=sources,
+            to_reference=contrast.fit.inverse if contrast.fit is not None else None,
+            template_z=told.disc_z,
+        )
+        sources = add_stage(stages.DISCS, task, name).sources
+    return sources
 
 
 def _shape(found: Anatomy, told: Inputs) -> stages.CordShape:

@@ -51,6 +51,9 @@ def write_graphs(plan: Plan) -> None:
         lines = [f'digraph "{key}" {{']
         for stage in stages_of(task):
             lines.append(f'  "{stage.name}";')
-            lines += [f'  "{upstream}" -> "{stage.name}";' for upstream in sorted(stage.upstream)]
+            lines += [
+                f'  "{upstream}" -> "{stage.name}";'
+                for upstream in sorted(stage.upstream | stage.spared)
+            ]
         path = log_folder(out_dir, plan.jobs[key].session.participant) / f"{key}_graph.dot"
         put_text(out_dir, path, "\n".join([*lines, "}"]) + "\n")

@@ -42,7 +42,8 @@ class Provenance:
         What the values (or the volumes) stand for.
     level_source : str or None
         What the vertebral levels, and the height in the template's space, follow from:
-        ``manual``, ``hint``, ``hint+detected``, ``detected``, or ``unknown``, an arbitrary height.
+        ``manual``, ``hint``, ``hint+detected``, ``detected``, ``detected in T2w`` (in another
+        image of the session), or ``unknown``, an arbitrary height.
     """
 
     sources: tuple[str, ...]

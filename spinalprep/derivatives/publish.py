@@ -105,6 +105,11 @@ def _masks(to: DerivativeWriter, found: stages.MasksOnContrast) -> bool:
     return changed
 
 
+def _discs(to: DerivativeWriter, found: stages.SureSources) -> bool:
+    """Write nothing: the stage of levels chooses."""
+    return False
+
+
 def _levels(to: DerivativeWriter, found: stages.LabelledLevels) -> bool:
     if found.vertebrae is None or found.discs is None:
         return False
@@ -198,6 +203,7 @@ WRITERS: Mapping[stages.Stage[Any], Write] = dict(
         _row(stages.MANUAL_GM, _manual_gm),
         _row(stages.CENTERLINE, _centerline),
         _row(stages.COREGISTER, _coregister),
+        _row(stages.DISCS, _discs),
         _row(stages.LEVELS, _levels),
         _row(stages.SHAPE, _shape),
         _row(stages.TEMPLATE, _template),

@@ -1,8 +1,8 @@
 """A participant's workflow as a list of stages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from pydra.engine.lazy import LazyField, LazyOutField
@@ -11,19 +11,37 @@ from pydra.utils.general import attrs_values, is_workflow
 
 from spinalprep.errors import DefectError
 
+Task = TypeVar("Task", bound=type)
+_SPARED = "_spinalprep_spared"  # no field of a task: it is no part of its checksum
+
+
+def can_do_without(*inputs: str) -> Callable[[Task], Task]:
+    """Mark inputs, None by default, that a task gets as None where the stage behind them failed."""
+
+    def mark(task: Task) -> Task:
+        setattr(task, _SPARED, frozenset(inputs))
+        return task
+
+    return mark
+
 
 @dataclass(frozen=True)
 class StageTask:
-    """A node of a participant's workflow and the names of the nodes that it waits for."""
+    """A node of a participant's workflow and the names of the nodes that it waits for.
+
+    ``upstream`` are those that must finish, ``spared`` those whose failure leaves it with less:
+    it then gets None in their place (see `can_do_without`).
+    """
 
     name: str
     task: Any
     upstream: frozenset[str]
+    spared: frozenset[str] = frozenset()
 
     def resolved(self, outputs: Mapping[str, Any]) -> Any:
         """Return the task with the outputs of finished stages in place of promises."""
         values = {
-            name: promised(value, outputs)
+            name: promised(value, outputs) if value._node.name in outputs else None
             for name, value in attrs_values(self.task).items()
             if isinstance(value, LazyField)
         }
@@ -53,14 +71,19 @@ def stages_of(task: Any) -> list[StageTask]:
         if node.state:
             message = f"stage {node.name} is split; expected a plain node"
             raise DefectError(message)
-        stages.append(StageTask(node.name, node._task, upstream_of(node)))
+        spared = upstream_of(node, spared=True)
+        stages.append(StageTask(node.name, node._task, upstream_of(node) - spared, spared))
     return stages
 
 
-def upstream_of(node: Any) -> frozenset[str]:
-    """Return the names of the nodes that a node waits for."""
-    values = attrs_values(node._task).values()
-    return frozenset(v._node.name for v in values if isinstance(v, LazyOutField))
+def upstream_of(node: Any, spared: bool = False) -> frozenset[str]:
+    """Return the names of the nodes that a node waits for; only those that may fail, if asked."""
+    promises = {n: v for n, v in attrs_values(node._task).items() if isinstance(v, LazyOutField)}
+    if spared:
+        inputs: frozenset[str] = getattr(type(node._task), _SPARED, frozenset())
+        needed = {v._node.name for n, v in promises.items() if n not in inputs}
+        return frozenset(v._node.name for n, v in promises.items() if n in inputs) - needed
+    return frozenset(v._node.name for v in promises.values())
 
 
 def leaves(task: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

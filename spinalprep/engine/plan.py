@@ -77,7 +77,7 @@ class _Plan:
         outputs: dict[str, Any] = {}
         for stage in stages_of(task):
             self.stage = stage.name
-            missing = stage.upstream - outputs.keys()
+            missing = (stage.upstream | stage.spared) - outputs.keys()
             if missing:
                 lines += self._waiting(stage.task, stage.name, missing)
                 continue

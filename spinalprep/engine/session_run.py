@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,10 @@ class SessionRun:
         running: dict[asyncio.Task[None], str] = {}
         try:
             while waiting or running:
+                lost = self._lost(waiting)
                 for stage in list(waiting.values()):
-                    if stage.upstream <= self._outputs.keys():
+                    ready = stage.spared <= self._outputs.keys() | lost
+                    if ready and stage.upstream <= self._outputs.keys():
                         coroutine = self._run_stage(waiting.pop(stage.name))
                         running[asyncio.create_task(coroutine)] = stage.name
                 if not running:  # the rest depends on what failed
@@ -101,6 +103,14 @@ class SessionRun:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    def _lost(self, waiting: Mapping[str, StageTask]) -> set[str]:
+        """Return the stages that failed, and those that can't run for it."""
+        lost = {stage for stage, _, _ in self.failures}
+        for stage in waiting.values():  # a stage comes after those that it waits for
+            if stage.upstream & lost:
+                lost.add(stage.name)
+        return lost
 
     async def _run_stage(self, stage: StageTask) -> None:
         """Run one stage and hand its outputs to the observer."""

@@ -18,6 +18,7 @@ from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Float, Image, to_world
 
 LAST_DISC = 25
+DETECTED = "detected"
 OTHER_MARKS = (49, 50, 60)  # pontomedullary groove and junction, conus: no vertebral level
 REGIONS = (("C", 1, 7), ("T", 8, 19), ("L", 20, 24), ("S", 25, 29))
 HINT = re.compile(r"([CTLS]\d{1,2})(?:/([CTLS]\d{1,2}))?@z=([+-]?\d+(?:\.\d*)?)")
@@ -35,7 +36,8 @@ class Levels:
     disc_s : mapping of int to float
         Arc length of each disc in mm from the superior end; empty where nothing is known.
     source : str
-        ``manual``, ``hint``, ``hint+detected``, ``detected`` or ``unknown``.
+        ``manual``, ``hint``, ``hint+detected``, ``detected``, ``detected in T2w`` (in another
+        image of the session) or ``unknown``.
     placed : tuple of int
         Discs that were placed by the template's spacings, not seen.
     probability : float
@@ -59,7 +61,7 @@ class Levels:
     @property
     def confidence(self) -> float:
         """1 where a person said where the levels are, 0 where they are not known."""
-        if self.source == "detected":
+        if self.source.startswith(DETECTED):
             return self.probability
         return 0.0 if self.source == "unknown" else 1.0
 

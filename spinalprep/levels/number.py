@@ -8,6 +8,7 @@ import numpy as np
 from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import InputError
 from spinalprep.levels.discs import (
+    DETECTED,
     Levels,
     extend,
     level_name,
@@ -81,7 +82,7 @@ def levels_from_signs(evidence: Evidence, template_z: Mapping[int, float], lengt
         return Levels({})
     seen = {disc: found.disc_s[disc] for disc in trusted}
     probability = min(found.probability[disc] for disc in trusted)
-    return extend(Levels(seen, "detected", (), probability), template_z, length)
+    return extend(Levels(seen, DETECTED, (), probability), template_z, length)
 
 
 def levels_from_labels_and_signs(

@@ -50,7 +50,8 @@ class SessionRunFacts:
     metrics : tuple of str
         Maps that were measured by region; ``MTR`` with ``mt_ratio`` was made here.
     level_source : str
-        ``manual``, ``hint``, ``hint+detected``, ``detected`` or ``unknown``.
+        ``manual``, ``hint``, ``hint+detected``, ``detected``, ``detected in T2w`` (in another
+        image of the session) or ``unknown``.
     level_probability : float
         That the levels are the right ones: 1 where a person said so.
     lesions_sought : bool
@@ -68,6 +69,11 @@ class SessionRunFacts:
     mt_ratio: bool = False
     lesions_sought: bool = True
     scored: bool = False
+
+    @property
+    def levels_seen_in(self) -> str:
+        """The other contrast whose discs give the levels; empty where none does."""
+        return self.level_source.partition("detected in ")[2]
 
     @property
     def image(self) -> ImageName:

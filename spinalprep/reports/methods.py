@@ -101,6 +101,14 @@ def _levels(run: SessionRunFacts) -> str:
         "joined over all sequences with known spacings; their numbers follow from C2/C3 "
         f"(probability {run.level_probability:.3f}).",
     }
+    if run.levels_seen_in:
+        return (
+            f"Discs were found by a network in the straightened mid-sagittal plane of the "
+            f"session's {run.levels_seen_in} image and joined over all sequences with known "
+            "spacings; their numbers follow from C2/C3 "
+            f"(probability {run.level_probability:.3f}), and they were carried to the reference "
+            "by scanner coordinates and the registration between the two images."
+        )
     return words.get(run.level_source, "Vertebral levels were not known.")
 
 

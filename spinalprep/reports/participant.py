@@ -117,7 +117,7 @@ def _run_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     context: dict[str, Any] = {
         "run": run,
         "name": run.prefix,
-        "gates": gate_rows(gates),
+        "gates": gate_rows(gates, run.level_source),
         "worst": _worst(gates),
         "methods": text,
         "references": references,

@@ -60,20 +60,25 @@ def shape_rows(table: pd.DataFrame | None) -> Rows:
     return rows
 
 
-def gate_rows(table: pd.DataFrame | None) -> Rows:
+def gate_rows(table: pd.DataFrame | None, level_source: str = "") -> Rows:
     """Return every gate as short text; there is nothing to do where one passes.
 
     Parameters
     ----------
     table : DataFrame or None
         ``desc-auto_qc``.
+    level_source : str
+        What the levels follow from, named beside their gate.
     """
     if table is None:
         return []
+    words = dict(GATE_WORDS)
+    if level_source:
+        words["level_confidence"] += f"; here: {level_source}"
     return [
         {
             "gate": str(row["metric"]),
-            "what it is": GATE_WORDS.get(str(row["metric"]), ""),
+            "what it is": words.get(str(row["metric"]), ""),
             "value": short(row["value"]),
             "limit": short(row["threshold"]),
             "result": short(row["result"]),

@@ -151,17 +151,17 @@ def test_another_contrast_has_its_own_names_and_both_ways(dataset: Dataset) -> N
     assert own == "bids::sub-1/anat/sub-1_desc-preproc_T1w.nii.gz"
 
 
-@pytest.mark.parametrize("source", ["detected", "manual"])
+@pytest.mark.parametrize("source", ["detected", "detected in T1w", "manual"])
 def test_levels_say_what_they_follow_from(dataset: Dataset, source: str) -> None:
     image = dataset.image("levels")
-    known = stages.LabelledLevels(levels=image, vertebrae=image, discs=image)
-    unknown = stages.LabelledLevels(levels=None, vertebrae=None, discs=None)
+    known = stages.LabelledLevels(levels=image, vertebrae=image, discs=image, source=source)
+    unknown = stages.LabelledLevels(levels=None, vertebrae=None, discs=None, source="unknown")
     writer = dataset.writer(*(["discs"] if source == "manual" else []), source=source)
     assert not publish(writer, Node(stages.LEVELS), unknown)
     assert publish(writer, Node(stages.LEVELS), known)
     sidecar = dataset.sidecar("space-T2w_seg-vertebrae_dseg")
     assert sidecar["LevelSource"] == source
-    assert ("Model" in sidecar) == (source == "detected")
+    assert ("Model" in sidecar) == (source != "manual")
     assert sidecar["Manual"] is (source == "manual")
 
 

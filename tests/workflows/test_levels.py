@@ -10,12 +10,15 @@ from fileformats.medimage import NiftiGz
 
 from spinalprep.cord.centerline import fit_centerline
 from spinalprep.cord.files import write_centerline
-from spinalprep.image import load, save
-from spinalprep.levels.files import read_levels
+from spinalprep.image import Image, load, save
+from spinalprep.interfaces.levels import DiscNetworks
+from spinalprep.levels.carry import Source
+from spinalprep.levels.discs import Levels
+from spinalprep.levels.files import read_levels, read_sources, write_sources
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
-from spinalprep.workflows.levels import VertebralLevels
+from spinalprep.workflows.levels import GivenLevels, OtherDiscs, OwnDiscs, SeenLevels
 from spinalprep.workflows.measures import TemplateSlices
 
 PERSON = make_person(100_508)
@@ -23,26 +26,43 @@ TEMPLATE_Z = {n: -s for n, s in PERSON.disc_s.items()}
 
 
 def stage(folder: Path, top: float, length: int, monkeypatch: Any, hint: str | None = None) -> Any:
-    """Run the stage on an image from height ``top`` down."""
+    """Run the stages on an image from height ``top`` down."""
     monkeypatch.chdir(folder)
     points = PERSON.centerline.points
     points = points[(points[:, 2] <= top) & (points[:, 2] >= top - length)]
     affine = np.diag([-1.0, 1.0, 1.0, 1.0])
     affine[:3, 3] = points[:, 0].mean() + 9, points[:, 1].mean() - 40, top - length + 0.5
     image = render(PERSON, "T2w", ((19, 88, length), affine), 1)
+    cord = image.with_data(truth_cord(PERSON, image, 1) >= 0.5)
+    mask = NiftiGz(save(cord, Path("c.nii.gz"), np.uint8))
+    line = File(write_centerline(fit_centerline(points[::4]), Path("c.tsv")))
     weights = packaged_weights("discs")
-    task = VertebralLevels(
-        image=NiftiGz(save(image, Path("image.nii.gz"))),
-        cord=NiftiGz(
-            save(image.with_data(truth_cord(PERSON, image, 1) >= 0.5), Path("c.nii.gz"), np.uint8)
-        ),
-        centerline=File(write_centerline(fit_centerline(points[::4]), Path("c.tsv"))),
-        template_z=TEMPLATE_Z,
-        weights=File(weights),
-        card=File(card_path(weights)),
-        hint=hint,
-    )
+    seen = {
+        "image": NiftiGz(save(image, Path("image.nii.gz"))),
+        "centerline": line,
+        "template_z": TEMPLATE_Z,
+        "weights": File(weights),
+        "card": File(card_path(weights)),
+    }
+    if hint is not None:
+        given = GivenLevels(cord=mask, hint=hint, **seen)
+        return given(cache_root=folder / "cache", worker="debug")
+    own = OwnDiscs(**seen)(cache_root=folder / "cache", worker="debug").sources
+    return choose(folder, mask, line, own)
+
+
+def choose(folder: Path, cord: NiftiGz, line: File, own: File, other: File | None = None) -> Any:
+    task = SeenLevels(cord=cord, centerline=line, own=own, elsewhere=other)
     return task(cache_root=folder / "cache", worker="debug")
+
+
+def sources(path: Path, **shifts: float) -> File:
+    """Write images that are sure of their levels, each moved by some mm."""
+    found = [
+        Source(Levels({n: 20.0 * n - 50 + mm for n in range(3, 8)}, name, (), 0.999), 100.0)
+        for name, mm in shifts.items()
+    ]
+    return File(write_sources(found, path))
 
 
 def height(disc: float) -> float:
@@ -68,6 +88,7 @@ def test_nothing_is_written_where_nothing_tells(
 ) -> None:
     found = stage(tmp_path, height(5) + 6, 60, monkeypatch)
     assert (found.levels, found.vertebrae, found.discs, found.warnings) == (None, None, None, [])
+    assert found.source == "unknown"
     path = tmp_path / "any.nii.gz"
     path.write_bytes(b"")
     files = dict.fromkeys(("forward", "template_cord", "template_levels"), NiftiGz.mock(str(path)))
@@ -88,3 +109,39 @@ def test_a_hint_and_the_discs_that_are_seen(
     for number in (6, 7):
         z = np.argwhere(labels.data == number)[0, 2] + labels.affine[2, 3]
         assert z == pytest.approx(height(number), abs=1.6)
+
+
+def test_other_images_count_only_where_the_reference_is_not_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cord = Image(np.ones((3, 3, 80), np.uint8), np.eye(4))
+    mask = NiftiGz(save(cord, Path("cord.nii.gz"), np.uint8))
+    line = File(write_centerline(fit_centerline([[1, 1, 80.0], [1, 1, 0]]), Path("c.tsv")))
+    nothing, own = sources(Path("none.json")), sources(Path("own.json"), own=0.0)
+    two = sources(Path("two.json"), T2w=0.0, T1w=9.0)
+    apart = sources(Path("apart.json"), T2w=0.0, T1w=11.0)
+    assert choose(tmp_path, mask, line, nothing, two).source == "T1w"  # by name, if equally long
+    assert choose(tmp_path, mask, line, own, apart).source == "own"
+    unsure = choose(tmp_path, mask, line, nothing, apart)
+    assert (unsure.levels, unsure.source) == (None, "unknown")
+    assert "disagree" in unsure.warnings[0]
+
+
+def test_nothing_is_looked_for_where_the_reference_is_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("no.pt").write_text("no network")
+    path = Path("no.pt").absolute()
+    nowhere = NiftiGz.mock(str(path))  # would fail if it were read
+    task = OtherDiscs(
+        image=nowhere,
+        contrast="T2w",
+        networks=DiscNetworks(*[File(path)] * 4),
+        reference_line=File(path),
+        own=sources(Path("own.json"), own=0.0),
+        template_z={},
+    )
+    found = task(cache_root=tmp_path / "cache", worker="debug")
+    assert (read_sources(Path(found.sources.fspath)), found.warnings) == ([], [])

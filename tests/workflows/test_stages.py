@@ -1,6 +1,7 @@
 """The graph makes what the stages promise, and every stage has a writer."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fileformats.generic import File
@@ -8,7 +9,7 @@ from fileformats.medimage import NiftiGz
 
 from spinalprep.app.graph_inputs import NETWORKS
 from spinalprep.derivatives.publish import WRITERS
-from spinalprep.engine.graph import stages_of
+from spinalprep.engine.graph import StageTask, stages_of
 from spinalprep.stages import STAGES, Node
 from spinalprep.workflows.cord import WeightFile
 from spinalprep.workflows.metrics import Maps
@@ -26,8 +27,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template: bool) -> set[str]:
-    """Return the nodes of a graph whose files are all empty."""
+def graph(
+    file: Path, labels: tuple[str, ...], parameters: Parameters, template: bool
+) -> dict[str, StageTask]:
+    """Return the stages of a graph whose files are all empty."""
     any_file, image = File(file), NiftiGz.mock(str(file))
     weights = Weights(**dict.fromkeys(NETWORKS, WeightFile(any_file, any_file)))
     model = TemplateFiles("Generic", image, {3: 0.0}, image, image, image, any_file)
@@ -41,13 +44,19 @@ def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template:
         parameters=parameters,
         maps=maps,
     )
-    return {stage.name for stage in stages_of(task)}
+    return {stage.name: stage for stage in stages_of(task)}
+
+
+def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template: bool) -> set[str]:
+    """Return the names of the stages."""
+    return set(graph(file, labels, parameters, template))
 
 
 def test_the_graph_has_all_stages_and_no_other(file: Path) -> None:
     everything = Parameters(shows_gm=True, spaces=("reference", "template", "T1w"))
-    found = names(file, ("cord", "gm", "lesion", "discs"), everything, template=True)
+    found = names(file, ("cord", "gm", "lesion"), everything, template=True)
     assert {Node.named(name).stage for name in found} == set(STAGES)
+    assert {"discs", "discs_T1w", "discs_MTSmtoff"} <= found
     assert {"preprocess", "preprocess_T1w", "coregister_MTSmtoff", "masks_T1w"} <= found
     assert {"mtr", "metric_FA", "metric_MTR"} <= found
     assert "masks_MTSmtoff" not in found
@@ -58,4 +67,26 @@ def test_what_is_left_out_is_not_there(file: Path) -> None:
     assert names(file, (), little, template=False) == {
         *("preprocess", "preprocess_T1w", "preprocess_MTSmtoff"),
         *("automatic", "centerline", "levels", "shape", "mtr", "metric_FA", "metric_MTR"),
+        *("discs", "discs_T1w", "discs_MTSmtoff"),
     }
+
+
+@pytest.mark.parametrize("given", ["label", "hint"])
+def test_nobody_looks_for_levels_that_a_person_gave(file: Path, given: str) -> None:
+    hint = Parameters(level_hint="C3@z=1" if given == "hint" else None)
+    found = names(file, ("discs",) if given == "label" else (), hint, template=False)
+    assert "levels" in found
+    assert not any(name.startswith("discs") for name in found)
+
+
+def test_levels_go_on_without_a_contrast_that_fails(file: Path) -> None:
+    stages = graph(file, (), Parameters(), template=False)
+    levels, last = stages["levels"], stages["discs_MTSmtoff"]
+    assert (levels.spared, last.spared) == ({"discs_MTSmtoff"}, {"discs_T1w"})
+    assert "discs" in levels.upstream & last.upstream
+    assert {"preprocess_MTSmtoff", "coregister_MTSmtoff"} <= last.upstream
+    assert stages["shape"].spared == set()
+    left = SimpleNamespace(sources=File(file), cord=NiftiGz.mock(str(file)), centerline=File(file))
+    outputs = dict.fromkeys(levels.upstream, left)
+    assert levels.resolved(outputs).elsewhere is None
+    assert levels.resolved(outputs | {"discs_MTSmtoff": left}).elsewhere == File(file)
