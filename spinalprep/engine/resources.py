@@ -18,6 +18,7 @@ TABLE: dict[str, Resources] = {
     "CorrectBias": Resources(cpus=4, mem_gb=1.5),
     "Coregister": Resources(cpus=4, mem_gb=1.5),
     "FindHeat": Resources(cpus=4, mem_gb=2.0),
+    "DetectElsewhere": Resources(cpus=4, mem_gb=2.0),
     "SegmentCord": Resources(cpus=4, mem_gb=2.0),
     "RegisterToTemplate": Resources(cpus=4, mem_gb=2.0),
 }
