@@ -19,7 +19,9 @@ def script() -> Callable[[str], ModuleType]:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(BENCHMARKS)  # as `python benchmarks/NAME.py` has it
+            spec.loader.exec_module(module)
         return module
 
     return load

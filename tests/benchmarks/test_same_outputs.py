@@ -138,14 +138,19 @@ def test_reports_count_when_asked(same: ModuleType, pair: tuple[Path, Path]) -> 
     assert len(list(same.differences(*pair, html=True))) == 2
 
 
-def test_the_exit_code_says_it(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_exit_code_says_it(
+    same: ModuleType, pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def code(*words: Path) -> int:
-        done = subprocess.run([sys.executable, SCRIPT, *words], capture_output=True, check=False)
-        return done.returncode
+        monkeypatch.setattr(sys, "argv", ["same_outputs.py", *map(str, words)])
+        return same.main()
 
     assert code(*pair) == 0
     shutil.rmtree(pair[1] / "sub-01" / "anat")
     assert code(*pair) == 1
+    done = subprocess.run([sys.executable, SCRIPT, *pair], capture_output=True, check=False)
+    assert done.returncode == 1
     (tmp_path / "empty").mkdir()
-    assert code(tmp_path / "empty", tmp_path / "empty") == 2
-    assert code(tmp_path / "none", pair[1]) == 2
+    for nothing in (tmp_path / "empty", tmp_path / "none"):
+        with pytest.raises(SystemExit, match="2"):
+            code(nothing, nothing)

@@ -64,6 +64,7 @@ def test_the_mean_of_mts_says_its_pulse() -> None:
     assert parse_map(path) == GroupMap(path, "mean", "PAM50", contrast="flip-1_mt-on_MTS")
 
 
+@pytest.mark.slow
 @given(
     kind=st.sampled_from(get_args(MapKind)),
     template=WORDS,

@@ -161,6 +161,7 @@ def test_the_bodys_frame_turns_against_one_without_torsion_only_out_of_a_plane()
     assert np.ptp(coil.twist_deg) > 5
 
 
+@pytest.mark.slow
 def test_a_curve_as_saved_is_the_one_from_its_file(tmp_path: Path) -> None:
     chance = np.random.default_rng(7)
     for n in range(20):

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 ALL = {"Double": 9, "Negate": 3, "Read": 3}
+SLOW = pytest.mark.slow  # what others of its kind show too
 
 
 def test_first_run_computes_all_and_second_nothing(toy):
@@ -33,9 +34,9 @@ def test_outputs_of_each_stage_are_told_as_soon_as_it_has_finished(toy):
 @pytest.mark.parametrize(
     ("name", "old", "new", "executed"),
     [
-        ("numbers.py", "FACTOR = 2", "FACTOR = 5", {"Double": 9}),
+        pytest.param("numbers.py", "FACTOR = 2", "FACTOR = 5", {"Double": 9}, marks=SLOW),
         ("numbers.py", "return x * FACTOR", "return x + x * (FACTOR - 1) + 0", {"Double": 3}),
-        ("signs.py", "return -x", "return 0 - x", {"Negate": 3}),
+        pytest.param("signs.py", "return -x", "return 0 - x", {"Negate": 3}, marks=SLOW),
         ("signed.py", "negate(number(image))", "negate(number(image)) + 0", {"Negate": 3}),
         ("tasks.py", "return int(", "return +int(", {"Double": 3, "Negate": 3, "Read": 3}),
     ],
@@ -57,8 +58,10 @@ def test_an_edit_reruns_its_users_only(toy, name, old, new, executed):
     [
         ("numbers.py", "FACTOR = 2", "# twice\n\nFACTOR  =  2  # really"),
         ("sums.py", "Double a number.", "Make a number twice as large."),
-        ("sums.py", ":param image: A number.", ":param image: Some number."),
-        ("tasks.py", '    """Read a number."""\n', ""),
+        pytest.param(
+            "sums.py", ":param image: A number.", ":param image: Some number.", marks=SLOW
+        ),
+        pytest.param("tasks.py", '    """Read a number."""\n', "", marks=SLOW),
     ],
     ids=["comment", "docstring", "docstring of an input", "docstring removed"],
 )

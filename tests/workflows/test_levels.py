@@ -71,6 +71,7 @@ def height(disc: float) -> float:
     )
 
 
+@pytest.mark.slow
 def test_c2c3_in_view_gives_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = stage(tmp_path, height(3) + 35, 140, monkeypatch)
     levels = read_levels(Path(found.levels.fspath))
