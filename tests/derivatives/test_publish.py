@@ -108,10 +108,9 @@ def test_beside_a_drawn_cord_the_networks_are_kept_as_auto(dataset: Dataset) -> 
 
 @pytest.mark.parametrize("drawn", [True, False])
 def test_thresholds_are_told_of_lesions_that_were_found(dataset: Dataset, drawn: bool) -> None:
-    mask = dataset.image("mask")
-    lesions = stages.SeparatedLesions(
-        mask=mask, instances=mask, soft=mask, volumes=[12.5, 3.25], outside=0.0
-    )
+    mask, evidence = dataset.image("mask"), dataset.table("evidence", z=[3.0, 4.0])
+    files = dict.fromkeys(("mask", "instances", "soft"), mask) | {"evidence": evidence}
+    lesions = stages.SeparatedLesions(volumes=[12.5, 3.25], refused=[], outside=0.0, **files)
     writer = dataset.writer(*(["lesion"] if drawn else []))
     publish(writer, Node(stages.LESION), lesions)
     sidecar = dataset.sidecar("space-T2w_seg-lesions_dseg")
