@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from spinalprep.api.html import Card, page
 from spinalprep.api.label_levels import VertebralLevels, find_template, heights_of
 from spinalprep.api.segment import Segmentation, draw_across
-from spinalprep.api.volume import ImageLike, Volume, as_volume, read_image
+from spinalprep.api.volume import ImageLike, Volume, brought_back, read_image
+from spinalprep.errors import UsageError
 from spinalprep.image import Image, load, upright
 from spinalprep.registration.along import Channel
-from spinalprep.registration.resampling import Grid, resample_through
+from spinalprep.registration.resampling import resample_through
 from spinalprep.registration.template import TemplateFit, register_to_template
 from spinalprep.registration.transform import Transform
 from spinalprep.template.files import Template
@@ -63,8 +64,7 @@ class Registration:
         -------
         resampled : Volume of float32
         """
-        like = load(self.template.cord)
-        return _moved(image, self.fit.forward, (like.shape, like.affine), interpolation)
+        return _moved(image, self.fit.forward, load(self.template.cord), interpolation)
 
     def to_image(self, image: ImageLike, interpolation: Interpolation = "linear") -> Volume:
         """Resample an image of the template's world on the grid of the registered one.
@@ -80,8 +80,7 @@ class Registration:
         -------
         resampled : Volume of float32
         """
-        grid = self.found.image.shape, self.found.image.affine
-        return _moved(image, self.fit.inverse, grid, interpolation)
+        return _moved(image, self.fit.inverse, self.found.image, interpolation)
 
     def points_to_template(self, points: ArrayLike) -> NDArray[np.float64]:
         """Map points of the image, shape (..., 3), to the template; RAS+ mm."""
@@ -99,7 +98,7 @@ class Registration:
         low, high = self.fit.span_z_mm
         rows = [
             ("template", f"{self.template.name}, {self.template.version}"),
-            ("covers z (mm)", f"{low:.0f} to {high:.0f}"),
+            ("covers z (mm)", f"{round(low)} to {round(high)}"),
             ("smallest Jacobian", f"{self.fit.jacobian_min:.2f}"),
         ]
         theirs: Image = upright(self.to_image(self.template.cord))
@@ -165,7 +164,12 @@ def register(
 
 
 def _moved(
-    image: ImageLike, transform: Transform, grid: Grid, interpolation: Interpolation
+    image: ImageLike, transform: Transform, like: Image, interpolation: Interpolation
 ) -> Volume:
-    moved = resample_through(read_image(image), transform, grid, ORDERS[interpolation])
-    return as_volume(moved)
+    """Resample on the grid of an image; in LAS, so that the order of voxels changes no digit."""
+    if interpolation not in ORDERS:
+        raise UsageError(f"interpolation={interpolation!r}; expected {', '.join(ORDERS)}")
+    grid = upright(like)
+    source, order = upright(read_image(image)), ORDERS[interpolation]
+    moved = resample_through(source, transform, (grid.shape, grid.affine), order)
+    return brought_back(moved.data, like, np.float32)
