@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from spinalprep.cord.section import cord_sections
 from spinalprep.cord.spline import smooth_curve
 from spinalprep.errors import EmptyMaskError, InputError
-from spinalprep.image import Float, Image, reorient, to_voxel, to_world
+from spinalprep.image import Float, Image, back_on, reorient, to_voxel, to_world, upright
 
 SPACING_MM = 0.5
 SMOOTHING_MM = 8.0  # bends of a wavelength of 100 mm lose 2 % of their amplitude
@@ -279,12 +279,20 @@ def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Cen
 
 
 def rasterise(centerline: Centerline, like: Image) -> NDArray[np.bool_]:
-    """Mark one voxel in every axial slice of a LAS grid that the centerline crosses.
+    """Mark one voxel in every axial slice of a grid that the centerline crosses.
+
+    Parameters
+    ----------
+    centerline : Centerline
+        RAS+ mm.
+    like : Image, shape (I, J, K)
+        Any image on the grid, any voxel order.
 
     Returns
     -------
     mask : ndarray of bool, shape (I, J, K)
     """
+    given, like = like, upright(like)
     ijk = to_voxel(centerline.at(np.arange(0.0, centerline.length, 0.1)), like.affine)
     k = ijk[:, 2]
     shape: Sequence[int] = like.shape
@@ -294,7 +302,7 @@ def rasterise(centerline: Centerline, like: Image) -> NDArray[np.bool_]:
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
     mask = np.zeros(shape, bool)
     mask[rows[inside], columns[inside], slices[inside]] = True
-    return mask
+    return back_on(mask, given)
 
 
 def cross_slices(ijk: Points, slices: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from spinalprep.cord.section import HALF, cord_sections
-from spinalprep.image import Image
+from spinalprep.image import Image, on_grid_of, upright
 
 Array = NDArray[np.float64]
 
@@ -46,23 +46,30 @@ def edge_shares(image: Image, cord: Image) -> dict[int, float]:
     Parameters
     ----------
     image : Image, shape (I, J, K)
-        Voxel order LAS.
+        Any voxel order.
     cord : Image, shape (I, J, K)
-        Mask or probability, on the same grid.
+        Mask or probability, on the same voxels in any order.
 
     Returns
     -------
     shares : dict of int to float
-        Of every slice with an outline: the share of its points at which the image steps across
-        the outline, in the direction that is usual in this image (fluid brighter, or darker,
-        than cord), by three standard errors and by a quarter of the usual step.
+        Of every axial slice with an outline, counted upwards from 0: the share of its points at
+        which the image steps across the outline, in the direction that is usual in this image
+        (fluid brighter, or darker, than cord), by three standard errors and by a quarter of the
+        usual step.
+
+    Raises
+    ------
+    InputError
+        If the two do not have the same voxels.
 
     Notes
     -----
     A mask that has grown to the wall of the sac lies on a step, too, but on one of the other
     direction: from fluid to what is around it.
     """
-    weights = cord_sections(cord.data)
+    image = upright(image)
+    weights = cord_sections(on_grid_of(image, cord, "the cord").data)
     level = HALF * float(weights.max(initial=0.0))
     pitch = np.asarray(image.voxel_sizes[:2], float)
     found: dict[int, Steps] = {}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline
-from spinalprep.image import Image, to_voxel
+from spinalprep.image import Image, back_on, on_grid_of, to_voxel, upright
 
 HALF = 0.5  # a slice in which no voxel is so probable shows no cord
 BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter is doubtful
@@ -82,28 +82,30 @@ def trim_ends(
     Parameters
     ----------
     cord, gm, lesion : Image, shape (I, J, K)
-        Probabilities, voxel order LAS.
+        Probabilities on one grid, any voxel order.
     plain : Image, shape (I, J, K)
         Probability of the cord by which its ends are judged, at the network's own temperature.
     centerline : Centerline
         Along which they were found, RAS+ mm.
     """
     extent = cord_extent(plain)
-    outside = np.ones(plain.shape[2], bool)
-    outside[extent.first : extent.last + 1] = False
-    kept = [
-        image.with_data(np.where(outside, np.float32(0), image.data))
-        for image in (cord, gm, lesion)
-    ]
     return Trimmed(
-        kept[0],
-        kept[1],
-        kept[2],
+        _cut(on_grid_of(plain, cord, "the cord"), extent),
+        _cut(on_grid_of(plain, gm, "the grey matter"), extent),
+        _cut(on_grid_of(plain, lesion, "the lesion map"), extent),
         clip_centerline(centerline, plain, extent.first, extent.last),
-        list(describe_ends(extent, float(plain.voxel_sizes[2]))),
+        list(describe_ends(extent, float(upright(plain).voxel_sizes[2]))),
         unseen_slices(plain, centerline),
         list(extent.doubtful),
     )
+
+
+def _cut(image: Image, extent: Extent) -> Image:
+    """Return an image that is zero outside the axial slices of a cord."""
+    seen = upright(image)
+    outside = np.ones(seen.shape[2], bool)
+    outside[extent.first : extent.last + 1] = False
+    return image.with_data(back_on(np.where(outside, np.float32(0), seen.data), image))
 
 
 def outline_blur(probability: Image) -> NDArray[np.float64]:
@@ -112,15 +114,16 @@ def outline_blur(probability: Image) -> NDArray[np.float64]:
     Parameters
     ----------
     probability : Image, shape (I, J, K)
-        Probability of the cord.
+        Probability of the cord, any voxel order.
 
     Returns
     -------
-    blur : ndarray of float64, shape (K,)
+    blur : ndarray of float64, shape (slices,)
         Width in mm of the band in which the probability is undecided: the integral of
         ``p (1 - p)`` over the slice divided by the circumference of a disc of the cord's area.
         NaN in slices without cord (no voxel at 0.5 or over).
     """
+    probability = upright(probability)
     p = np.clip(probability.data, 0.0, 1.0)
     pixel = float(np.prod(probability.voxel_sizes[:2]))
     area = p.sum(axis=(0, 1), dtype=float) * pixel
@@ -137,7 +140,7 @@ def cord_extent(probability: Image) -> Extent:
     Parameters
     ----------
     probability : Image, shape (I, J, K)
-        Probability of the cord along the whole centerline.
+        Probability of the cord along the whole centerline, any voxel order.
 
     Returns
     -------
@@ -160,6 +163,7 @@ def cord_extent(probability: Image) -> Extent:
     .. [1] Ruzzo and Tompa (1999), "A linear time algorithm for finding all maximal scoring
        subsequences", ISMB, 234-241.
     """
+    probability = upright(probability)
     blur = outline_blur(probability)
     found = np.flatnonzero(np.isfinite(blur))
     if not len(found):
@@ -231,7 +235,7 @@ def unseen_slices(probability: Image, centerline: Centerline) -> int:
     Parameters
     ----------
     probability : Image, shape (I, J, K)
-        Probability of the cord, before its ends are trimmed.
+        Probability of the cord, before its ends are trimmed; any voxel order.
     centerline : Centerline
         As it was traced, or drawn; RAS+ mm.
 
@@ -241,6 +245,7 @@ def unseen_slices(probability: Image, centerline: Centerline) -> int:
         Slices that the curve crosses above the uppermost and below the lowest slice with a voxel
         at 0.5 or over; all that it crosses where there is none.
     """
+    probability = upright(probability)
     k = np.rint(to_voxel(centerline.points, probability.affine)[:, 2])
     crossed = np.unique(k[(k >= 0) & (k < probability.shape[2])])
     found = np.flatnonzero(np.isfinite(outline_blur(probability)))
@@ -281,16 +286,16 @@ def clip_centerline(centerline: Centerline, image: Image, first: int, last: int)
     centerline : Centerline
         RAS+ mm.
     image : Image
-        Any image on the grid that the slices belong to.
+        Any image on the grid that the slices belong to, any voxel order.
     first, last : int
-        Slice indices.
+        Axial slices, counted upwards.
 
     Returns
     -------
     centerline : Centerline
         The points within; unchanged where fewer than two are.
     """
-    k = to_voxel(centerline.points, image.affine)[:, 2]
+    k = to_voxel(centerline.points, upright(image).affine)[:, 2]
     inside = np.flatnonzero((k >= first - 0.5) & (k <= last + 0.5))
     if len(inside) < 2 or len(inside) == len(k):
         return centerline

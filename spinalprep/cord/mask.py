@@ -7,7 +7,7 @@ from scipy import ndimage
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.section import fill_holes
 from spinalprep.errors import NoCordError
-from spinalprep.image import Image, to_world
+from spinalprep.image import Image, back_on, to_world, upright
 
 REACH_MM = 6.0  # a cord's half width: farther from the centerline nothing can be the cord alone
 
@@ -20,7 +20,7 @@ def binarise(
     Parameters
     ----------
     probability : Image, shape (I, J, K)
-        Probability of the cord, voxel order LAS.
+        Probability of the cord, any voxel order.
     centerline : Centerline
         RAS+ mm.
     threshold : float
@@ -37,6 +37,7 @@ def binarise(
     NoCordError
         If nothing is left.
     """
+    given, probability = probability, upright(probability)
     over = probability.data >= threshold
     labels, count = ndimage.label(over, structure=np.ones((3, 3, 3)))
     ijk = np.argwhere(over)
@@ -51,7 +52,7 @@ def binarise(
             f"no cord found: the highest probability along the centerline is {best:.2f}; "
             f"expected at least {threshold:.2f}"
         )
-    return fill_holes(cord)
+    return back_on(fill_holes(cord), given)
 
 
 def fill_drawn(cord: Image) -> tuple[Image, tuple[str, ...]]:
@@ -60,25 +61,27 @@ def fill_drawn(cord: Image) -> tuple[Image, tuple[str, ...]]:
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Mask or probability, voxel order LAS.
+        Mask or probability, any voxel order.
 
     Returns
     -------
     cord : Image
         Filled slice by slice; the same object where there is no hole.
     warnings : tuple of str
-        A line that says how much was filled.
+        A line that says how much was filled; axial slices are counted upwards.
     """
+    given, cord = cord, upright(cord)
     body = cord.data > 0
     holes = fill_holes(body) & ~body
     if not holes.any():
-        return cord, ()
+        return given, ()
     slices = np.flatnonzero(holes.any(axis=(0, 1)))
     line = (
         f"holes in the cord mask count as cord: {holes.sum()} voxels in slices {slices[0]} to "
         f"{slices[-1]}"
     )
-    return cord.with_data(np.where(holes, cord.data.max(), cord.data)), (line,)
+    filled = np.where(holes, cord.data.max(), cord.data)
+    return given.with_data(back_on(filled, given)), (line,)
 
 
 def count_components(cord: NDArray[np.bool_]) -> int:

@@ -14,7 +14,7 @@ from spinalprep.cord.intervals import GM_METRICS, INTERVALS, add_grey_matter, ad
 from spinalprep.cord.outline import SHAPE, measure_outline
 from spinalprep.cord.section import HALF, cord_sections
 from spinalprep.errors import EmptyMaskError
-from spinalprep.image import Image, to_world
+from spinalprep.image import Image, on_grid_of, to_world, upright
 from spinalprep.tables import is_true
 
 METRICS = ("area_mm2", *SHAPE)
@@ -34,7 +34,7 @@ def measure_slices(
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Mask or probability (soft voxels count as their share of a voxel), voxel order LAS.
+        Mask or probability (soft voxels count as their share of a voxel), any voxel order.
     centerline : Centerline
         RAS+ mm.
     gm : Image, shape (I, J, K), optional
@@ -49,17 +49,20 @@ def measure_slices(
     Returns
     -------
     table : DataFrame
-        A row per slice with cord, superior first: ``slice`` (index k), ``z_mm`` and ``s_mm`` of
-        its centre of mass, ``area_mm2``, the shape (`outline.measure_outline`), area and diameters
-        with intervals (`intervals.add_intervals`), ``mscc_percent`` (`compression_along`),
-        ``length_mm`` along the centerline, ``tilt_deg``, ``complete``, false where the cord
-        reaches the image's border, and ``doubtful``. With ``gm`` also ``gm_area_mm2``, corrected
-        alike, and ``gm_ratio``, with intervals; NaN in slices without.
+        A row per slice with cord, superior first: ``slice`` (axial, counted upwards from 0, the
+        lowest: index k in LAS), ``z_mm`` and ``s_mm`` of its centre of mass, ``area_mm2``, the
+        shape (`outline.measure_outline`), area and diameters with intervals
+        (`intervals.add_intervals`), ``mscc_percent`` (`compression_along`), ``length_mm`` along
+        the centerline, ``tilt_deg``, ``complete``, false where the cord reaches the image's
+        border, and ``doubtful``. With ``gm`` also ``gm_area_mm2``, corrected alike, and
+        ``gm_ratio``, with intervals; NaN in slices without.
 
     Raises
     ------
     EmptyMaskError
         If no voxel is over zero.
+    InputError
+        If ``gm`` or ``spread`` is on another grid.
 
     Notes
     -----
@@ -72,6 +75,7 @@ def measure_slices(
     .. [1] De Leener et al. (2017), "SCT: Spinal Cord Toolbox", NeuroImage 145:24-43,
        doi:10.1016/j.neuroimage.2016.10.009.
     """
+    cord = upright(cord)
     weights = cord_sections(cord.data)
     if not weights.any():
         raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
@@ -80,10 +84,12 @@ def measure_slices(
     table["doubtful"] = table["slice"].isin(list(doubtful))
     table["mscc_percent"] = _compression(table)
     pixel = float(cord.voxel_sizes[0]), float(cord.voxel_sizes[1])
-    table = add_intervals(table, weights, pixel, spread.data if spread is not None else None)
+    sd = None if spread is None else on_grid_of(cord, spread, "the spread").data
+    table = add_intervals(table, weights, pixel, sd)
     if gm is None:
         return table
-    return add_grey_matter(table, weights, pixel, gm.data.astype(np.float64), found=gm_found)
+    grey = on_grid_of(cord, gm, "the grey matter").data.astype(np.float64)
+    return add_grey_matter(table, weights, pixel, grey, found=gm_found)
 
 
 def is_averaged(table: pd.DataFrame) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.errors import NoCordError
-from spinalprep.image import Image, to_world
+from spinalprep.image import Image, to_world, upright
 
 ABSENT = 0.15  # a probability below it speaks against the cord
 FLOOR = 0.01
@@ -40,7 +40,7 @@ def find_centerline(heat: Image) -> tuple[Centerline, float]:
     Parameters
     ----------
     heat : Image, shape (I, J, K)
-        Probability of the centerline, 0 to 1, voxel order LAS.
+        Probability of the centerline, 0 to 1, any voxel order.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def trace_centerline(
     Parameters
     ----------
     heat : Image, shape (I, J, K)
-        Probability of the centerline, 0 to 1, voxel order LAS.
+        Probability of the centerline, 0 to 1, any voxel order.
     smoothness : float
         Cost of a step of d mm between slices g mm apart, in units of log probability:
         ``smoothness * d**2 / g``.
@@ -95,6 +95,7 @@ def trace_centerline(
        global curve optimization", Medical Image Analysis 44:215-227,
        doi:10.1016/j.media.2017.12.001.
     """
+    heat = upright(heat)
     probability = np.clip(np.nan_to_num(heat.data.astype(np.float32)), 0.0, 1.0)
     gap = float(heat.voxel_sizes[2])
     share = np.float32(min(gap / EVIDENCE_MM, 1.0))

@@ -60,7 +60,7 @@ class CalledLesions:
     Attributes
     ----------
     labels : ndarray of int32, shape (I, J, K)
-        Lesions 1 to N, the largest first; 0 outside.
+        Lesions 1 to N, the largest first; 0 outside; on the grid of the proposals.
     evidence : tuple of Evidence
         Of the lesions 1 to N.
     refused : ndarray of int32, shape (I, J, K)
@@ -80,11 +80,11 @@ def call_lesions(
     Parameters
     ----------
     probability : Image, shape (I, J, K)
-        Of a lesion, voxel order LAS.
+        Of a lesion, any voxel order.
     image : Image, shape (I, J, K)
-        Intensities on the same grid, bias-corrected.
+        Intensities on the same voxels, bias-corrected.
     cord : Image, shape (I, J, K)
-        Mask on the same grid.
+        Mask on the same voxels.
     centerline : Centerline
         RAS+ mm.
     rule : LesionRule
@@ -92,7 +92,7 @@ def call_lesions(
     """
     limits = rule.threshold, rule.min_mm3, rule.min_length_mm
     proposed = lesion_instances(probability, cord, *limits)
-    evidence = weigh_lesions(image.with_data(proposed), image, cord, centerline)
+    evidence = weigh_lesions(probability.with_data(proposed), image, cord, centerline)
     kept = [n for n, found in enumerate(evidence) if rule.bears_out(found)]
     refused = [n for n in range(len(evidence)) if n not in kept]
     return CalledLesions(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
-from spinalprep.image import Image
+from spinalprep.image import Image, on_grid_of, upright
 from spinalprep.lesion.frame import CordFrame, cord_frame, cut_sections
 
 Array = NDArray[np.float64]
@@ -81,11 +81,11 @@ def weigh_lesions(
     Parameters
     ----------
     labels : Image of int, shape (I, J, K)
-        Lesions 1 to N, voxel order LAS.
+        Lesions 1 to N, any voxel order.
     image : Image, shape (I, J, K)
-        Intensities on the same grid, bias-corrected.
+        Intensities on the same voxels, bias-corrected.
     cord : Image, shape (I, J, K)
-        Mask on the same grid.
+        Mask on the same voxels.
     centerline : Centerline
         RAS+ mm.
 
@@ -106,6 +106,9 @@ def weigh_lesions(
     count = int(labels.data.max(initial=0))
     if count == 0:
         return ()
+    labels = upright(labels)
+    image = on_grid_of(labels, image, "the image")
+    cord = on_grid_of(labels, cord, "the cord")
     sections = _cut(labels, image, cord, cord_frame(cord, centerline))
     levels = _steps_to_fluid(sections), _noise(sections)
     return tuple(_weigh(sections, levels, number) for number in range(1, count + 1))
@@ -121,13 +124,11 @@ def _cut(labels: Image, image: Image, cord: Image, frame: CordFrame) -> _Section
     """Cut image, cord and lesions across the cord, a section per slice."""
     step = float(image.voxel_sizes[2])
     s = np.arange(frame.s[0], frame.s[-1] + 1e-3, step)
-    volumes = [image.data, np.asarray(cord.data > 0, np.float32)]
-    (values, inside), u, _ = cut_sections(volumes, image.affine, frame, s)
+    (values, inside), u, _ = cut_sections([image, cord.with_data(cord.data > 0)], frame, s)
     numbers = np.zeros(values.shape, np.int32)
     best = np.full(values.shape, 0.25, np.float32)  # a lesion of one voxel never fills a pixel
     for number in range(1, int(labels.data.max()) + 1):
-        mask = np.asarray(labels.data == number, np.float32)
-        share = cut_sections([mask], image.affine, frame, s)[0][0]
+        share = cut_sections([labels.with_data(labels.data == number)], frame, s)[0][0]
         own = share > np.maximum(best, min(0.5, 0.99 * float(share.max())))
         numbers[own], best[own] = number, share[own]
     pixel = float(u[1] - u[0])

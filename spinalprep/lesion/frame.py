@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import EmptyMaskError
-from spinalprep.image import Float, Image, to_voxel, to_world
+from spinalprep.image import Float, Image, to_voxel, to_world, upright
 
 Array = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def cord_frame(cord: Image, centerline: Centerline) -> CordFrame:
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Mask, voxel order LAS.
+        Mask, any voxel order.
     centerline : Centerline
         RAS+ mm.
 
@@ -105,6 +105,7 @@ def cord_frame(cord: Image, centerline: Centerline) -> CordFrame:
     the cord with the anisotropy as weight, and taken back to none where the cord is round, so
     that a round section does not turn the frame at random.
     """
+    cord = upright(cord)
     ijk = np.argwhere(cord.data > 0)
     counts = np.bincount(ijk[:, 2], minlength=1)
     ijk = ijk[counts[ijk[:, 2]] >= LEAST_VOXELS]
@@ -129,16 +130,14 @@ def cord_frame(cord: Image, centerline: Centerline) -> CordFrame:
 
 
 def cut_sections(
-    volumes: Sequence[NDArray[np.generic]], affine: Float, frame: CordFrame, s: Array
+    volumes: Sequence[Image], frame: CordFrame, s: Array
 ) -> tuple[list[NDArray[np.float32]], Array, Array]:
     """Cut volumes across the cord.
 
     Parameters
     ----------
-    volumes : sequence of ndarray, shape (I, J, K)
-        Masks on one grid, voxel order LAS.
-    affine : ndarray, shape (4, 4)
-        Voxels to RAS+ mm.
+    volumes : sequence of Image, shape (I, J, K)
+        Masks on one grid, any voxel order.
     frame : CordFrame
     s : ndarray, shape (S,)
         Arc lengths in mm.
@@ -156,6 +155,8 @@ def cut_sections(
     through it meets that slice: a thick slice counts as a piece of cord, not as a block, so that
     tilt leaves no steps.
     """
+    volumes = [upright(volume) for volume in volumes]
+    affine = volumes[0].affine
     half = frame.at(s)[2].max(axis=0) * MARGIN + MARGIN_MM
     pixel = np.linalg.norm(affine[:3, :2], axis=0).min()
     step = float(np.clip(pixel / 2, FINEST_MM, COARSEST_MM))
@@ -174,7 +175,7 @@ def cut_sections(
     at = np.moveaxis(ijk, -1, 0).astype(np.float32)
     return (
         [
-            ndimage.map_coordinates(volume.astype(np.float32), at, order=1, prefilter=False)
+            ndimage.map_coordinates(volume.data.astype(np.float32), at, order=1, prefilter=False)
             for volume in volumes
         ],
         u,

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.defaults import MIN_LESION_MM3
-from spinalprep.image import Image
+from spinalprep.image import Image, back_on, on_grid_of, upright
 
 EXTENT = 0.6  # probability down to which a lesion goes
 SHORTEST_MM = 4.0  # what is seen in one thin slice alone is more often noise than a lesion
@@ -24,9 +24,9 @@ def lesion_instances(
     Parameters
     ----------
     lesion : Image, shape (I, J, K)
-        Probability or mask.
+        Probability or mask, any voxel order.
     cord : Image, shape (I, J, K)
-        Mask on the same grid; a lesion may reach one voxel beyond it, in plane.
+        Mask on the same voxels; a lesion may reach one voxel beyond it, in plane.
     threshold : float
         A lesion reaches it somewhere; from there on it goes as far as ``EXTENT``, if that is less.
     min_mm3 : float
@@ -37,7 +37,13 @@ def lesion_instances(
     Returns
     -------
     labels : ndarray of int32, shape (I, J, K)
-        0 outside; components of 26 neighbours, 1 the largest; equal sizes in voxel order.
+        On the grid of ``lesion``; 0 outside; components of 26 neighbours, 1 the largest; equal
+        sizes in LAS voxel order.
+
+    Raises
+    ------
+    InputError
+        If ``cord`` is on another grid.
 
     Notes
     -----
@@ -45,6 +51,8 @@ def lesion_instances(
     neighbouring slices. Where it is more than one voxel, what counts as neighbours is shifted
     along: else a lesion would not touch itself in the next slice, but one beside it.
     """
+    given, lesion = lesion, upright(lesion)
+    cord = on_grid_of(lesion, cord, "the cord")
     reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
     over = (lesion.data >= min(threshold, EXTENT)) & reach
     found, count = _components(over, cord.data > 0)
@@ -58,7 +66,7 @@ def lesion_instances(
     number = np.zeros(count + 1, np.int32)
     for rank, n in enumerate(kept, start=1):
         number[n + 1] = rank
-    labels: NDArray[np.int32] = number[found]
+    labels: NDArray[np.int32] = back_on(number[found], given)
     return labels
 
 
@@ -70,6 +78,8 @@ def lesion_volumes(labels: Image) -> list[float]:
 
 def share_outside(lesion: Image, cord: Image, threshold: float = 0.5) -> float:
     """Return the share of lesion voxels that lie beyond the cord; 0 where there is no lesion."""
+    lesion = upright(lesion)
+    cord = on_grid_of(lesion, cord, "the cord")
     over = lesion.data >= threshold
     total = int(over.sum())
     reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.section import cord_sections
-from spinalprep.image import Image, to_world
+from spinalprep.image import Image, on_grid_of, to_world, upright
 from spinalprep.lesion.bridges import measure_bridges
 from spinalprep.lesion.frame import Array, CordFrame, cord_frame, cut_sections
 
@@ -73,7 +73,7 @@ def measure_lesions(
     Parameters
     ----------
     labels, cord : Image of int, shape (I, J, K)
-        Lesions 1 to N, and the mask of the cord; voxel order LAS.
+        Lesions 1 to N, and the mask of the cord, on the same voxels in any order.
     centerline : Centerline
         RAS+ mm.
     levels : Image of int, optional
@@ -108,6 +108,9 @@ def measure_lesions(
     .. [1] De Leener et al. (2017), "SCT: Spinal Cord Toolbox", NeuroImage 145:24-43,
        doi:10.1016/j.neuroimage.2016.10.009.
     """
+    labels = upright(labels)
+    cord = on_grid_of(labels, cord, "the cord")
+    levels = None if levels is None else on_grid_of(labels, levels, "the image of levels")
     every = np.argwhere(labels.data > 0)
     if not len(every):
         return pd.DataFrame(columns=list(COLUMNS))
@@ -147,6 +150,7 @@ def sum_lesions(
         in percent, the largest axial damage ratio (0 without a lesion), and number and volume of
         what was refused.
     """
+    labels = on_grid_of(cord, labels, "the image of lesions")
     inside = cord.data > 0
     whole = float(inside.sum()) * cord.voxel_volume
     hit = float((inside & (labels.data > 0)).sum()) * cord.voxel_volume
@@ -245,7 +249,9 @@ def _across(
     mask = np.zeros(high - low, bool)
     mask[tuple((ijk - low).T)] = True
     at, step = _places(s, float(abs(frame.axes_at(s.mean())[3] @ affine[:3, 2])), labels)
-    (whole, lesion), u, v = cut_sections((cord.data[box] > 0, mask), affine, frame, at)
+    (whole, lesion), u, v = cut_sections(
+        (Image(cord.data[box] > 0, affine), Image(mask, affine)), frame, at
+    )
     lesion = np.minimum(lesion, whole)
     pixel = float((u[1] - u[0]) * (v[1] - v[0]))
     area, part = whole.sum(axis=(1, 2)) * pixel, lesion.sum(axis=(1, 2)) * pixel

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spinalprep.image import Image
+from spinalprep.image import Image, on_grid_of
 from spinalprep.levels.discs import level_name
 from spinalprep.template.regions import CORD, SIDES, Region
 
@@ -42,7 +42,7 @@ def measure_regions(
     labels : Image of int, shape (I, J, K)
         Lesions 1 to N.
     cord : Image, shape (I, J, K)
-        Cord mask, M voxels.
+        Cord mask, M voxels; all images have the same voxels, each in any order.
     levels : Image of int, shape (I, J, K), optional
         Vertebral levels, C1 = 1.
     shares : ndarray of float32, shape (M, R), optional
@@ -66,6 +66,8 @@ def measure_regions(
     With ``cord beyond the atlas`` and ``outside the cord``, columns and grey matter of a lesion
     add up to 100 %, and so do the tracts, and white and grey matter.
     """
+    labels = on_grid_of(cord, labels, "the image of lesions")
+    levels = None if levels is None else on_grid_of(cord, levels, "the image of levels")
     inside = cord.data > 0
     lesion = labels.data[inside].astype(np.int64)
     level = np.zeros(len(lesion), np.int64)

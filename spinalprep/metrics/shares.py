@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spinalprep.image import Image
+from spinalprep.image import Image, back_on, on_grid_of, upright
 from spinalprep.metrics.estimate import Shares
 from spinalprep.template.regions import CORD, FLUID, SIDES, TISSUES, Region, list_regions
 
@@ -37,16 +37,19 @@ def tissue_shares(cord: Image, gm: Image | None = None) -> Shares:
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Mask, M voxels.
+        Mask, M voxels, any voxel order.
     gm : Image, shape (I, J, K), optional
-        Mask or probability. Slices without any count as cord alone: nobody looked there.
+        Mask or probability on the same voxels. Slices without any count as cord alone: nobody
+        looked there.
     """
     inside = cord.data > 0
     whole = Region(CORD, CORD, SIDES[0], (0,))
+    gm = None if gm is None else on_grid_of(cord, gm, "the grey matter")
     if gm is None or not (gm.data[inside] > 0).any():
         return Shares(np.ones((int(inside.sum()), 1), np.float32), (whole,))
     share = np.clip(np.nan_to_num(gm.data), 0.0, 1.0) * inside
-    seen = (share.max(axis=(0, 1)) > 0)[np.nonzero(inside)[2]]
+    slices = upright(cord.with_data(share)).data.max(axis=(0, 1)) > 0
+    seen = back_on(np.broadcast_to(slices, upright(cord).shape), cord)[inside]
     grey = np.where(seen, share[inside], 0.0)
     fraction = np.stack([np.where(seen, 1.0 - grey, 0.0), grey, ~seen], axis=-1)
     white, dark = TISSUES.values()

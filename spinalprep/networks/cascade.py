@@ -15,7 +15,7 @@ from spinalprep.cord.ends import Trimmed, trim_ends
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import find_centerline
 from spinalprep.errors import ModelError
-from spinalprep.image import Image
+from spinalprep.image import Image, back_on, upright
 from spinalprep.networks.predict import (
     VIEWS,
     Prediction,
@@ -183,7 +183,7 @@ def find_cord(
     Parameters
     ----------
     image : Image, shape (I, J, K)
-        Voxel order LAS.
+        Any voxel order.
     networks : Networks of Model
     centerline : Centerline, optional
         RAS+ mm; by default it is found.
@@ -193,14 +193,18 @@ def find_cord(
     Returns
     -------
     found : Found
-        The same bits as the App's graph: what a file between two tasks rounds is rounded here.
+        On the grid of ``image``. The same bits as the App's graph on an image in LAS: what a file
+        between two tasks rounds is rounded here.
 
     Raises
     ------
     NoCordError
         If the networks see none.
     """
-    return run_cascade(Here(views), image.as_saved(), networks, centerline)
+    found = run_cascade(Here(views), upright(image).as_saved(), networks, centerline)
+    volumes = (found.cord, found.probability, found.gm, found.lesion, found.uncertainty)
+    cord, soft, gm, lesion, spread = (image.with_data(back_on(v.data, image)) for v in volumes)
+    return replace(found, cord=cord, probability=soft, gm=gm, lesion=lesion, uncertainty=spread)
 
 
 def by_task(models: Iterable[Model]) -> dict[str, Model]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.cord.straight import StraightSpace
-from spinalprep.image import Image, sample, to_voxel, to_world
+from spinalprep.image import Image, back_on, sample, to_voxel, to_world, upright
 from spinalprep.networks.parallel import map_parts
 from spinalprep.networks.patches import predict_stacks
 from spinalprep.networks.temperature import sharpen, sharpen_spread
@@ -64,14 +64,14 @@ def find_heat(image: Image, model: Model) -> Image:
     Parameters
     ----------
     image : Image, shape (I, J, K)
-        Voxel order LAS.
+        Any voxel order.
     model : Model
         Of task ``centerline``.
 
     Returns
     -------
     heat : Image
-        0 to 1; axial pixels of 1 mm, the slices of the image.
+        0 to 1; axial pixels of 1 mm, the slices of the image; voxel order LAS.
 
     Notes
     -----
@@ -116,7 +116,7 @@ def segment(image: Image, centerline: Centerline, model: Model, views: int = VIE
     Parameters
     ----------
     image : Image, shape (I, J, K)
-        Voxel order LAS.
+        Any voxel order.
     centerline : Centerline
         RAS+ mm.
     model : Model
@@ -132,6 +132,7 @@ def segment(image: Image, centerline: Centerline, model: Model, views: int = VIE
     not tell (``classes`` on its card) is zero. The temperature sharpens what is on the voxels
     already, so that no mask depends on it.
     """
+    given, image = image, upright(image)
     cosines = np.clip(np.abs(centerline.tangent @ _normal(image)), 0.0, 1.0)
     tilt = float(np.degrees(np.arccos(cosines.min())))
     sizes = image.voxel_sizes
@@ -140,7 +141,7 @@ def segment(image: Image, centerline: Centerline, model: Model, views: int = VIE
         maps = _across(image, centerline, model, views)
     else:
         maps = _axial(image, centerline, model, views)
-    cord, gm, lesion, sd = maps
+    cord, gm, lesion, sd = (back_on(volume, given) for volume in maps)
     temperature = float(model.card.get("temperature", 1.0))
     return Prediction(
         sharpen(cord, temperature),

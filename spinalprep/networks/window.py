@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.image import Image, resample
+from spinalprep.image import Image, resample, upright
 
 LOW, HIGH = 1.0, 99.0
 CORD_SPACING_MM = 0.5
@@ -115,10 +115,18 @@ def differences(usual: NDArray[np.float32], windows: NDArray[np.float32]) -> NDA
 
 
 def axial_at(image: Image, spacing_mm: float) -> Image:
-    """Return an LAS image with square axial pixels of ``spacing_mm``; slices stay as they are.
+    """Return an image, LAS, with square axial pixels of ``spacing_mm``; slices stay as they are.
 
     Axes finer than the target are smoothed first, against aliasing.
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Any voxel order.
+    spacing_mm : float
+        Edge of a pixel.
     """
+    image = upright(image)
     ratio = spacing_mm / image.voxel_sizes[:2]
     sigma = [0.4 * r if r > 1.2 else 0.0 for r in ratio]
     smooth = image.with_data(ndimage.gaussian_filter(image.data, (*sigma, 0.0)))

@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import InputError
-from spinalprep.image import Float, Image, sample
+from spinalprep.image import Float, Image, sample, upright
 from spinalprep.registration.turn import (
     LEAST_GM,
     RADII_MM,
@@ -20,6 +20,7 @@ from spinalprep.registration.turn import (
 )
 
 SECTION_MM = 1.0  # step along the cord of the slice-wise fit
+STRAIGHT = 1e-4  # by which the unit vectors of a straight template may differ from the world's
 SMOOTH_MM = 8.0  # along the cord, of centres and sizes
 MIDDLE_LEVEL = 5.5  # where an image of unknown levels is placed: the middle of C5
 
@@ -30,6 +31,16 @@ class Channel:
 
     subject: Image
     template: Image
+
+    def upright(self) -> "Channel":
+        """Return both in LAS.
+
+        Raises
+        ------
+        InputError
+            If the template is tilted, see `straight_template`.
+        """
+        return Channel(upright(self.subject), straight_template(self.template))
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ def fit_along(
     Parameters
     ----------
     cord : Channel
-        The cords.
+        The cords, in any voxel order; the template's axes are those of its world.
     space : StraightSpace
         Of the subject.
     disc_s, template_disc_z : mapping of int to float
@@ -137,8 +148,10 @@ def fit_along(
     Raises
     ------
     InputError
-        If subject and template don't overlap along the cord, or the mask is empty there.
+        If subject and template don't overlap along the cord, the mask is empty there, or the
+        template is tilted.
     """
+    cord, gm = cord.upright(), None if gm is None else gm.upright()
     length = space.centerline.length
     s = np.linspace(0.0, length, max(int(length / SECTION_MM) + 1, 4))
     z = map_heights(s, disc_s, template_disc_z, length)
@@ -242,6 +255,24 @@ def _fill_gaps(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.interp(index, known, column[known]) for column in rows.T], axis=-1)
 
 
+def straight_template(image: Image) -> Image:
+    """Return an image of a template in LAS; refuse one whose axes are not those of its world.
+
+    Raises
+    ------
+    InputError
+        If it is tilted by more than the rounding of a header.
+    """
+    image = upright(image)
+    axes = image.affine[:3, :3] / image.voxel_sizes
+    if np.abs(axes - np.diag([-1.0, 1.0, 1.0])).max() > STRAIGHT:
+        raise InputError(
+            "the template is tilted against its own world; expected axes along left-right, "
+            "back-front and up: resample it"
+        )
+    return image
+
+
 def _cord_span(template_cord: Image) -> tuple[float, float]:
     """Return the lowest and the highest z of the template's cord in mm."""
     slices = np.flatnonzero(template_cord.data.any(axis=(0, 1)))
@@ -251,6 +282,7 @@ def _cord_span(template_cord: Image) -> tuple[float, float]:
 
 def covered_span(along: AlongCord, template_cord: Image) -> tuple[float, float]:
     """Return the heights that subject and template share."""
+    template_cord = straight_template(template_cord)
     low, high = _cord_span(template_cord)
     return max(low, float(along.z.min())), min(high, float(along.z.max()))
 

@@ -7,7 +7,16 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from spinalprep.errors import InputError
-from spinalprep.image import Image, grid_with_spacing, resample, to_voxel, to_world
+from spinalprep.image import (
+    Image,
+    back_on,
+    grid_with_spacing,
+    on_grid_of,
+    resample,
+    to_voxel,
+    to_world,
+    upright,
+)
 from spinalprep.registration.ants_arrays import from_ants, to_ants
 
 FIELD_VOXELS = 6000  # of the body, on which the field is fitted, about
@@ -24,7 +33,7 @@ def neck_mask(image: Image) -> Image:
     Parameters
     ----------
     image : Image
-        LAS; any contrast; negative values count as air.
+        Any voxel order, any contrast; negative values count as air.
 
     Returns
     -------
@@ -37,17 +46,19 @@ def neck_mask(image: Image) -> Image:
     Otsu's threshold is taken on the logarithm of the smoothed image: with a surface coil
     the far side of the neck is closer to the near side than to air only on that scale.
     """
+    given, image = image, upright(image)
     sigma = np.minimum(2.0 / image.voxel_sizes, np.asarray(image.shape) / 4)
     smooth = ndimage.gaussian_filter(image.data.astype(np.float32), sigma, mode="nearest")
     ceiling = float(np.percentile(smooth, 99))
     if ceiling <= 0:
-        return image.with_data(np.ones(image.shape, np.uint8))
+        return given.with_data(np.ones(given.shape, np.uint8))
     logs = np.log(np.maximum(smooth, ceiling / 500))
     body = logs > threshold_otsu(logs)  # type: ignore[no-untyped-call]
     apart = float(np.median(logs[body]) - np.median(logs[~body])) if (~body).any() else 0.0
     if apart < np.log(3):  # tissue next to tissue, no air
-        return image.with_data((image.data > 0).astype(np.uint8))
-    return image.with_data(_whole(body, image.voxel_sizes).astype(np.uint8))
+        return given.with_data((given.data > 0).astype(np.uint8))
+    whole = _whole(body, image.voxel_sizes).astype(np.uint8)
+    return given.with_data(back_on(whole, given))
 
 
 def _whole(body: NDArray[np.bool_], voxel_sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -74,21 +85,22 @@ def correct_bias(
     Parameters
     ----------
     image : Image
-        LAS, finite; values of zero and below stay as they are but for the division.
+        Any voxel order, finite; values of zero and below stay as they are but for the division.
     mask : Image or None
-        Body, on the same grid; by default `neck_mask`.
+        Body, on the same voxels; by default `neck_mask`.
     sloppy : bool
         Fewer iterations, for tests.
 
     Returns
     -------
     corrected, field : tuple of Image
-        float32. The field has a median of 1 in the mask, so that the scale is kept.
+        float32, on the grid of ``image``. The field has a median of 1 in the mask, so that the
+        scale is kept.
 
     Raises
     ------
     InputError
-        If too little of the image is body.
+        If too little of the image is body, or ``mask`` is on another grid.
 
     Notes
     -----
@@ -96,7 +108,9 @@ def correct_bias(
     4 to 8 mm, by the size of the body; slices that are thicker are kept, where a shrink factor
     would thin them out.
     """
-    body = (neck_mask(image) if mask is None else mask).data > 0
+    given, image = image, upright(image)
+    mask = neck_mask(image) if mask is None else on_grid_of(image, mask, "the mask of the body")
+    body = mask.data > 0
     coarse, coarse_mask = _coarse(image, body)
     if int(coarse_mask.data.sum()) < FEWEST_VOXELS // 4 or int(body.sum()) < FEWEST_VOXELS:
         raise InputError(
@@ -114,7 +128,8 @@ def correct_bias(
     field = _spread(from_ants(fitted), image)
     field /= np.median(field[body])
     np.clip(field, 1 / STRONGEST_FIELD, STRONGEST_FIELD, out=field)
-    return image.with_data(image.data / field), image.with_data(field)
+    corrected, field = (back_on(values, given) for values in (image.data / field, field))
+    return given.with_data(corrected), given.with_data(field)
 
 
 def _coarse(image: Image, body: NDArray[np.bool_]) -> tuple[Image, Image]:
@@ -166,10 +181,17 @@ def _interpolate(
 def denoise(image: Image) -> Image:
     """Return the image without Rician noise.
 
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+        Any voxel order.
+
     Notes
     -----
     Adaptive non-local means (Manjon et al. 2010, doi:10.1002/jmri.22003) as in ANTs.
     """
+    given, image = image, upright(image)
     lowest = float(min(image.data.min(), 0))
     shifted = image.with_data(image.data - lowest)
-    return image.with_data(from_ants(ants.denoise_image(to_ants(shifted))).data + lowest)
+    clean = from_ants(ants.denoise_image(to_ants(shifted))).data + lowest
+    return given.with_data(back_on(clean, given))

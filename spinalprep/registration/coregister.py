@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.image import Image, grid_with_spacing, resample
+from spinalprep.image import Image, grid_with_spacing, resample, upright
 from spinalprep.registration.ants_arrays import ants, to_ants
 from spinalprep.registration.information import normalised_mutual_information
 from spinalprep.registration.resampling import inside, resample_through
@@ -101,9 +101,9 @@ def coregister(
     Parameters
     ----------
     moving, reference : Image
-        Two contrasts of one person, any grids.
+        Two contrasts of one person, any grids and voxel orders.
     reference_cord : Image or None
-        Cord on the grid of ``reference``; what is compared lies within 18 mm of it.
+        Cord of ``reference``, any grid; what is compared lies within 18 mm of it.
     sloppy : bool
         Fewer iterations.
 
@@ -124,7 +124,7 @@ def coregister(
     .. [2] Studholme et al. (1999), Pattern Recognition 32:71-86,
        doi:10.1016/S0031-3203(98)00091-0.
     """
-    target = _working_copy(reference)
+    moving, target = upright(moving), _working_copy(upright(reference))
     pair = _Pair(moving, target, _around(reference_cord, target))
     headers = pair.judged(Affine.identity())
     beside = [pair.judged(aside).similarity for aside in _beside()]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.intervals import GM_METRICS, INTERVALS
 from spinalprep.cord.outline import SHAPE
-from spinalprep.image import Image, to_world
+from spinalprep.image import Image, back_on, on_grid_of, to_world, upright
 from spinalprep.registration.resampling import Grid, Moving, resample_together
 from spinalprep.registration.transform import Transform
 from spinalprep.tables import is_true
@@ -48,7 +48,9 @@ def bring_to_template(
     view = image.with_data(np.broadcast_to(np.float32(1.0), image.shape))
     moving = [Moving(image, 3), Moving(cord, 1, 0.5), Moving(view, 0, 0.5)]
     moved, mask, covered = resample_together(moving, forward, grid)
-    covered.data[:, :, ~mask.data.any(axis=(0, 1))] = 0
+    seen = upright(mask)
+    slices = np.broadcast_to(seen.data.any(axis=(0, 1)), seen.shape)
+    covered.data[~back_on(slices, mask)] = 0
     return moved, mask, covered
 
 
@@ -70,16 +72,19 @@ def shape_on_template(
     forward : Transform
         RAS+ points of the template to those of the subject.
     template_cord, template_levels : Image, shape (I, J, K)
-        Cord and vertebral levels of the template.
+        Cord and vertebral levels of the template, any voxel order.
 
     Returns
     -------
     table : DataFrame
         A row per template slice between the outermost whole slices of the subject, superior
-        first: ``template_slice`` (index k), ``vertebral_level`` as a number, ``s_mm`` on
-        the subject's centerline, ``doubtful`` where any of it comes from a doubtful slice, and
-        the metrics, linear in arc length between its slices.
+        first: ``template_slice`` (axial, counted upwards from 0: index k in LAS),
+        ``vertebral_level`` as a number, ``s_mm`` on the subject's centerline, ``doubtful`` where
+        any of it comes from a doubtful slice, and the metrics, linear in arc length between its
+        slices.
     """
+    template_cord = upright(template_cord)
+    template_levels = on_grid_of(template_cord, template_levels, "the template's levels")
     where = [np.flatnonzero(template_cord.data.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     depth = where[2]
     weights = template_cord.data[np.ix_(*where)].astype(np.float64)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
-from spinalprep.image import Image, to_voxel, to_world
+from spinalprep.image import Image, to_voxel, to_world, upright
 from spinalprep.registration.information import normalised_mutual_information
 from spinalprep.registration.transform import Affine
 
@@ -49,7 +49,7 @@ def search_rigid(moving: Image, target: Image, around: NDArray[np.bool_]) -> Aff
     on finer ones. The measure is normalised mutual information less one, times the share of
     points inside both images, so that leaving the image never pays.
     """
-    points, values = _points(target, around)
+    moving, points, values = upright(moving), *_points(target, around)
     coarse = _Cost(_smoothed(moving, 2.0), points[::4], values[::4])
     grid = [np.array(p) for p in product(*TURNS_DEG, *SHIFTS_MM)]
     ranked = sorted(grid, key=coarse)[:KEPT]
@@ -80,7 +80,7 @@ def search_near(moving: Image, target: Image, around: NDArray[np.bool_], start: 
     rigid : Affine
         RAS+ mm; no worse than ``start``.
     """
-    points, values = _points(target, around)
+    moving, points, values = upright(moving), *_points(target, around)
     fine = _Cost(_smoothed(moving, 0.7), points, values)
     rough = _Cost(_smoothed(moving, 1.2), points[::4], values[::4])
     here = rough.six(start)
@@ -137,6 +137,7 @@ def _points(
     target: Image, around: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return points and binned intensities of at most 12,000 voxels, evenly taken."""
+    around, target = upright(target.with_data(around)).data, upright(target)
     ijk = np.argwhere(around)
     ijk = ijk[:: max(1, len(ijk) // MOST_POINTS)]
     values = _smoothed(target, 0.7).data[tuple(ijk.T)]

@@ -127,14 +127,14 @@ def register_to_template(
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Cord of the subject, mask or probability, voxel order LAS.
+        Cord of the subject, mask or probability, any voxel order.
     centerline : Centerline
         RAS+ mm.
     disc_s : mapping of int to float
         Arc length of the known discs in mm; empty where the levels are unknown: the middle of
         the cord is then placed at the middle of C5.
     template_cord : Image
-        Cord of the template, upright along z.
+        Cord of the template, any voxel order, upright along z.
     template_disc_z : mapping of int to float
         Height of the template's discs, RAS+ mm.
     gm : Channel, optional
@@ -147,7 +147,7 @@ def register_to_template(
     Raises
     ------
     InputError
-        If subject and template don't overlap along the cord.
+        If subject and template don't overlap along the cord, or the template is tilted.
 
     Notes
     -----
@@ -164,6 +164,8 @@ def register_to_template(
     """
     space = StraightSpace(centerline)
     seen = [Channel(cord, template_cord), *([gm] if gm is not None else [])]
+    seen = [channel.upright() for channel in seen]
+    cord, template_cord = seen[0].subject, seen[0].template
     channels = [Channel(_beyond_the_view(c.subject), c.template) for c in seen]
     along = fit_along(channels[0], space, disc_s, template_disc_z, *channels[1:])
     warp, unwarp = _deform(channels, _ToSubject(along, space), along)
