@@ -252,6 +252,7 @@ def _tables(
     )
     table = pd.DataFrame({"template_slice": slices, "area_mm2": area, "level": levels})
     table["gm_area_mm2"] = 0.17 * area
+    table["doubtful"] = False
     table = table[table["level"] > 0]
     table["vertebral_level"] = [level_name(int(n)) for n in table["level"]]
     perlevel = table.groupby("level")["area_mm2"].agg(["size", "mean", "std"]).reset_index()
