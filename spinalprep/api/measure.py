@@ -83,7 +83,9 @@ def measure(
         known = levels.levels if levels is not None and levels.known else None
         return with_level_names(as_saved(measure_levels(slices, known, load_norms(), subject)))
     if by == "template_slice":
-        return with_level_names(as_saved(_on_template(slices, levels, fit, subject)))
+        table = with_level_names(as_saved(_on_template(slices, levels, fit, subject)))
+        table.insert(0, "vertebral_level", table.pop("vertebral_level"))  # as in the App's table
+        return table
     raise UsageError(f"by={by!r}; expected level, slice, total or template_slice")
 
 
