@@ -476,16 +476,17 @@ COSTLY: dict[str, Callable[[Scene], object]] = {
     "registration.search.search_near": searched,
     "registration.template.register_to_template": registered,
 }
-STEPS = {  # each calls one of the functions above
-    f"networks.cascade.{name}"
-    for name in (
-        "as_maps",
-        *(
-            f"Here.{step}"
-            for step in ("find_heat", "find_centerline", "segment_cord", "segment_gm")
-        ),
-        *(f"Here.{step}" for step in ("segment_lesion", "trim_ends", "binarise", "centre")),
-    )
+STEPS = {  # each hands the image to the functions above, and to nothing else
+    "levels.elsewhere.detect_elsewhere",
+    "networks.cascade.as_maps",
+    *(
+        f"networks.cascade.Here.{step}"
+        for step in ("find_heat", "find_centerline", "segment_cord", "segment_gm")
+    ),
+    *(
+        f"networks.cascade.Here.{step}"
+        for step in ("segment_lesion", "trim_ends", "binarise", "centre")
+    ),
 }
 
 

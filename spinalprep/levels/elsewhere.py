@@ -32,7 +32,7 @@ def detect_elsewhere(
     Parameters
     ----------
     image : Image, shape (I, J, K)
-        Voxel order LAS.
+        Any voxel order.
     contrast : str
         What the image is called.
     centerline_network, disc_network : Model
