@@ -502,7 +502,7 @@ CLOSE = 2e-4  # of the largest value
 SEARCHES = {"registration.coregister.coregister": 2e-3}  # a turned affine differs in its last bits
 
 
-def compare(name: str, case: Callable[[Scene], object], scene: Scene, axes: str) -> None:
+def check_order(name: str, case: Callable[[Scene], object], scene: Scene, axes: str) -> None:
     if name not in _as_is:
         _as_is[name] = case(scene)
     apart = SEARCHES.get(name, CLOSE)
@@ -540,18 +540,18 @@ def parts(result: Any) -> list[Any]:
 @pytest.mark.parametrize("axes", EACH)
 def test_any_order_of_the_axes_gives_the_same(scene: Scene, axes: str) -> None:
     for name, case in CHEAP.items():
-        compare(name, case, scene, axes)
+        check_order(name, case, scene, axes)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("axes", ORDERS)
 @pytest.mark.parametrize("name", list(COSTLY))
 def test_so_do_networks_and_registrations(scene: Scene, name: str, axes: str) -> None:
-    compare(name, COSTLY[name], scene, axes)
+    check_order(name, COSTLY[name], scene, axes)
 
 
 def test_a_cord_is_found_in_spr_too(scene: Scene) -> None:
-    compare("networks.cascade.find_cord", found_cord, scene, "SPR")
+    check_order("networks.cascade.find_cord", found_cord, scene, "SPR")
 
 
 @pytest.mark.parametrize("axes", SOME)
