@@ -35,7 +35,7 @@ def CallLesions(
     rule = DRAWN if drawn else LesionRule(threshold, min_mm3)
     line = read_centerline(Path(centerline.fspath))
     called = call_lesions(probability, load(image.fspath), mask, line, rule)
-    soft = probability.data * (mask.data > 0) * (called.refused == 0)
+    soft = probability.data * (mask.data > 0) * ~called.beside_refused()
     return (
         save(mask.with_data(called.labels > 0), Path("lesion.nii.gz"), dtype=np.uint8),
         save(mask.with_data(called.labels), Path("lesions.nii.gz"), dtype=np.int16),

@@ -161,5 +161,8 @@ def _objection(candidate: Candidate, excluded: Collection[str]) -> str:
     if candidate.level_source == "unknown":
         return "vertebral levels are unknown"
     if candidate.missing:
-        return f"missing: {', '.join(candidate.missing)}"
+        reason = f"missing: {', '.join(candidate.missing)}"
+        if any("label-lesion" in name for name in candidate.missing):
+            reason += " (process with --lesion-contrasts, or draw the lesions)"
+        return reason
     return ""

@@ -45,7 +45,8 @@ def all_profiles(table: pd.DataFrame | None, people: Sequence[str]) -> dict[str,
     """Return the profiles of every measure that the people's tables have, where it is sure."""
     if table is None:
         return {}
-    table = table[~is_true(table["doubtful"])]
+    if "doubtful" in table:  # results of an earlier version have no such column
+        table = table[~is_true(table["doubtful"])]
     known = [m for m in MEASURES if m in table and not table[m].isna().all()]
     return {measure: gather_profiles(table, measure, people) for measure in known}
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
@@ -27,7 +28,8 @@ class LesionRule:
         See `lesion_instances`.
     least_z, least_cnr, least_contrast : float
         See `Evidence`; where there is too little cord around a lesion to know its ``z``, the
-        others decide, and the contrast has to be twice as large.
+        others decide, and the contrast has to be twice as large. What fills all of the cord in
+        view can be held against nothing: it stands.
     proof : bool
         False for what a person drew: it is a lesion whatever the image shows.
     """
@@ -42,11 +44,11 @@ class LesionRule:
 
     def bears_out(self, evidence: Evidence) -> bool:
         """Tell whether the image bears a lesion out."""
-        if not self.proof:
+        if not self.proof or np.isnan(evidence.contrast):
             return True
         known = not np.isnan(evidence.z)
         least = self.least_contrast if known else 2 * self.least_contrast
-        stands_out = evidence.contrast >= least and evidence.cnr >= self.least_cnr  # not if NaN
+        stands_out = evidence.contrast >= least and evidence.cnr >= self.least_cnr
         return stands_out and (not known or evidence.z >= self.least_z)
 
 
@@ -70,6 +72,13 @@ class CalledLesions:
     labels: NDArray[np.int32]
     evidence: tuple[Evidence, ...]
     refused: NDArray[np.int32]
+
+    def beside_refused(self) -> NDArray[np.bool_]:
+        """Return what was refused and the two voxels around it, but no lesion, (I, J, K)."""
+        cube = np.ones((3, 3, 3), bool)
+        near = ndimage.binary_dilation(self.refused > 0, cube, 2)
+        beside: NDArray[np.bool_] = near & (self.labels == 0)
+        return beside
 
 
 def call_lesions(

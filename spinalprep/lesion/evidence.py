@@ -28,6 +28,7 @@ RING_MM = 0.75, 2.5  # from the cord's edge: where its fluid is
 LEAST_PLACES = 6  # from which a spread is known
 EVIDENCE_COLUMNS = ("contrast_share", "contrast_z", "contrast_to_noise")
 INSIDE, FREE = 0.7, 0.9  # of a lesion's shape that lies in the cord, and in no other lesion
+LEAST_PIXELS = 10  # of cord beside a lesion, in its own sections
 MAD_TO_SD = 1.4826  # of normal values
 
 
@@ -39,8 +40,8 @@ class Evidence:
     ----------
     contrast : float
         Its mean intensity minus that of the same places above and below, as a share of the step
-        from the cord to its fluid: 1 is as bright (in T1w: as dark) as fluid. NaN where there is
-        no cord above or below.
+        from the cord to its fluid: 1 is as bright (in T1w: as dark) as fluid. Where there is no
+        cord above or below, minus that of the cord beside it; NaN where there is none either.
     z : float
         The same in standard deviations of what the lesion's shape shows elsewhere in the cord;
         positive towards the fluid, or either way where the fluid is as grey as the cord. NaN where
@@ -96,7 +97,8 @@ def weigh_lesions(
 
     Notes
     -----
-    In the cord's own frame, a lesion is a shape of some sections. Its contrast is the mean over
+    In the cord's own frame, a lesion is a shape of some sections, as far as it lies in the cord.
+    Its contrast is the mean over
     that shape minus the mean of the same places in the 12 mm above and in the 12 mm below, so
     that whatever runs along the cord (grey matter, shading by a coil) cancels. The null
     distribution is the same difference with the shape, and its mirror image, moved along the cord
@@ -176,13 +178,18 @@ def _weigh(sections: _Sections, levels: tuple[Array, Array], number: int) -> Evi
     first, stop = int(at[0]), int(at[-1]) + 1
     reach = sections.count(REACH_MM)
     step = float(np.nanmedian(np.append(fluid[max(first - reach, 0) : stop + reach], np.nan)))
-    shape = mine[first:stop]
+    shape = mine[first:stop] & sections.cord[first:stop]
+    if not shape.any():
+        return Evidence(0.0, float("nan"), 0.0, 0)  # beyond the cord
     above, below = (_flanks(sections, len(shape), side) for side in (-1, 1))
     sides = [side for side in (above, below) if np.isfinite(side[first]).any()]
     own = _difference(sections, shape, first, sides) if sides else float("nan")
-    if not np.isfinite(own) or not np.isfinite(step) or step == 0:
-        return nothing
     here = float(noise[first:stop].mean())
+    if not np.isfinite(step) or step == 0:
+        return nothing
+    if not np.isfinite(own):
+        own = _beside(sections, shape, first)
+        return Evidence(own / step, float("nan"), float(np.sign(step)) * own / here, 0)
     null = np.array(list(_elsewhere(sections, (shape, first), sides, reach, noise))) * here
     if len(null) < LEAST_PLACES:
         return Evidence(own / step, float("nan"), float(np.sign(step)) * own / here, len(null))
@@ -221,15 +228,29 @@ def _flanks(sections: _Sections, length: int, side: int) -> Array:
     return means
 
 
+def _beside(sections: _Sections, shape: Mask, first: int) -> float:
+    """Return the mean over a shape minus that of the cord beside it in its own sections."""
+    part = slice(first, first + len(shape))
+    lesion = ndimage.binary_dilation(sections.lesions[part] > 0, np.ones((1, 3, 3)))
+    free, values = sections.cord[part] & ~lesion, sections.image[part]
+    sure = (free.sum(axis=(1, 2)) >= LEAST_PIXELS) & shape.any(axis=(1, 2))
+    if not sure.any():
+        return float("nan")
+    pairs = zip(values[sure], shape[sure], free[sure], strict=True)
+    apart = [float(plane[own].mean() - plane[rest].mean()) for plane, own, rest in pairs]
+    return float(np.average(apart, weights=shape[sure].sum(axis=(1, 2))))
+
+
 def _difference(sections: _Sections, shape: Mask, first: int, sides: list[Array]) -> float:
     """Return the mean over a shape minus that of the same places beside it; NaN where unknown."""
     part = slice(first, first + len(shape))
     inside = shape & sections.cord[part]
-    known = np.all([np.isfinite(side[first]) for side in sides], axis=0)
-    used = inside & known
+    planes = np.stack([side[first] for side in sides])
+    known = np.isfinite(planes)
+    used = inside & known.any(axis=0)
     if used.sum() < max(INSIDE * shape.sum(), 1):
         return float("nan")
-    beside = np.mean([side[first] for side in sides], axis=0)
+    beside = np.where(known, planes, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return float((sections.image[part] - beside)[used].mean())
 
 

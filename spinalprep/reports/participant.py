@@ -168,6 +168,8 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         "healthy": None,
         "lesions": lesion_rows(outputs.table("lesion_table")),
         "lesion_shares": lesion_shares(outputs.table("lesion_regions")),
+        "lesions_current": outputs.run.lesions_sought
+        or any(label.kind == "lesion" and label.used for label in outputs.run.labels),
         "refused": refused_note(outputs.table("lesion_totals")),
         "metrics": _metrics(outputs),
         "coreg": _coreg(outputs),

@@ -69,7 +69,8 @@ NAN = float("nan")
         (Evidence(-0.5, -6.0, -3.0, 50), False),  # away from the fluid
         (Evidence(0.3, NAN, 3.0, 3), True),
         (Evidence(0.2, NAN, 3.0, 3), False),  # with few places to compare, twice the contrast
-        (Evidence(NAN, NAN, NAN, 0), False),
+        (Evidence(NAN, NAN, NAN, 0), True),  # fills the cord: nothing to hold it against
+        (Evidence(0.0, NAN, 0.0, 0), False),  # beyond the cord
     ],
 )
 def test_the_rule(evidence: Evidence, expected: bool) -> None:

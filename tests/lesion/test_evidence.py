@@ -137,3 +137,42 @@ def test_a_lesion_of_one_voxel_is_weighed() -> None:
     lesion = block(slice(30, 31), slice(12, 13), slice(14, 15))
     (found,) = weigh(image.with_data(image.data + np.float32(100) * lesion), cord, lesion)
     assert found.z > 5
+
+
+def edge_lesions() -> dict[str, np.ndarray]:
+    """Return lesions that reach one voxel beyond the cord, as `lesion_instances` lets them."""
+    x, y, k = np.indices(SHAPE) - np.array([14.5, 14.5, 0])[:, None, None, None]
+    wide = (x / 7) ** 2 + (y / 6) ** 2 <= 1
+    part = (k >= 30) & (k < 40)
+    return {
+        "lateral": wide & part & (x < -3.5),
+        "dorsal": wide & part & (y < -2.5) & (abs(x) < 3),
+        "transverse": wide & part,
+    }
+
+
+@pytest.mark.parametrize("name", ["lateral", "dorsal", "transverse"])
+def test_a_lesion_at_the_edge_is_measured_where_it_lies_in_the_cord(name: str) -> None:
+    image, cord = neck()
+    lesion = edge_lesions()[name]
+    bright = image.data + np.float32(160) * (lesion & (cord.data > 0))
+    (found,) = weigh(image.with_data(bright), cord, lesion)
+    assert found.contrast == pytest.approx(0.8, abs=0.1)
+    assert found.z > 6
+    assert found.cnr > 6
+
+
+def test_a_lesion_as_long_as_the_view_is_held_against_the_cord_beside_it() -> None:
+    image, cord = neck()
+    lesion = block(slice(0, 80))
+    (found,) = weigh(image.with_data(image.data + np.float32(100) * lesion), cord, lesion)
+    assert found.contrast == pytest.approx(0.5, abs=0.05)
+    assert np.isnan(found.z)
+    assert found.cnr > 6
+
+
+def test_what_lies_beyond_the_cord_has_no_contrast() -> None:
+    image, cord = neck()
+    lesion = block(slice(30, 36), slice(6, 8), slice(13, 16))
+    (found,) = weigh(image, cord, lesion)
+    assert (found.contrast, found.cnr, found.places) == (0.0, 0.0, 0)
