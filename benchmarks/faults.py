@@ -1,4 +1,4 @@
-"""What the gates say of faults drawn into images of digital people, and of the images as they are.
+"""What the gates say about faults simulated in images of synthetic subjects, and about plain ones.
 
 ``python benchmarks/faults.py [--seed 106000] [--people 6]`` looks for the cord with the packaged
 networks and prints, per kind of fault, the Dice of the cord in the whole image and in the slices

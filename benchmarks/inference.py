@@ -1,7 +1,7 @@
 """Wall time and peak memory of the networks, from an image to cord, grey matter and lesions.
 
 ``python benchmarks/inference.py [--threads 2 4] [--weights NETWORKS] [--profile]`` runs the whole
-cascade on digital persons, a T2starw stack of 256 x 256 x 20 at 0.9 x 0.9 x 3 mm and a T2w volume
+cascade on synthetic subjects: a T2starw stack of 256 x 256 x 20, 0.9 x 0.9 x 3 mm and a T2w volume
 of 60 x 200 x 200 at 1 mm, in a process of its own for each. As in the App, the network of grey
 matter sees the T2starw alone. ``.onnx`` files run in ONNX Runtime.
 """
@@ -76,7 +76,7 @@ def read_task(word: str) -> str:
 
 
 def draw(name: str, path: Path) -> None:
-    """Write the image of a digital person on a grid."""
+    """Write the image of a synthetic subject on a grid."""
     from spinalprep.image import save
     from spinalprep.phantom.anatomy import make_person
     from spinalprep.phantom.images import render

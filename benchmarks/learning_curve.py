@@ -5,7 +5,7 @@ person who drew the cord (or grey matter, for ``gm``) is left out once; from the
 and so on are drawn by the seed, and a network is trained by each set with ``spinalprep-tools
 train``'s own function. ``learning_curve.tsv`` keeps every Dice, so that a run that was ended goes
 on; at the end a power law says what 10, 20 and 50 people would give, with its interval over the
-people left out. Template and digital persons always teach; the centerline network is the packaged
+held out. Template and synthetic subjects always train; the centerline network is the packaged
 one, which may know the person. N people cost N (N - 1) trainings; ``--left-out`` judges fewer.
 """
 

@@ -1,4 +1,4 @@
-"""How true the measures of lesions are: digital people against their geometry.
+"""How true the measures of lesions are: synthetic subjects against their geometry.
 
     python benchmarks/lesion_measures.py
 

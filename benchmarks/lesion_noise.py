@@ -1,6 +1,6 @@
 """Lesions in noise that grows along the cord: what is called in the healthy, and found in others.
 
-``python benchmarks/lesion_noise.py [FIRST COUNT]`` renders ``COUNT`` digital people from reserved
+``python benchmarks/lesion_noise.py [FIRST COUNT]`` renders COUNT synthetic subjects from reserved
 seed ``FIRST`` (default 108000, 24 people: those of docs/lesion.md; 102000 are the ones that the
 rule was chosen on), a contrast each in turn, with noise that grows from head to foot by up to four
 times, as a cord away from the coil has it. Every person is looked at as it is and with three soft

@@ -1,4 +1,4 @@
-"""Drawn-in lesions in labelled images, and digital people: what is found, by size and contrast.
+"""Drawn-in lesions in labelled images, and synthetic subjects: what is found, by size and contrast.
 
 ``python benchmarks/lesions.py CORD LESION IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
 never saw these people) draws lesions otherwise than training: one soft cloud in 3D, Gaussian and
@@ -6,7 +6,7 @@ twice as long as wide, of ``SIZES`` mm3 over half its height; its peak goes from
 intensity towards that of the fluid by ``STEPS`` times the step between them. Printed: sensitivity
 and precision by lesion, Dice, and what is found without any.
 
-``python benchmarks/lesions.py CORD LESION --people N`` renders N digital people that no network was
+``python benchmarks/lesions.py CORD LESION --people N`` renders N synthetic subjects no network was
 taught with, three sharp ellipsoids in each, in four contrasts and their usual voxels: sensitivity
 by contrast and volume, precision and Dice by contrast.
 """
@@ -116,7 +116,7 @@ def _tell(
 
 
 def people(count: int, models: tuple[Model, Model]) -> None:
-    """Print a line per contrast over digital people."""
+    """Print a line per contrast over synthetic subjects."""
     for contrast, (shape, spacing) in GRIDS.items():
         rows, sizes = [], list[tuple[float, bool]]()
         for seed in range(FIRST_TEST_SEED + 700, FIRST_TEST_SEED + 700 + count):
@@ -155,7 +155,7 @@ def met_by_size(
 
 
 def main() -> None:
-    """Go through the images, or digital people."""
+    """Go through the images, or synthetic subjects."""
     parser = argparse.ArgumentParser()
     parser.add_argument("cord", type=find_weights)
     parser.add_argument("lesion", type=find_weights)

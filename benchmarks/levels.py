@@ -4,7 +4,7 @@
     python benchmarks/levels.py template --shared ../shared [--people 60]
     python benchmarks/levels.py people --shared ../shared --derivatives OUT
 
-``phantoms``: digital persons for tests, every one cropped at random. ``template``: PAM50's T2w
+``phantoms``: synthetic subjects for tests, every one cropped at random. ``template``: PAM50's T2w
 bent, turned, stretched and recoloured as training never draws it. ``people``: the real images,
 along the centerlines of a run of spinalprep.
 """
@@ -139,7 +139,7 @@ def judge_image(
 
 
 def judge_phantom(seed: int, model: Model) -> dict[str, object]:
-    """Render a digital person in a random field of view, and judge."""
+    """Render a synthetic subject in a random field of view, and judge."""
     chance = np.random.default_rng([seed, 3])
     person = make_person(seed)
     contrast = sorted(INTENSITY)[int(chance.integers(4))]

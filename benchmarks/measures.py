@@ -1,6 +1,6 @@
 """Seconds and peak memory of registration and measures of one 1 mm neck, on two cores.
 
-``python benchmarks/measures.py PAM50_DIR [--cores 2] [--native]`` makes two digital persons (T2w,
+``python benchmarks/measures.py PAM50_DIR [--cores 2] [--native]`` makes 2 synthetic subjects (T2w,
 60 x 200 x 150 voxels of 1 mm, discs and lesions drawn), runs the participant level on both, one
 after the other, the first so that the atlas is packed, and prints the tasks of the second from the
 run's own records: those from the cord's masks on (registration, atlas, areas, lesions), then all
@@ -27,7 +27,7 @@ BEFORE = ("preprocess", "automatic")  # stages that lead to the masks
 
 
 def write_person(root: Path, label: str, seed: int) -> None:
-    """Write a T2w of a digital person with its discs and lesions, as a rater would draw them."""
+    """Write a T2w of a synthetic subject with its discs and lesions, as a rater would draw them."""
     person = make_person(seed, lesions=2)
     affine = np.diag([-1.0, 1.0, 1.0, 1.0])
     affine[:3, 3] = person.centerline.at(person.centerline.length / 2)
@@ -78,7 +78,7 @@ def main() -> None:
             for part in ("in", "in/derivatives/labels"):
                 (folder / part / f"sub-{label}" / "anat").mkdir(parents=True, exist_ok=True)
             write_person(folder / "in", f"sub-{label}", FIRST_TEST_SEED + n)
-        about = '{"Name": "digital persons", "BIDSVersion": "1.10.0"}\n'
+        about = '{"Name": "synthetic subjects", "BIDSVersion": "1.10.0"}\n'
         (folder / "in" / "dataset_description.json").write_text(about)
         run(folder, "01", options)
         took, table = run(folder, "02", options)

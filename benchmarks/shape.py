@@ -1,7 +1,7 @@
 """How true areas are, and what their intervals hold.
 
 ``python benchmarks/shape.py BIDS_DEV [PEOPLE [WEIGHTS ...]]``: SCT's mask measured by us against
-what SCT says of it; areas and diameters against the truth of twice PEOPLE digital persons (default
+what SCT says; areas and diameters against the truth of twice PEOPLE synthetic subjects (default
 4) that no network was taught with, with grey matter where the contrast shows it: the first half to
 choose how far off an edge is, the second to judge it; and, by the WEIGHTS of ``spinalprep-tools
 train cord --leave-out ...``, each in the people that its card says it never saw, areas against
@@ -187,7 +187,7 @@ def grey_matter_against_raters(root: Path, weights: str) -> None:
 
 
 def phantom_sizes(seed: int) -> pd.DataFrame:
-    """Return for every slice of one digital person what sizes are off by, and what is known of it.
+    """Return for every slice of one synthetic subject the errors of sizes, and what is known of it.
 
     ``alone`` is the deviation without the part that is chosen, ``edge`` that part for one pixel.
     """
@@ -232,7 +232,7 @@ def grey_share(person: Person) -> float:
 
 
 def against_phantoms(people: int) -> None:
-    """Hold sizes against the truth of digital persons, for several widths of the edge."""
+    """Hold sizes against the truth of synthetic subjects, for several widths of the edge."""
     for purpose, first in SEEDS.items():
         every = pd.concat([phantom_sizes(seed) for seed in range(first, first + people)])
         for (measure, grid), rows in every.groupby(["measure", "grid"]):
@@ -240,7 +240,7 @@ def against_phantoms(people: int) -> None:
             reach = [NORMAL_95 * np.hypot(rows["alone"], px * rows["edge"]) for px in EDGES]
             held = ", ".join(f"{(rows['off'].abs() <= most).mean():.2f}" for most in reach)
             say(
-                f"{purpose}: {measure}, {grid}, {len(rows)} slices of {people} digital persons: "
+                f"{purpose}: {measure}, {grid}, {len(rows)} slices of {people} synthetic subjects: "
                 f"{share.mean():+.1%} (SD {share.std():.1%}), own SD {rows['sd'].mean():.3g}; held "
                 f"with an edge of {EDGES} pixels: {held}"
             )

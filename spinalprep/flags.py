@@ -105,7 +105,7 @@ def space(text: str) -> str:
     name = "template" if text in ("PAM50", "Generic") else text
     if name not in ("reference", "template", *CONTRASTS):
         known = ", ".join(("reference", "template", *CONTRASTS))
-        raise ArgumentTypeError(f"{text!r} is no space that is known; expected some of {known}")
+        raise ArgumentTypeError(f"{text!r} is not a known space; expected one or more of {known}")
     return name
 
 

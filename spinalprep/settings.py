@@ -40,24 +40,27 @@ class Settings:
     ``None`` and what is empty stand for "not given"; paths are absolute.
     """
 
-    bids_dir: Path = field(metadata=argument("the dataset: a folder with sub-*/"))
-    out_dir: Path = field(metadata=argument("where derivatives and reports go"))
+    bids_dir: Path = field(metadata=argument("BIDS dataset: a folder with sub-*/"))
+    out_dir: Path = field(metadata=argument("output folder for derivatives and reports"))
     level: Literal["participant", "group"] = field(metadata=argument("level of analysis"))
 
     participant_label: tuple[str, ...] = field(
-        default=(), metadata=flag("BIDS", "only these people", read=label, metavar="LABEL")
+        default=(),
+        metadata=flag("BIDS", "process only these participants", read=label, metavar="LABEL"),
     )
     session_label: tuple[str, ...] = field(
-        default=(), metadata=flag("BIDS", "only these sessions", read=label, metavar="LABEL")
+        default=(),
+        metadata=flag("BIDS", "process only these sessions", read=label, metavar="LABEL"),
     )
     bids_filter_file: Path | None = field(
-        default=None, metadata=flag("BIDS", "JSON of pybids filters", metavar="FILE")
+        default=None,
+        metadata=flag("BIDS", "JSON file with pybids filters per contrast", metavar="FILE"),
     )
     derivatives: dict[str, Path] = field(
         default_factory=dict,
         metadata=flag(
             "BIDS",
-            "labels=PATH: folder of manual masks",
+            "labels=PATH: folder with manual masks",
             short="-d",
             read=named_path,
             metavar="NAME=PATH",
@@ -66,27 +69,31 @@ class Settings:
     )
     manual_labels: bool = field(default=True, metadata=flag("BIDS", "ignore manual masks"))
     skip_bids_validation: bool = field(
-        default=False, metadata=flag("BIDS", "don't look at file names")
+        default=False, metadata=flag("BIDS", "do not check file names against BIDS")
     )
     bids_database_dir: Path | None = field(
-        default=None, metadata=flag("BIDS", "keep the index here", metavar="DIR")
+        default=None,
+        metadata=flag("BIDS", "folder in which the index of the dataset is kept", metavar="DIR"),
     )
 
     reference_anat: Literal["auto", Contrast] = field(
         default="auto",
         metadata=flag(
-            "workflow", "contrast that the others are brought to; auto: the first that is there"
+            "workflow",
+            "reference contrast, to which the others are registered; auto: the first available",
         ),
     )
     skip: tuple[Skippable, ...] = field(
-        default=(), metadata=flag("workflow", "leave a stage out (repeatable)", one_each=True)
+        default=(), metadata=flag("workflow", "skip a stage (repeatable)", one_each=True)
     )
-    denoise: bool = field(default=False, metadata=flag("workflow", "non-local means before N4"))
+    denoise: bool = field(
+        default=False, metadata=flag("workflow", "denoise with non-local means before N4")
+    )
     models: dict[str, Path] = field(
         default_factory=dict,
         metadata=flag(
             "workflow",
-            "weights of your own for centerline, cord, gm, lesion or discs",
+            "your own weights for centerline, cord, gm, lesion or discs",
             name="model",
             read=named_path,
             metavar="NAME=PATH",
@@ -96,7 +103,7 @@ class Settings:
         default_factory=dict,
         metadata=flag(
             "workflow",
-            "measure these maps by region (repeatable); GLOB below BIDS_DIR, or absolute",
+            "measure these maps by region (repeatable); GLOB is relative to BIDS_DIR, or absolute",
             name="metric",
             read=named_pattern,
             metavar="NAME=GLOB",
@@ -107,51 +114,55 @@ class Settings:
         default=LESION_THRESHOLD,
         metadata=flag(
             "workflow",
-            "least probability that a lesion reaches; it goes down to 0.6",
+            "upper hysteresis threshold of the lesion probability; the lower one is 0.6",
             read=share,
             metavar="P",
         ),
     )
     lesion_contrasts: tuple[Contrast, ...] = field(
         default=LESION_CONTRASTS,
-        metadata=flag("workflow", "reference images of these contrasts are searched for lesions"),
+        metadata=flag("workflow", "contrasts of reference images in which lesions are searched"),
     )
     min_lesion_mm3: float = field(
         default=MIN_LESION_MM3,
-        metadata=flag("workflow", "smaller lesions are dropped", read=volume, metavar="MM3"),
+        metadata=flag("workflow", "minimum volume of a lesion", read=volume, metavar="MM3"),
     )
     template: str | None = field(
         default=None,
         metadata=flag(
-            "workflow", "PAM50, Generic or a folder in PAM50's layout", metavar="NAME_OR_PATH"
+            "workflow",
+            "PAM50, Generic, or a folder with the layout of PAM50",
+            metavar="NAME_OR_PATH",
         ),
     )
     level_hint: str | None = field(
         default=None,
         metadata=flag(
-            "workflow", "C3@z=12.5 (mid-body) or C2/C3@z=20 (disc), RAS mm", metavar="HINT"
+            "workflow",
+            "position of a level in RAS mm: C3@z=12.5 (mid-body) or C2/C3@z=20 (disc)",
+            metavar="HINT",
         ),
     )
     output_spaces: tuple[str, ...] = field(
         default=("reference", "template"),
         metadata=flag(
             "workflow",
-            "reference (always), template, and contrasts (T1w...) that masks are brought back to",
+            "grids of the outputs: reference (always), template, contrasts (T1w...)",
             read=space,
             metavar="SPACE",
         ),
     )
     random_seed: int = field(
-        default=0, metadata=flag("workflow", "of everything that draws numbers", metavar="N")
+        default=0, metadata=flag("workflow", "seed of all random numbers", metavar="N")
     )
     reproducible: bool = field(
-        default=False, metadata=flag("workflow", "same numbers for any number of threads")
+        default=False, metadata=flag("workflow", "identical results for any number of threads")
     )
 
     cord_model: str | None = field(
         default=None,
         metadata=flag(
-            "other networks", "another architecture for the cord", metavar="NAME", not_yet=EVERY
+            "other networks", "another network for the cord", metavar="NAME", not_yet=EVERY
         ),
     )
     lumbar: bool = field(
@@ -164,34 +175,36 @@ class Settings:
 
     nprocs: int = field(
         default_factory=count_cpus,
-        metadata=flag("resources", "CPUs in all", read=positive, metavar="N", default_text="all"),
+        metadata=flag(
+            "resources", "number of CPUs", read=positive, metavar="N", default_text="all"
+        ),
     )
     omp_nthreads: int = field(
         default=4,
         metadata=flag(
-            "resources", "threads of one task, no more than --nprocs", read=positive, metavar="N"
+            "resources", "threads per task, at most --nprocs", read=positive, metavar="N"
         ),
     )
     mem_gb: float = field(
         default_factory=partial(free_gb, MEMORY_SHARE),
         metadata=flag(
             "resources",
-            "memory: 8G, 8GB or 8000MB; a bare number is GB, from 1000 on MB (as SLURM counts)",
+            "memory limit: 8G, 8GB or 8000MB; bare numbers are GB, from 1000 on MB (as in SLURM)",
             name="mem",
             read=gigabytes,
             write="{!r}GB".format,
             metavar="SIZE",
-            default_text="90 % of what is free",
+            default_text="90 % of the free memory",
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto",
-        metadata=flag("resources", "where networks run; auto: the processor", not_yet=("cuda",)),
+        metadata=flag("resources", "device for the networks; auto: CPU", not_yet=("cuda",)),
     )
     work_dir: Path = field(
         default_factory=partial(absolute, "work"),
         metadata=flag(
-            "resources", "where the cache lives", short="-w", metavar="DIR", default_text="./work"
+            "resources", "folder of the cache", short="-w", metavar="DIR", default_text="./work"
         ),
     )
     clean_workdir: bool = field(default=False, metadata=flag("resources", "empty the cache first"))
@@ -199,75 +212,94 @@ class Settings:
         default="local",
         metadata=flag(
             "resources",
-            "what runs the tasks: processes of this machine, or this process alone (debug)",
+            "how tasks are run: in worker processes, or in this process (debug)",
             not_yet=("slurm",),
         ),
     )
     retries: int = field(
-        default=1, metadata=flag("resources", "of a killed task", read=not_negative, metavar="N")
+        default=1,
+        metadata=flag(
+            "resources",
+            "number of retries of a task that was killed",
+            read=not_negative,
+            metavar="N",
+        ),
     )
 
     dry_run: bool = field(
-        default=False, metadata=flag("subset", "print every node: hit or miss, and why")
+        default=False,
+        metadata=flag("subset", "list every node, whether it is cached, and if not, why"),
     )
     reports_only: bool = field(
-        default=False, metadata=flag("subset", "write the reports anew from the derivatives")
+        default=False, metadata=flag("subset", "only rebuild the reports from existing derivatives")
     )
     boilerplate_only: bool = field(
-        default=False, metadata=flag("subset", "write the methods text only")
+        default=False, metadata=flag("subset", "only write the methods text")
     )
     stop_on_first_crash: bool = field(
-        default=False, metadata=flag("subset", "don't go on with the others")
+        default=False, metadata=flag("subset", "stop when a participant fails")
     )
-    sloppy: bool = field(default=False, metadata=flag("subset", "fast and rough, for tests"))
+    sloppy: bool = field(default=False, metadata=flag("subset", "fast and inaccurate, for tests"))
 
     cohort_column: str | None = field(
         default=None,
-        metadata=flag("group", f"{COLUMN}: a map for each of its values", metavar="NAME"),
+        metadata=flag("group", f"{COLUMN}: one map per value", metavar="NAME"),
     )
     person_column: str | None = field(
         default=None,
-        metadata=flag("group", f"{COLUMN}: who it is, to count people once", metavar="NAME"),
+        metadata=flag(
+            "group", f"{COLUMN}: identifies persons, so that each counts once", metavar="NAME"
+        ),
     )
     covariate: str | None = field(
         default=None,
-        metadata=flag("group", f"{COLUMN}: number whose slope is tested", metavar="NAME"),
+        metadata=flag("group", f"{COLUMN}: numeric variable whose slope is tested", metavar="NAME"),
     )
     nuisance: tuple[str, ...] = field(
-        default=(), metadata=flag("group", "columns whose influence is removed", metavar="NAME")
+        default=(),
+        metadata=flag("group", "columns of nuisance variables, regressed out", metavar="NAME"),
     )
     min_n: int = field(
-        default=5, metadata=flag("group", "people a voxel needs", read=positive, metavar="N")
+        default=5,
+        metadata=flag(
+            "group", "minimum number of participants per voxel", read=positive, metavar="N"
+        ),
     )
     exclude_yml: Path | None = field(
-        default=None, metadata=flag("group", "marks exported from the reports", metavar="FILE")
+        default=None, metadata=flag("group", "ratings exported from the reports", metavar="FILE")
     )
     allow_mixed: bool = field(
-        default=False, metadata=flag("group", "count results of several versions together")
+        default=False, metadata=flag("group", "combine results of different versions")
     )
     n_permutations: int = field(
-        default=5000, metadata=flag("group", "shuffles of a test", read=positive, metavar="N")
+        default=5000, metadata=flag("group", "number of permutations", read=positive, metavar="N")
     )
     tfce: bool = field(
-        default=False, metadata=flag("group", "threshold-free cluster enhancement too (slow)")
+        default=False,
+        metadata=flag("group", "also compute threshold-free cluster enhancement (slow)"),
     )
 
     qc_gates: Path | None = field(
-        default=None, metadata=flag("other", "thresholds of the quality gates", metavar="FILE")
-    )
-    fail_on_qc: bool = field(default=False, metadata=flag("other", "exit 3 when a gate says FAIL"))
-    write_graph: bool = field(default=False, metadata=flag("other", "save the graph as a dot file"))
-    resource_monitor: bool = field(
-        default=False,
+        default=None,
         metadata=flag(
-            "other", "record memory and CPUs of the whole run, second by second, in logs/"
+            "other", "JSON or TOML file with thresholds of the quality gates", metavar="FILE"
         ),
     )
+    fail_on_qc: bool = field(
+        default=False, metadata=flag("other", "exit with code 3 if a quality gate says FAIL")
+    )
+    write_graph: bool = field(
+        default=False, metadata=flag("other", "save the workflow graph as a dot file")
+    )
+    resource_monitor: bool = field(
+        default=False,
+        metadata=flag("other", "record memory and CPU use of the run every second, in logs/"),
+    )
     verbose: int = field(
-        default=0, metadata=flag("other", "more on the screen", short="-v", counted=True)
+        default=0, metadata=flag("other", "more messages", short="-v", counted=True)
     )
     log_json: bool = field(
-        default=False, metadata=flag("other", "one JSON object a line instead of text")
+        default=False, metadata=flag("other", "log messages as JSON, one object per line")
     )
 
     @property

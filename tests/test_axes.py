@@ -115,7 +115,7 @@ class Scene:
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Thick oblique slices from C2 to C6 of a digital person with a lesion."""
+    """Thick oblique slices from C2 to C6 of a synthetic subject with a lesion."""
     person = make_person(SEED)
     s = person.disc_s[5] + 6.0
     person = replace(person, lesions=(Lesion((s, 2.0, -1.2), (9.0, 1.8, 1.6)),))

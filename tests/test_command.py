@@ -1,4 +1,4 @@
-"""The command on digital persons: outputs, cache, failures, and what the validator says."""
+"""The command on synthetic subjects: outputs, cache, failures, and what the validator says."""
 
 import json
 import os
@@ -113,7 +113,7 @@ def log(home: Path) -> str:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two digital persons that were processed, and a third that is no image."""
+    """A folder with two synthetic subjects that were processed, and a third that is no image."""
     home = tmp_path_factory.mktemp("command")
     write_dataset(home / "in", people=2, seed=100_000)
     bad = home / "in" / "sub-03" / "anat"

@@ -97,7 +97,7 @@ def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = Fals
 
 
 def example(contrast: str = "T2w", *, lesions: int = 1) -> Scan:
-    """Return a small image of a digital person: a neck whose anatomy is known.
+    """Return a small image of a synthetic subject: a neck whose anatomy is known.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class Segmentation:
 
     def _repr_html_(self) -> str:
         rows: list[tuple[str, object]] = [("image", self.image)]
-        rows += [("drawn by a person", ", ".join(sorted(self.drawn)))] if self.drawn else []
+        rows += [("manual", ", ".join(sorted(self.drawn)))] if self.drawn else []
         sizes = ", ".join(f"{size:.1f}" for size in self.lesion_volumes_mm3)
         rows += [("lesions (mm3)", sizes)] if sizes else []
         rows += [("warning", text) for text in self.warnings]

@@ -55,5 +55,5 @@ def draw_faults(given: Namespace) -> None:
         raise UsageError(f"{missing[0]} is not a file; expected an image and its cord mask")
     write_faults(labelled, given.out_dir, given.kinds, given.seed)
     LOG.info(
-        "%d labelled images with %d faults in %s", len(labelled), len(given.kinds), given.out_dir
+        "%d labelled images with %d artefacts in %s", len(labelled), len(given.kinds), given.out_dir
     )

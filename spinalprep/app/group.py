@@ -27,7 +27,7 @@ def run_group(settings: Settings) -> int:
     group = choose_group(settings)
     if settings.dry_run:
         for decision in group.decisions:
-            word = "used" if decision.used else f"left out: {decision.reason}"
+            word = "used" if decision.used else f"not included: {decision.reason}"
             sys.stdout.write(f"{decision.candidate.name}  {word}\n")
     group = replace(group, warnings=check_group(group))
     if settings.dry_run:
@@ -35,6 +35,6 @@ def run_group(settings: Settings) -> int:
     from spinalprep.app.group_steps import Steps
 
     page = Steps.of(group).take()
-    LOG.info("group of %d people in %.0f s", len(group.people), time.monotonic() - started)
+    LOG.info("group of %d participants in %.0f s", len(group.people), time.monotonic() - started)
     LOG.info("report: %s", page)
     return 0

@@ -111,14 +111,14 @@ def check_group(group: Group) -> tuple[str, ...]:
     if not group.people:
         reasons = pd.Series([decision.reason for decision in group.decisions]).value_counts()
         told = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
-        raise NoInputError(f"nobody counts at the group level: {told}")
+        raise NoInputError(f"no image can be included at the group level: {told}")
     differences = find_differences([files.origin for files in group.people])
     if differences and not group.settings.allow_mixed:
         for line in differences:
             LOG.error("%s", line)
         raise MixedResultsError(
-            "these results can't be compared; process the people alike, or count them all the "
-            "same with --allow-mixed"
+            "these results are not comparable; process all participants alike, or combine them "
+            "with --allow-mixed"
         )
     for line in differences:
         LOG.warning("mixed results: %s", line)
@@ -128,7 +128,7 @@ def check_group(group: Group) -> tuple[str, ...]:
 
 def _tell(decisions: Sequence[Decision]) -> None:
     used = sum(decision.used for decision in decisions)
-    LOG.info("%d of %d images count, one per person", used, len(decisions))
+    LOG.info("%d of %d images are included, one per person", used, len(decisions))
     for decision in decisions:
         if not decision.used:
-            LOG.debug("%s is left out: %s", decision.candidate.name, decision.reason)
+            LOG.debug("%s is excluded: %s", decision.candidate.name, decision.reason)

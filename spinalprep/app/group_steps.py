@@ -102,13 +102,14 @@ class Steps:
         comparisons = plan_comparisons(self.group.table, s.cohort_column, s.covariate, s.nuisance)
         if s.cohort_column is not None and not comparisons:
             LOG.warning(
-                "--cohort-column %s has no two values with two people each", s.cohort_column
+                "--cohort-column %s has fewer than two values with at least two participants each",
+                s.cohort_column,
             )
         for c in comparisons:
-            LOG.info("comparison %s: %d people", c.question, len(c.rows))
+            LOG.info("comparison %s: %d participants", c.question, len(c.rows))
             if c.dropped:
                 names = ", ".join(c.dropped)
-                LOG.warning("%s: without a value and left out: %s", c.question, names)
+                LOG.warning("%s: excluded for lack of a value: %s", c.question, names)
         return comparisons
 
     def sum_up(self, masks: Masks | None) -> Sums:
@@ -123,7 +124,7 @@ class Steps:
                 yield person
 
         sums = accumulate(people(), self.domain, self.regions, group.rows, masks)
-        LOG.info("maps: %d people, %d of them from earlier runs", len(group.people), kept)
+        LOG.info("maps: %d participants, %d of them from earlier runs", len(group.people), kept)
         return sums
 
     def write_maps(self, sums: Sums) -> None:
@@ -246,7 +247,7 @@ class Steps:
             self.writer.map(
                 path, volume, MAPS["mean"].description, people, {"SkullStripped": False}
             )
-            LOG.info("mean %s of %d people", contrast, len(people))
+            LOG.info("mean %s of %d participants", contrast, len(people))
 
     def write_report(self, comparisons: Sequence[Comparison]) -> Path:
         """Write ``group.html``."""

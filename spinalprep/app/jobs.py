@@ -160,7 +160,7 @@ def plan_run(settings: Settings, sessions: Sequence[Session]) -> Plan:
     found = [label for job in jobs.values() for label in job.files.labels.found]
     ignored = sum(label.reason == NOT_WANTED for label in found)
     if ignored:
-        LOG.info("%d manual labels are ignored (%s)", ignored, NOT_WANTED)
+        LOG.info("%d manual labels ignored (%s)", ignored, NOT_WANTED)
     return Plan(shared, tuple(sessions), jobs, tuple(unusable))
 
 
@@ -194,7 +194,7 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
         If the session has no image that can be the reference.
     """
     if not session.scans:
-        raise InputError("no T1w, T2w, T2starw or MTS image that is wanted")
+        raise InputError("no T1w, T2w, T2starw or MTS image matches the request")
     chosen = reference_runs(session, shared.settings.reference_anat)
     return [_build(session, run, shared) for run in chosen]
 

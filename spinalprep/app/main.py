@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _FOLDER_TROUBLE:
             raise
-        LOG.error("%s: %s; nothing that was finished is lost", error.filename, error.strerror)
+        LOG.error("%s: %s; all finished results are kept", error.filename, error.strerror)
         return UsageError.exit_code
     except KeyboardInterrupt:
         LOG.error("interrupted; the same command resumes")

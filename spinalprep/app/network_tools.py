@@ -13,14 +13,14 @@ from spinalprep.flags import named_path, share, volume
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
     """Add ``segment`` and ``models`` by ``command``."""
-    _add_segment(command("segment", _segment, "find the cord in one image, without BIDS"))
+    _add_segment(command("segment", _segment, "segment the cord in a single image, without BIDS"))
     _add_models(command("models", _models, "show cards, export to ONNX, calibrate"))
 
 
 def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument("image", type=Path, help="NIfTI file of any orientation")
     sub.add_argument(
-        "-o", "--out-dir", type=Path, default=Path(), help="where results go (default: here)"
+        "-o", "--out-dir", type=Path, default=Path(), help="output folder (default: current folder)"
     )
     sub.add_argument(
         "--model",
@@ -28,26 +28,26 @@ def _add_segment(sub: ArgumentParser) -> None:
         type=named_path,
         default=[],
         metavar="NAME=PATH",
-        help="weights of your own for centerline, cord, gm or lesion",
+        help="your own weights for centerline, cord, gm or lesion",
     )
     sub.add_argument(
         "--lesion-threshold",
         type=share,
         default=LESION_THRESHOLD,
         metavar="P",
-        help="least probability that a lesion reaches; it goes down to 0.6 (default: %(default)s)",
+        help="upper hysteresis threshold of lesions; the lower one is 0.6 (default: %(default)s)",
     )
     sub.add_argument(
         "--min-lesion-mm3",
         type=volume,
         default=MIN_LESION_MM3,
         metavar="MM3",
-        help="smaller lesions are dropped (default: %(default)s)",
+        help="minimum volume of a lesion (default: %(default)s)",
     )
     sub.add_argument(
         "--gm",
         action=BooleanOptionalAction,
-        help="look for grey matter (default: where the name ends in T2starw or MTS)",
+        help="segment grey matter (default: if the name ends in T2starw or MTS)",
     )
     sub.add_argument(
         "--views",

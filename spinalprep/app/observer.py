@@ -85,7 +85,7 @@ class RunObserver(Observer):
         self._progress[session].failures.append(FailureFacts(stage, node, failure.reason, crash))
         LOG.error("%s, %s: %s", session, stage, failure.message)
         if crash:
-            LOG.error("%s: this is our defect; see %s", session, crash)
+            LOG.error("%s: internal error, please report it; see %s", session, crash)
 
     def on_session(self, session: str, result: SessionResult) -> None:
         """Judge the quality of what was left, and end the session run."""

@@ -12,9 +12,9 @@ from spinalprep.flags import absolute
 from spinalprep.settings import Settings
 
 EPILOG = """exit codes: 0 every participant finished; 1 at least one failed (status.tsv says which
-and why); 2 bad arguments or a folder that can't be written; 3 a quality gate says FAIL
+and why); 2 invalid arguments or a folder that cannot be written; 3 a quality gate says FAIL
 (--fail-on-qc); 4 no usable input; 5 mixed results (group); 6 weights or template missing;
-70 our defect; 130/143 interrupted (the same command resumes)."""
+70 internal error; 130/143 interrupted (the same command resumes)."""
 
 
 class ArgumentParser(_ArgumentParser):
@@ -22,7 +22,7 @@ class ArgumentParser(_ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and exit with 2."""
-        self.exit(2, f"x {message} ({self.prog} --help lists what there is)\n")
+        self.exit(2, f"x {message} ({self.prog} see --help)\n")
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -72,7 +72,7 @@ def build_parser() -> ArgumentParser:
             groups[title] = parser.add_argument_group(title)
         _add(groups[title], option)
     groups["other"].add_argument(
-        "--config-file", type=absolute, metavar="FILE", help="flags as TOML"
+        "--config-file", type=absolute, metavar="FILE", help="TOML file with options"
     )
     version = f"spinalprep {__version__}"
     groups["other"].add_argument("--version", action="version", version=version)

@@ -39,8 +39,8 @@ def refuse_work(plan: Plan) -> None:
     missed = [line for line in plan_sessions(plan.tasks, plan.cache) if not line.hit]
     if missed:
         raise UsageError(
-            f"--reports-only: {len(missed)} results are not there yet (the first: {missed[0]}); "
-            "run without it first"
+            f"--reports-only: {len(missed)} results are missing (the first: {missed[0]}); run "
+            "without it first"
         )
 
 

@@ -37,7 +37,9 @@ def write_report(shared: Shared, label: str, outcomes: Sequence[Outcome]) -> Non
     try:
         write_participant_report(settings.out_dir, label, report_facts(shared, outcomes))
     except Exception:  # a report that fails must not take the derivatives along
-        LOG.exception("sub-%s: the report could not be written; this is our defect", label)
+        LOG.exception(
+            "sub-%s: the report could not be written (internal error, please report it)", label
+        )
 
 
 def write_citation(shared: Shared, outcomes: Sequence[Outcome]) -> Path:

@@ -56,7 +56,7 @@ def _refuse_what_is_wrong(settings: Settings) -> None:
         parse_hint(settings.level_hint)
         if "template" in settings.skip:
             raise UsageError(
-                "--level-hint needs the template's spacings; leave out --skip template"
+                "--level-hint needs the spacings of the template; do not use --skip template"
             )
     read_filters(settings.bids_filter_file)
 

@@ -129,7 +129,7 @@ def summarise_result(result: Result, path: Path) -> dict[str, Any]:
         "confidence": round(found.confidence, 3),
         "gm_mm3": gm_mm3,
         "lesions_mm3": [round(size, 1) for size in found.lesion_volumes_mm3],
-        "interval": "95 %, from how sure the networks are of themselves",
+        "interval": "95 %, from the uncertainty of the networks",
         "warnings": list(found.warnings),
         "models": {
             name: {key: card.get(key) for key in ("name", "version", "sha256", "temperature")}

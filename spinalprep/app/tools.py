@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> ArgumentParser:
     """Return the parser of ``spinalprep-tools``."""
-    parser = ArgumentParser("spinalprep-tools", description="Helpers around spinalprep.")
+    parser = ArgumentParser("spinalprep-tools", description="Helper commands of spinalprep.")
     parser.add_argument("--version", action="version", version=f"spinalprep {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -42,25 +42,23 @@ def build_parser() -> ArgumentParser:
         sub.set_defaults(carry_out=carry_out)
         return sub
 
-    sub = command("phantom", _phantom, "write a synthetic BIDS dataset with its truth")
+    sub = command("phantom", _phantom, "write a synthetic BIDS dataset with ground truth")
     sub.add_argument("out_dir", type=Path, help="a new folder")
     sub.add_argument("-n", "--people", type=int, default=2, metavar="N", help="default: 2")
     sub.add_argument(
-        "--seed", type=int, default=100_000, help="of the first person (default: 100000)"
+        "--seed", type=int, default=100_000, help="of the first subject (default: 100000)"
     )
     sub.add_argument(
         "--group", action="store_true", help="a cohort with derivatives, for the group level"
     )
     sub.add_argument("--template", help="NAME_OR_PATH, of the cohort (default: Generic)")
-    add_fault_options(command("faults", draw_faults, "draw faults into labelled images"))
+    add_fault_options(command("faults", draw_faults, "simulate artefacts in labelled images"))
     add_network_commands(command)
     add_training_commands(command)
     sub = command("template", _template, "show which template is found, or fetch PAM50")
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
-    sub.add_argument(
-        "--sha256", metavar="HASH", help="of the archive to fetch; another one is refused"
-    )
+    sub.add_argument("--sha256", metavar="HASH", help="expected digest of the downloaded archive")
     command("doctor", _doctor, "check weights, template, threads and disk")
     return parser
 
@@ -78,7 +76,7 @@ def _phantom(given: Namespace) -> None:
         write_cohort(given.out_dir, template, given.people, given.seed)
     else:
         write_dataset(given.out_dir, given.people, given.seed)
-    LOG.info("%d digital persons in %s", given.people, given.out_dir)
+    LOG.info("%d synthetic subjects in %s", given.people, given.out_dir)
 
 
 def _template(given: Namespace) -> None:
@@ -109,4 +107,6 @@ def _doctor(_: Namespace) -> None:
     free = shutil.disk_usage(".").free / 1e9
     LOG.info("free disk: %.0f GB", free)
     if free < 2:
-        raise InputError("less than 2 GB of disk are free here; a participant needs about 1 GB")
+        raise InputError(
+            "less than 2 GB of disk space are free here; a participant needs about 1 GB"
+        )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_training_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
     """Add ``train``, ``finetune``, ``evaluate`` by ``command``."""
     _add_train(command("train", _train, "train the network of a recipe"))
-    _add_finetune(command("finetune", _finetune, "adapt a network to labels of your own"))
+    _add_finetune(command("finetune", _finetune, "adapt a network to your own labels"))
     _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
 
 
@@ -33,7 +33,7 @@ def add_threads(sub: ArgumentParser) -> None:
 
 def _add_train(sub: ArgumentParser) -> None:
     recipes = ", ".join(packaged_recipes())
-    sub.add_argument("name", help=f"{recipes}; or a recipe of your own (.toml)")
+    sub.add_argument("name", help=f"{recipes}; or your own recipe (.toml)")
     where = sub.add_mutually_exclusive_group()
     where.add_argument(
         "--shared",
@@ -41,11 +41,13 @@ def _add_train(sub: ArgumentParser) -> None:
         default=Path("../shared"),
         help="folder with data/ that the packaged networks were trained on (default: ../shared)",
     )
-    where.add_argument("--bids", type=Path, metavar="DIR", help="labelled dataset of your own")
+    where.add_argument("--bids", type=Path, metavar="DIR", help="your own labelled dataset")
     _add_dataset(sub)
-    sub.add_argument("--steps", type=int, help="in place of the recipe's")
-    _add_run(sub, "stop early by these people, who are not trained on", patience=5)
-    sub.add_argument("--range-test", action="store_true", help="find learning rates, don't train")
+    sub.add_argument("--steps", type=int, help="instead of the recipe's")
+    _add_run(sub, "validation subjects for early stopping, not used for training", patience=5)
+    sub.add_argument(
+        "--range-test", action="store_true", help="find learning rates instead of training"
+    )
 
 
 def _add_finetune(sub: ArgumentParser) -> None:
@@ -56,9 +58,9 @@ def _add_finetune(sub: ArgumentParser) -> None:
     sub.add_argument("--steps", type=int, help="default: 400")
     sub.add_argument("--rate", type=float, default=3e-4, help="peak learning rate (default: 3e-4)")
     sub.add_argument(
-        "--freeze", type=int, default=0, metavar="N", help="keep the first N blocks as they are"
+        "--freeze", type=int, default=0, metavar="N", help="do not train the first N blocks"
     )
-    _add_run(sub, "stop early by these people (default: a quarter of all)", patience=6)
+    _add_run(sub, "validation subjects for early stopping (default: a quarter of all)", patience=6)
 
 
 def _add_evaluate(sub: ArgumentParser) -> None:
@@ -74,7 +76,9 @@ def _add_evaluate(sub: ArgumentParser) -> None:
         "names of packaged networks, in any order (default: the packaged ones)",
     )
     _add_dataset(sub)
-    sub.add_argument("--participant-label", nargs="+", metavar="LABEL", help="these alone")
+    sub.add_argument(
+        "--participant-label", nargs="+", metavar="LABEL", help="only these participants"
+    )
     sub.add_argument(
         "--lesion-threshold",
         type=share,
@@ -95,16 +99,18 @@ def _add_dataset(sub: ArgumentParser) -> None:
         help="folder of manual labels (default: derivatives/labels of the dataset)",
     )
     sub.add_argument(
-        "--person-column", metavar="NAME", help="column of participants.tsv that names the person"
+        "--person-column",
+        metavar="NAME",
+        help="column of participants.tsv that identifies the person",
     )
     sub.add_argument(
         "--same-person",
         nargs="+",
         default=[],
         metavar="LABEL=PERSON",
-        help="whose scan a participant is, where one person has several",
+        help="person to whom a participant label belongs, if one person has several",
     )
-    sub.add_argument("-o", "--out-dir", type=Path, required=True, help="where results go")
+    sub.add_argument("-o", "--out-dir", type=Path, required=True, help="output folder")
 
 
 def _add_run(sub: ArgumentParser, stopped_by: str, patience: int) -> None:
@@ -117,15 +123,15 @@ def _add_run(sub: ArgumentParser, stopped_by: str, patience: int) -> None:
         nargs="+",
         default=[],
         metavar=people,
-        help="train without these people, to judge on them",
+        help="hold these subjects out for testing",
     )
-    out.add_argument("--fold", metavar="K/N", help="train without the people of fold K of N")
+    out.add_argument("--fold", metavar="K/N", help="hold out the subjects of fold K of N")
     sub.add_argument("--validate", nargs="+", default=[], metavar=people, help=stopped_by)
     sub.add_argument(
         "--patience",
         type=int,
         default=patience,
-        help="stop after so many looks without gain (default: %(default)s)",
+        help="number of evaluations without improvement before stopping (default: %(default)s)",
     )
     sub.add_argument("--seed", type=int, default=0, help="default: 0")
     add_threads(sub)

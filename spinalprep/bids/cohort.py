@@ -93,7 +93,7 @@ def choose_people(
     for candidate in sorted(candidates, key=lambda c: (c.participant_id, c.session_id, c.run)):
         reason = _objection(candidate, excluded)
         if not reason and candidate.person_id in taken:
-            reason = f"another image of the same person is used ({taken[candidate.person_id]})"
+            reason = f"another image of the same person is included ({taken[candidate.person_id]})"
         if not reason:
             taken[candidate.person_id] = candidate.name
         decisions.append(Decision(candidate, not reason, reason or MISSING))
@@ -140,7 +140,7 @@ def read_exclusions(path: Path | None) -> frozenset[str]:
     if isinstance(content, list):
         return frozenset(map(str, content))
     if not isinstance(content, dict):
-        raise UsageError(f"--exclude-yml {path}: expected names with marks, as a report exports")
+        raise UsageError(f"--exclude-yml {path}: expected ratings as exported from a report")
     return frozenset(str(name) for name, marks in content.items() if _fails(marks))
 
 
@@ -163,6 +163,6 @@ def _objection(candidate: Candidate, excluded: Collection[str]) -> str:
     if candidate.missing:
         reason = f"missing: {', '.join(candidate.missing)}"
         if any("label-lesion" in name for name in candidate.missing):
-            reason += " (process with --lesion-contrasts, or draw the lesions)"
+            reason += " (use --lesion-contrasts, or provide manual lesion masks)"
         return reason
     return ""

@@ -61,7 +61,7 @@ def _line(aspect: str, groups: Mapping[str, list[str]]) -> str:
     ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     (usual, most), others = ranked[0], ranked[1:]
     parts = [f"{value} in {_names(names)}" for value, names in others]
-    return f"{aspect}: {usual} in {len(most)} people, but {'; '.join(parts)}"
+    return f"{aspect}: {usual} in {len(most)} participants, but {'; '.join(parts)}"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -31,20 +31,26 @@ IGNORED = (
     *("group*", "status*"),
 )
 DESCRIPTIONS = {
-    "preproc": "oriented (LAS) and corrected for the bias field; nothing is skull-stripped",
-    "auto": "automatic result, kept where a manual label took its place",
-    "uncertainty": "standard deviation of the network's probability over four views of the image: "
-    "as it is, mirrored, darker, brighter",
-    "template": "the template's own mask, brought to the image; its Dice with ours is a gate",
-    "coverage": "what the field of view shows, in slices in which the cord was found",
-    "lower": "lower end of a 95 % interval",
-    "upper": "upper end of a 95 % interval",
-    "soft": "probabilities in place of masks",
-    "mean": "mean over people, the median of each cord scaled to 1",
+    "preproc": "reoriented (LAS) and bias-corrected; not skull-stripped",
+    "auto": "automatic result, kept where a manual label replaced it",
+    "uncertainty": (
+        "standard deviation of the network's probability over four augmented views "
+        "of the image: unmodified, mirrored, darker, brighter"
+    ),
+    "template": (
+        "the template's mask warped to the image; its Dice with the cord is a quality gate"
+    ),
+    "coverage": (
+        "part of the template in the field of view, in slices in which the cord was found"
+    ),
+    "lower": "lower limit of a 95 % interval",
+    "upper": "upper limit of a 95 % interval",
+    "soft": "probabilities instead of masks",
+    "mean": "mean over participants, the median of each cord scaled to 1",
     "perslice": "one row per axial slice",
     "perlevel": "one row per vertebral level",
     "perregion": "one row per vertebral level, region and lesion",
-    "total": "one row for everything together",
+    "total": "one row for the whole image",
     "MTR": "magnetization transfer ratio",
 }
 ATLAS_REFERENCE = (
@@ -88,7 +94,7 @@ def check_folders(settings: Settings) -> None:
         inside = folder.resolve()
         if raw in inside.parents and inside.relative_to(raw).parts[0].startswith("sub-"):
             raise UsageError(
-                f"the {what} folder {folder} lies among the raw images of a participant; "
+                f"the {what} folder {folder} is inside the folder of a raw participant; "
                 f"expected another one, for example {settings.bids_dir / 'derivatives'}"
             )
     _check_owner(settings.out_dir)
@@ -263,12 +269,12 @@ def _read_participants(path: Path) -> tuple[list[str], dict[str, dict[str, str]]
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         if path.exists():
-            _log.warning("%s can't be read (%s); its people are listed with n/a", path, error)
+            _log.warning("%s can't be read (%s); its participants are listed with n/a", path, error)
         return ["participant_id"], {}
     reader = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     columns = list(reader.fieldnames or ())
     if "participant_id" not in columns:
-        _log.warning("%s has no column participant_id; its people are listed with n/a", path)
+        _log.warning("%s has no column participant_id; its participants are listed with n/a", path)
         return ["participant_id"], {}
     rows = {}
     for row in reader:
@@ -296,7 +302,7 @@ def _check_owner(out_dir: Path) -> None:
         return
     if "spinalprep" not in makers:
         raise UsageError(
-            f"{out_dir} holds another dataset ({content.get('Name', 'without name')}); "
+            f"{out_dir} contains another dataset ({content.get('Name', 'without name')}); "
             "expected an empty folder or outputs of spinalprep"
         )
 
@@ -311,8 +317,8 @@ def _check_kept(settings: Settings) -> None:
         for inner, _, _ in os.walk(folder):
             if not os.access(inner, os.W_OK | os.X_OK):
                 raise UsageError(
-                    f"{inner} was made by another user and can't be written; run as that user, "
-                    "give other folders, or change its owner"
+                    f"{inner} belongs to another user and cannot be written; run as that user, "
+                    "use other folders, or change its owner"
                 )
 
 

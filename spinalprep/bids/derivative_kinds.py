@@ -96,13 +96,9 @@ class Output:
 
 
 OUTPUTS: Mapping[Kind, Output] = {
-    "preproc": Output(
-        "image, oriented and corrected for the bias field", space=NATIVE, desc="preproc"
-    ),
+    "preproc": Output("image, reoriented and bias-corrected", space=NATIVE, desc="preproc"),
     "preproc_reference": Output("image on the grid of the reference image", desc="preproc"),
-    "preproc_template": Output(
-        "image in the space of the template", space=TEMPLATE, desc="preproc"
-    ),
+    "preproc_template": Output("image in template space", space=TEMPLATE, desc="preproc"),
     "cord": Output("spinal cord", "mask", label="SC", mask=True),
     "cord_probability": Output("spinal cord, soft", "probseg", label="SC"),
     "cord_uncertainty": Output(
@@ -139,23 +135,23 @@ OUTPUTS: Mapping[Kind, Output] = {
         atlas=True,
     ),
     "cord_template": Output(
-        "spinal cord in the space of the template", "mask", space=TEMPLATE, label="SC", mask=True
+        "spinal cord in template space", "mask", space=TEMPLATE, label="SC", mask=True
     ),
     "lesion_template": Output(
-        "lesions in the space of the template", "mask", space=TEMPLATE, label="lesion", mask=True
+        "lesions in template space", "mask", space=TEMPLATE, label="lesion", mask=True
     ),
     "lesion_probability_template": Output(
-        "lesions in the space of the template, soft", "probseg", space=TEMPLATE, label="lesion"
+        "lesions in template space, soft", "probseg", space=TEMPLATE, label="lesion"
     ),
     "coverage_template": Output(
-        "what of the template the image covers, in slices in which the cord was found",
+        "part of the template that the image covers, in slices in which the cord was found",
         "mask",
         space=TEMPLATE,
         desc="coverage",
         mask=True,
     ),
     "template_slices": Output(
-        "shape of the cord at the slices of the template",
+        "morphometry of the cord at the slices of the template",
         "morph",
         space=TEMPLATE,
         label="SC",
@@ -164,17 +160,17 @@ OUTPUTS: Mapping[Kind, Output] = {
     ),
     "lesions_lookup": Output("names of the lesions", "dseg", seg="lesions", extension=TABLE),
     "perslice": Output(
-        "shape of the cord per slice", "morph", label="SC", desc="perslice", extension=TABLE
+        "morphometry of the cord per slice", "morph", label="SC", desc="perslice", extension=TABLE
     ),
     "perlevel": Output(
-        "shape of the cord per vertebral level",
+        "morphometry of the cord per vertebral level",
         "morph",
         label="SC",
         desc="perlevel",
         extension=TABLE,
     ),
     "shape_total": Output(
-        "shape of the whole cord that the image shows",
+        "morphometry of the whole cord in view",
         "morph",
         label="SC",
         desc="total",
@@ -186,7 +182,7 @@ OUTPUTS: Mapping[Kind, Output] = {
     "lesion_table": Output("measures of every lesion", "morph", label="lesion", extension=TABLE),
     "mtr": Output(
         "magnetization transfer ratio in the spinal cord in percent, 100 (off - on) / off; NaN "
-        "where there is no signal",
+        "without signal",
         "MTRmap",
     ),
     "lesion_regions": Output(
@@ -197,7 +193,7 @@ OUTPUTS: Mapping[Kind, Output] = {
         extension=TABLE,
     ),
     "lesion_totals": Output(
-        "all lesions of the cord together", "morph", label="lesion", desc="total", extension=TABLE
+        "all lesions of the cord", "morph", label="lesion", desc="total", extension=TABLE
     ),
     "qc": Output("quality gates", "qc", space=NATIVE, desc="auto", extension=TABLE),
     "metric": Output("a map, measured by region", "metric", named=True, extension=TABLE),

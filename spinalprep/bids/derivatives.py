@@ -90,7 +90,7 @@ def image_sidecar(kind: Kind, provenance: Provenance, contrast: str = "") -> dic
 
 def transform_sidecar(moving: str, fixed: str, provenance: Provenance) -> dict[str, Any]:
     """Return the JSON beside a transform that resamples ``moving`` on the grid of ``fixed``."""
-    text = f"resamples an image in the space of {moving} on the grid of {fixed} (ITK, LPS mm)"
+    text = f"resamples an image in {moving} space onto the grid of {fixed} (ITK, LPS mm)"
     return {"Description": text, **_common(provenance)}
 
 

@@ -51,28 +51,28 @@ class MapOutput:
 
 MAPS: Mapping[MapKind, MapOutput] = {
     "probability": MapOutput(
-        "share of the people covering the voxel who have a lesion there; NaN where fewer than "
-        "MinimumCoverage people cover it, 0 is an observed zero",
+        "fraction of the participants covering the voxel who have a lesion there; NaN if fewer "
+        "than MinimumCoverage participants cover it, 0 is an observed zero",
         "probseg",
         "lesion",
     ),
-    "lower": MapOutput("lower end of the 95 % Wilson interval", "probseg", "lesion", "lower"),
-    "upper": MapOutput("upper end of the 95 % Wilson interval", "probseg", "lesion", "upper"),
+    "lower": MapOutput("lower limit of the 95 % Wilson interval", "probseg", "lesion", "lower"),
+    "upper": MapOutput("upper limit of the 95 % Wilson interval", "probseg", "lesion", "upper"),
     "soft": MapOutput(
-        "mean probability of a lesion over the people covering the voxel",
+        "mean lesion probability over the participants covering the voxel",
         "probseg",
         "lesion",
         "soft",
     ),
     "coverage": MapOutput(
-        "share of all people who cover the voxel: inside the field of view, in a slice in which "
-        "the cord was found",
+        "fraction of all participants who cover the voxel: inside the field of view, in a "
+        "slice in which the cord was found",
         "probseg",
         "SC",
         "coverage",
     ),
     "mean": MapOutput(
-        "mean over people, each scaled so that the median of the cord is 1", desc="mean"
+        "mean over participants, each image scaled so that the median of the cord is 1", desc="mean"
     ),
     "t": MapOutput("Student's t", "statmap", stat="t", named=True),
     "p": MapOutput(

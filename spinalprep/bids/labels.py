@@ -220,8 +220,8 @@ def check_same_grid(label: Path, image: Path) -> str | None:
     if theirs.same_grid(ours, GRID_TOLERANCE * float(ours.voxel_sizes.min())):
         return None
     return (
-        f"{label} lies on another grid than {image.name} "
-        f"({_words(theirs)}; expected {_words(ours)}): resample it onto the image, or remove it"
+        f"{label} is on a different grid from {image.name} ({_words(theirs)}; expected "
+        f"{_words(ours)}): resample it onto the image, or remove it"
     )
 
 

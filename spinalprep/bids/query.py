@@ -58,14 +58,14 @@ def find_sessions(settings: Settings) -> Iterator[Session]:
         if entities.get("sub") == participant and entities.get("ses") == session:
             found[participant][session].append(path)
         else:
-            _log.warning("%s is ignored: its name and its folder disagree", path)
+            _log.warning("%s is ignored: its name does not match its folder", path)
     if not any(label in found for label in labels):
         raise NoInputError(_nothing(settings))
     for label in labels:
         for session, paths in sorted(found[label].items(), key=lambda item: item[0] or ""):
             yield read_session(settings, label, session, paths)
         if not found[label]:
-            why = f"sub-{label} has no T1w, T2w, T2starw or MTS image that is wanted"
+            why = f"sub-{label} has no T1w, T2w, T2starw or MTS image matches the request"
             yield Session(label, None, (), (why,))
 
 
@@ -87,7 +87,7 @@ def check_dataset(bids_dir: Path) -> None:
     except (OSError, ValueError) as error:
         raise NoInputError(f"{description} can't be read as JSON ({error})") from error
     if not isinstance(content, dict):
-        raise NoInputError(f"{description} holds no JSON object")
+        raise NoInputError(f"{description} does not contain a JSON object")
     if not participants(bids_dir):
         raise NoInputError(f"{bids_dir} has no participant: there is no sub-* folder")
 
@@ -104,7 +104,7 @@ def read_session(settings: Settings, label: str, session: str | None, paths: lis
             continue
         relative = path.relative_to(settings.bids_dir).as_posix()
         if not settings.skip_bids_validation and not _is_bids(relative):
-            notes.append(f"{path.name} is not a valid BIDS name; it is used all the same")
+            notes.append(f"{path.name} is not a valid BIDS name, but is used")
         metadata, warnings = read_sidecar(path, settings.bids_dir, listings)
         notes.extend(warnings)
         beside = {key: value for key, value in entities.items() if key not in ("sub", "ses")}
@@ -120,8 +120,8 @@ def _wanted(settings: Settings) -> tuple[str, ...]:
     if absent:
         more = f" and {len(present) - SHOWN} more" if len(present) > SHOWN else ""
         raise NoInputError(
-            f"there is no participant {', '.join(absent)} in {settings.bids_dir}; "
-            f"there are {', '.join(present[:SHOWN])}{more}"
+            f"no participant {', '.join(absent)} in {settings.bids_dir}; there are "
+            f"{', '.join(present[:SHOWN])}{more}"
         )
     return tuple(sorted(set(asked))) or present
 

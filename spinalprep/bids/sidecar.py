@@ -41,9 +41,9 @@ def read_sidecar(
         if isinstance(content, dict):
             metadata.update(content)
         else:
-            warnings.append(f"{path.name} holds no JSON object; it is ignored")
+            warnings.append(f"{path.name} does not contain a JSON object; it is ignored")
     if not found:
-        warnings.append(f"{image.name} has no sidecar JSON; nothing is known of its acquisition")
+        warnings.append(f"{image.name} has no sidecar JSON; its acquisition parameters are unknown")
     return metadata, tuple(warnings)
 
 

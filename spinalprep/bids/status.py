@@ -113,7 +113,7 @@ def _read(path: Path) -> list[Status]:
         text = path.read_text(encoding="utf-8")
         return [_status(row) for row in csv.DictReader(io.StringIO(text), delimiter="\t")]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        _log.warning("%s can't be read (%s); it is left out of status.tsv", path, error)
+        _log.warning("%s can't be read (%s); it is not included in status.tsv", path, error)
         return []
 
 

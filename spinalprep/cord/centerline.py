@@ -231,7 +231,8 @@ def fit_centerline(
     points = np.asarray(points, np.float64)
     if len(points) < 2:
         raise InputError(
-            f"the cord is seen in {len(points)} slice; expected at least 2 to know its direction"
+            f"the cord is visible in {len(points)} slice only; expected at least 2 to determine "
+            "its direction"
         )
     if points[0, 2] < points[-1, 2]:
         points = points[::-1]
@@ -269,7 +270,7 @@ def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Cen
     mass = cord_sections(upright.data)
     area = mass.sum(axis=(0, 1))
     if not area.any():
-        raise EmptyMaskError("the cord mask has no voxel; expected at least two slices")
+        raise EmptyMaskError("the cord mask is empty; expected at least two slices")
     slices = np.flatnonzero(area > 0)
     i = np.einsum("ijk,i->k", mass, np.arange(mass.shape[0]))[slices] / area[slices]
     j = np.einsum("ijk,j->k", mass, np.arange(mass.shape[1]))[slices] / area[slices]

@@ -15,7 +15,7 @@ BLURRED = 1.5  # an outline so many times as blurred as the sharpest quarter is 
 LEAST_GAIN = -2.0  # of the worst slice; the best gains 1
 LEAST_BLUR = 0.106  # of a voxel's edge: mean of p (1 - p) in cut voxels, 1/6, by |cos|, 2/pi
 CONVINCING_MM = 10.0  # of sharp cord, in one stretch; less of it beyond a doubtful part is chance
-# the nearest rounded limits that cut no cord of eight digital people with faint ends (104000 on)
+# nearest rounded limits that cut no cord of eight synthetic subjects with faint ends (104000 on)
 MEDULLA = 1.3  # times the largest area of the sure part: no cord, in a doubtful upper end
 LARGEST = 95  # percentile of the sure part's areas that counts as the largest
 CONUS = 0.25  # of the usual area: no cord, in a doubtful lower end that stays under it
@@ -220,12 +220,12 @@ def _doubt(part: list[int], where: str) -> str:
     """Say that the slices of one end are doubtful."""
     if len(part) == 1:
         return (
-            f"the outline of the cord is doubtful in slice {part[0]} ({where}): "
-            "it is in the mask, but in no mean"
+            f"the outline of the cord is doubtful in slice {part[0]} ({where}): the slice is "
+            "kept in the mask, but excluded from all means"
         )
     return (
-        f"the outline of the cord is doubtful in slices {part[0]} to {part[-1]} ({where}): "
-        "they are in the mask, but in no mean"
+        f"the outline of the cord is doubtful in slices {part[0]} to {part[-1]} ({where}): they "
+        "are kept in the mask, but excluded from all means"
     )
 
 

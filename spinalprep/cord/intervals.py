@@ -15,7 +15,7 @@ INTERVALS = {
 }
 NORMAL_95 = 1.96  # standard deviations on either side
 # how far off a network's edge is (SD): the least multiples of 0.05 pixels whose intervals held 95 %
-# of the true areas, and of the true diameters, in every contrast of digital persons
+# of the true areas, and of the true diameters, in every contrast of synthetic subjects
 # (benchmarks/shape.py)
 EDGE_PIXELS = 0.1  # the whole outline, of cord and grey matter
 EDGE_ACROSS_PIXELS = 0.15  # the two sides of a diameter
@@ -46,7 +46,7 @@ def add_intervals(
     -------
     table : DataFrame
         With ``_lower`` and ``_upper`` after each size: +-1.96 standard deviations. Those of a
-        network's cord are made to hold the true sizes of digital persons; those of a mask
+        network's cord are made to hold the true sizes of synthetic subjects; those of a mask
         without spread know nothing of where a rater saw the edge.
 
     Notes

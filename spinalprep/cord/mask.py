@@ -77,8 +77,8 @@ def fill_drawn(cord: Image) -> tuple[Image, tuple[str, ...]]:
         return given, ()
     slices = np.flatnonzero(holes.any(axis=(0, 1)))
     line = (
-        f"holes in the cord mask count as cord: {holes.sum()} voxels in slices {slices[0]} to "
-        f"{slices[-1]}"
+        f"holes in the cord mask are counted as cord: {holes.sum()} voxels in slices "
+        f"{slices[0]} to {slices[-1]}"
     )
     filled = np.where(holes, cord.data.max(), cord.data)
     return given.with_data(back_on(filled, given)), (line,)

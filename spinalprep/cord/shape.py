@@ -78,7 +78,7 @@ def measure_slices(
     cord = upright(cord)
     weights = cord_sections(cord.data)
     if not weights.any():
-        raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
+        raise EmptyMaskError("the cord mask is empty; expected at least 1")
     table = _Frames(cord.affine, centerline).measure_all(weights)
     table["complete"] = ~_touches_border(weights)[table["slice"]]
     table["doubtful"] = table["slice"].isin(list(doubtful))

@@ -138,7 +138,7 @@ def _check_sources(stamps: dict[str, tuple[int, int]]) -> None:
     from spinalprep.errors import UsageError
 
     if not sources.unchanged(stamps):
-        message = "the program's own files changed during the run; start it again"
+        message = "the files of spinalprep changed during the run; start again"
         raise UsageError(message)
 
 

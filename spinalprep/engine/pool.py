@@ -168,7 +168,7 @@ def _release(job: Job) -> None:
 
 def _died(job: Job, output: str) -> Failure:
     """Describe a task whose process was killed."""
-    message = f"the process of {job.name} was killed, most likely for want of memory"
+    message = f"the process of {job.name} was killed, most likely because memory ran out"
     return replace(Failure("memory", message, output=output), inputs=repr(job.task))
 
 

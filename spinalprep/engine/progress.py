@@ -131,7 +131,7 @@ class LiveProgress(Observer):
             tally, running = self._tally, list(self._running.items())
         head = Table.grid(padding=(0, 1))
         rest = tally.remaining_s(self._n_procs)
-        estimate = f"about {duration(rest)} to go" if rest is not None else ""
+        estimate = f"about {duration(rest)} left" if rest is not None else ""
         head.add_row(
             ProgressBar(total=max(1, tally.total), completed=tally.finished, width=32),
             f"{tally.finished}/{tally.total}",

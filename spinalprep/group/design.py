@@ -69,8 +69,8 @@ def check_file_labels(cohorts: Iterable[str]) -> None:
         key = file_label(cohort).lower()  # some file systems don't know upper from lower
         if names.setdefault(key, cohort) != cohort:
             raise UsageError(
-                f"the cohorts {names[key]!r} and {cohort!r} can't be told apart in file names "
-                "(letters and digits, upper or lower); rename one"
+                f"the cohorts {names[key]!r} and {cohort!r} cannot be distinguished in file "
+                "names (letters and digits, ignoring case); rename one"
             )
 
 
@@ -137,7 +137,7 @@ def _two_cohorts(
 def _slope(people: pd.DataFrame, column: str, nuisance: Sequence[str]) -> Comparison:
     numbers = pd.to_numeric(people[column], errors="coerce")
     if numbers.isna().all():
-        raise UsageError(f"--covariate {column} holds no number")
+        raise UsageError(f"--covariate {column} contains no numbers")
     question = f"slope over {column}"
     asked = np.ones(len(people), bool)
     return _comparison(
@@ -165,8 +165,8 @@ def _comparison(
     left = own - confounds @ np.linalg.lstsq(confounds, own, rcond=None)[0] if len(rows) else own
     if len(rows) < confounds.shape[1] + 2 or (left**2).sum() <= 1e-9 * max((own**2).sum(), 1e-12):
         raise UsageError(
-            f"{names[1]} can't be told apart from --nuisance {', '.join(nuisance) or 'nothing'} "
-            f"in {len(rows)} people; give fewer or other columns"
+            f"{names[1]} is collinear with --nuisance {', '.join(nuisance) or 'nothing'} in "
+            f"{len(rows)} participants; use fewer or other columns"
         )
     return Comparison(names[0], names[1], rows, own, confounds, two_groups, dropped)
 

@@ -48,7 +48,7 @@ def read_on_grid(path: Path, domain: Domain) -> NDArray[Any]:
         data: NDArray[Any] = np.asanyarray(volume.dataobj)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
         raise InputError(
-            f"{path} can't be read as NIfTI ({error}); expected a whole file"
+            f"{path} can't be read as NIfTI ({error}); expected a complete file"
         ) from error
     close = data.shape == domain.shape and np.allclose(volume.affine, domain.affine, atol=1e-3)
     if not close:

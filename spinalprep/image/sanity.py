@@ -108,7 +108,7 @@ def conform_loaded_label(
     label = reorient(Image(data, world_affine(volume)), reference.axes)
     if not label.same_grid(reference, GRID_TOLERANCE * float(reference.voxel_sizes.min())):
         raise InputError(
-            f"{name} lies on another grid than its image ({_grid(label)}; expected "
+            f"{name} is on a different grid from its image ({_grid(label)}; expected "
             f"{_grid(reference)}): resample it onto the image, or remove it"
         )
     return reference.with_data(label.data)
@@ -155,7 +155,7 @@ def _check_presence(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path} does not exist; expected an image file: check the path")
     if not path.is_file():
-        raise InputError(f"{path} is no file; expected an image file: check the path")
+        raise InputError(f"{path} is not a file; expected an image file: check the path")
     try:
         with path.open("rb") as stream:
             head = stream.read(POINTER_BYTES)
@@ -175,9 +175,9 @@ _GET = "run datalad get (or git annex get) on it"
 def _check_type(path: Path | str, dtype: np.dtype[Any]) -> None:
     """Refuse colours and complex numbers."""
     if dtype.fields:
-        raise InputError(f"{path} holds colours (RGB); expected one number per voxel")
+        raise InputError(f"{path} contains colours (RGB); expected one number per voxel")
     if np.issubdtype(dtype, np.complexfloating):
-        raise InputError(f"{path} holds complex numbers; expected magnitudes: convert it first")
+        raise InputError(f"{path} contains complex numbers; expected magnitudes: convert it first")
 
 
 def _check_shape(path: Path | str, shape: tuple[int, ...]) -> None:
@@ -216,23 +216,25 @@ def _check_affine(path: Path | str, volume: Any) -> tuple[str, ...]:
         affine = world_affine(volume)
     except Exception as error:  # nibabel, for a quaternion that is none
         raise InputError(
-            f"{path} has an orientation that can't be read ({_one_line(error)}); expected an "
-            "sform or a qform: mend the header"
+            f"{path} has an orientation that cannot be read ({_one_line(error)}); expected an "
+            "sform or a qform: correct the header"
         ) from error
     if not np.isfinite(affine).all():
-        raise InputError(f"{path} has NaN in its affine; expected finite numbers: mend the header")
+        raise InputError(
+            f"{path} has NaN in its affine; expected finite numbers: correct the header"
+        )
     axes = affine[:3, :3]
     sizes = np.linalg.norm(axes, axis=0)
     if sizes.min() < 1e-6 or abs(np.linalg.det(axes / sizes)) < 1e-6:
         raise InputError(
-            f"{path} has an affine that can't be inverted (voxel sizes "
-            f"{_times(np.round(sizes, 4))} mm); expected three different axes: mend the header"
+            f"{path} has a singular affine (voxel sizes {_times(np.round(sizes, 4))} mm); "
+            "expected three different axes: correct the header"
         )
     shear = _shear_deg(axes / sizes)
     if shear > LARGEST_SHEAR_DEG:
         raise InputError(
-            f"{path} has a sheared affine ({shear:.1f} degrees off the right angle); expected at "
-            f"most {LARGEST_SHEAR_DEG:g} degree: resample it on a straight grid"
+            f"{path} has a sheared affine ({shear:.1f} degrees off the right angle); expected "
+            f"at most {LARGEST_SHEAR_DEG:g} degree: resample it onto an orthogonal grid"
         )
     return _orientation_warnings(path, volume)
 
@@ -280,14 +282,14 @@ def _finite(
         return data, ()
     if bad == finite.size:
         raise InputError(f"{path} is NaN everywhere; expected an image: convert it again")
-    warning = f"{path} has {bad} NaN or infinite voxels of {finite.size}; they were set to 0"
+    warning = f"{path} has {bad} NaN or infinite voxels of {finite.size}; they are set to 0"
     return np.where(finite, data, np.float32(0)), (warning,)
 
 
 def _unreadable(path: Path | str, error: Exception) -> str:
     return (
-        f"{path} can't be read ({_one_line(error)}); expected a whole NIfTI file: "
-        "download or convert it again"
+        f"{path} can't be read ({_one_line(error)}); expected a complete NIfTI file: download "
+        "or convert it again"
     )
 
 

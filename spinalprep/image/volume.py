@@ -104,7 +104,9 @@ def load(path: Path) -> Image:
         volume = nib.nifti1.Nifti1Image.from_filename(path)
         volume.get_fdata(dtype=np.float32)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
-        message = f"{path} can't be read as NIfTI ({error}); expected a whole .nii or .nii.gz file"
+        message = (
+            f"{path} can't be read as NIfTI ({error}); expected a complete .nii or .nii.gz file"
+        )
         raise InputError(message) from error
     return from_nifti(volume, path)
 

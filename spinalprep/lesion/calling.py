@@ -12,7 +12,7 @@ from spinalprep.image import Image
 from spinalprep.lesion.evidence import Evidence, weigh_lesions
 from spinalprep.lesion.instances import SHORTEST_MM, lesion_instances
 
-# Chosen on digital people in noise that grows along the cord, see docs/lesion.md.
+# Chosen on synthetic subjects in noise that grows along the cord, see docs/lesion.md.
 LEAST_Z = 4.0
 LEAST_CNR = 2.0
 LEAST_CONTRAST = 0.12  # of the step to the fluid

@@ -107,7 +107,8 @@ def choose_source(sources: Sequence[Source], length: float) -> tuple[Levels, lis
         if _levels_apart(first.levels, other.levels, length) > HALF_A_VERTEBRA:
             return Levels({}), [
                 f"vertebral levels {first.levels.source} and {other.levels.source} disagree by "
-                "more than half a vertebra: they stay unknown; label a disc, or give --level-hint"
+                "more than half a vertebra: levels stay unknown; label a disc, or give "
+                "--level-hint"
             ]
     return first.levels, []
 

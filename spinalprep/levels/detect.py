@@ -173,7 +173,7 @@ def _logits(values: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
 def weigh_signs(
     plane: Plane, signs: NDArray[np.float32], scale: Mapping[str, list[float]]
 ) -> Evidence:
-    """Turn logits into likelihood ratios by the scale that was measured on digital people.
+    """Turn logits into likelihood ratios by the scale that was measured on synthetic subjects.
 
     A sign of C2/C3 counts where the body of C2 above it is in view, and for less where not much
     more is.

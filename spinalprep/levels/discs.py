@@ -116,7 +116,7 @@ def level_number(name: str) -> int:
             if first <= number <= last:
                 return number
     raise UsageError(
-        f"there is no vertebra {name!r}; expected C1 to C7, T1 to T12, L1 to L5 or S1 to S5"
+        f"unknown vertebra {name!r}; expected C1 to C7, T1 to T12, L1 to L5 or S1 to S5"
     )
 
 
@@ -146,7 +146,7 @@ def discs_from_labels(labels: Image, centerline: Centerline) -> Levels:
         along = centerline.project(to_world(_spots(ijk), labels.affine))[:, 0]
         if np.ptp(along) > ONE_PLACE_MM:
             raise InputError(
-                f"disc label {value} is drawn in {len(along)} places, {np.ptp(along):.0f} mm "
+                f"disc label {value} occurs in {len(along)} places, {np.ptp(along):.0f} mm "
                 "apart along the cord; expected one: correct the labels"
             )
         s, x, y = centerline.project(to_world(ijk.mean(axis=0), labels.affine))
@@ -187,7 +187,7 @@ def parse_hint(text: str) -> dict[float, float]:
         level = level_number(upper) + 0.5
         if lower is not None:
             if level_number(lower) != level_number(upper) + 1:
-                raise UsageError(f"--level-hint {part!r}: {upper} and {lower} are no neighbours")
+                raise UsageError(f"--level-hint {part!r}: {upper} and {lower} are not neighbours")
             level = float(level_number(lower))
         hint[level] = float(z)
     return hint
@@ -301,12 +301,12 @@ def _disc_values(labels: Image) -> list[int]:
         whole = round(float(value))
         if abs(value - whole) > 1e-3 or not (1 <= whole <= LAST_DISC or whole in OTHER_MARKS):
             raise InputError(
-                f"label value {value:g} is no disc; expected whole numbers from 1 (above C1) to "
-                f"{LAST_DISC}, or 49, 50, 60: correct the labels"
+                f"label value {value:g} is not a disc; expected whole numbers from 1 (above C1) "
+                f"to {LAST_DISC}, or 49, 50, 60: correct the labels"
             )
     discs = sorted({round(float(value)) for value in values} - set(OTHER_MARKS))
     if not discs:
-        raise InputError(f"there is no disc label (values 1 to {LAST_DISC}); expected at least 1")
+        raise InputError(f"no disc label found (values 1 to {LAST_DISC}); expected at least 1")
     return discs
 
 
@@ -315,7 +315,7 @@ def _template_height(level: float, template_z: Mapping[int, float]) -> float:
     discs = sorted(template_z)
     if not discs[0] <= level <= discs[-1]:
         name = level_name(int(level))
-        raise InputError(f"--level-hint names {name}, which the template does not reach")
+        raise InputError(f"--level-hint names {name}, which the template does not cover")
     return float(np.interp(level, discs, [template_z[n] for n in discs]))
 
 
@@ -336,5 +336,5 @@ def _check_order(disc_s: Mapping[int, float]) -> None:
         if disc_s[lower] <= disc_s[upper]:
             raise InputError(
                 f"disc label {lower} lies above disc label {upper} along the cord; expected "
-                "numbers that grow from head to foot: correct the labels"
+                "numbers that increase from head to foot: correct the labels"
             )

@@ -62,8 +62,8 @@ def detect_elsewhere(
     apart = aside_mm(line, to_reference, reference)
     if apart > ASIDE_MM:
         return [], [
-            f"{contrast} shows vertebral levels, but its cord lies {apart:.0f} mm beside that of "
-            "the reference: its levels are not used"
+            f"{contrast} shows vertebral levels, but its cord is {apart:.0f} mm away from that "
+            "of the reference: its levels are not used"
         ]
     carried = carry_levels(found, line, to_reference, reference)
     if not carried.known or np.isnan(apart):

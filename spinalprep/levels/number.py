@@ -236,7 +236,7 @@ def _contradiction(found: Sequence, marks: Mapping[float, float]) -> list[str]:
         places = sorted(seen)
         there = float(np.interp(s, [seen[n] for n in places], places))
         return [
-            f"--level-hint says {level_name(int(level))} where the discs in the image say "
-            f"{level_name(int(there))}; the hint is followed: look at the level overlay"
+            f"--level-hint says {level_name(int(level))} but the discs in the image say "
+            f"{level_name(int(there))}; the hint is used: check the level overlay"
         ]
     return []

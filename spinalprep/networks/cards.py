@@ -50,7 +50,7 @@ def read_card(weights: Path) -> dict[str, Any]:
     found = sha256(weights.read_bytes()).hexdigest()
     if found != expected:
         raise ModelError(
-            f"{weights} has sha256 {found[:12]}, its card says {str(expected)[:12]}: the file is "
-            "damaged or of another version; install it again"
+            f"{weights} has sha256 {found[:12]}, its card says {str(expected)[:12]}: the file "
+            "is damaged or belongs to another version; reinstall it"
         )
     return card

@@ -51,7 +51,7 @@ DESCRIPTION = {
     f"from {LEAST_PEOPLE} people of either sex and {LEAST_SITES} sites on; a person counts for a "
     f"level of which {COVERED:.0%} of the slices are seen.",
     "Columns": {
-        "measure": "what was measured",
+        "measure": "measured quantity",
         "vertebral_level": "C1 = 1, T1 = 8",
         "template_slice": "slice of PAM50, 0 lowest; n/a for the mean over the level",
         "sex": f"F, M, or {EVERYBODY}: as many women as men",

@@ -1,1 +1,1 @@
-"""A digital person with known truth."""
+"""A synthetic subject with known truth."""

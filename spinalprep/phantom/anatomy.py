@@ -1,4 +1,4 @@
-"""A digital person: a neck whose every point has a known tissue, level and place in the cord.
+"""A synthetic subject: a neck whose every point has a known tissue, level and place in the cord.
 
 Anatomy is described in straight space (arc length, right, front) around a bent centerline, so
 that areas, levels, lesions and template coordinates are known without a voxel.
@@ -86,7 +86,7 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Person:
-    """One digital person.
+    """One synthetic subject.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A cohort of digital people as the participant level would have left them, with known truth.
+"""A cohort of synthetic subjects as the participant level would have left them, with known truth.
 
 Lesions are planted in the template's space from a known distribution, each person shows a part of
 the cord, and some of the people are such that the group level must leave them out.
@@ -111,7 +111,7 @@ def write_cohort(
     seed: int = 100_000,
     truth_people: int = TRUTH_PEOPLE,
 ) -> Path:
-    """Write a dataset of digital people with derivatives of the participant level.
+    """Write a dataset of synthetic subjects with derivatives of the participant level.
 
     Parameters
     ----------
@@ -320,7 +320,9 @@ def _describe(out_dir: Path, results: Path, people: pd.DataFrame) -> None:
     for folder, content in ((out_dir, raw), (results, raw | made | {"GeneratedBy": maker})):
         write_json(folder, folder / "dataset_description.json", content)
         write_table(folder, folder / "participants.tsv", people)
-        put_text(folder, folder / "README", "Digital people: no human being is in this dataset.\n")
+        put_text(
+            folder, folder / "README", "Synthetic subjects: no human being is in this dataset.\n"
+        )
         end_temporary(folder)
 
 

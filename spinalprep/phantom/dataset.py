@@ -27,7 +27,7 @@ SIDECARS = {
     "T1w": {"EchoTime": 0.004, "RepetitionTime": 2.0, "MRAcquisitionType": "3D"},
     "T2starw": {"EchoTime": 0.014, "RepetitionTime": 0.6, "MRAcquisitionType": "2D"},
 }
-README = """Digital persons made by spinalprep: no image of a human being is in this dataset.
+README = """Synthetic subjects made by spinalprep: no image of a human being is in this dataset.
 
 Each person has a T2w, a T1w taken after a small known motion, and a T2starw of thick slices.
 derivatives/labels holds one voxel per disc, as a rater would mark them. derivatives/truth holds
@@ -49,7 +49,7 @@ class _Scan:
 
 
 def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -> Path:
-    """Write digital persons as a BIDS dataset.
+    """Write synthetic subjects as a BIDS dataset.
 
     Parameters
     ----------

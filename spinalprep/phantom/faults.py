@@ -149,7 +149,7 @@ def draw_fault(kind: str, image: Image, cord: Image, seed: int = FAULT_SEED) -> 
     """
     scene = Scene(image, cord)
     if not scene.mask.any():
-        raise EmptyMaskError("the cord mask has no voxel; expected at least 1")
+        raise EmptyMaskError("the cord mask is empty; expected at least 1")
     chance = np.random.default_rng([seed, sorted(FAULTS).index(kind)])
     return FAULTS[kind](scene, chance)
 

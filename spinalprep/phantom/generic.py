@@ -1,4 +1,4 @@
-"""The embedded generic template: the average digital person, upright."""
+"""The embedded generic template: the average synthetic subject, upright."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Images of a digital person."""
+"""Images of a synthetic subject."""
 
 from collections.abc import Sequence
 

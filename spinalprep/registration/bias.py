@@ -114,8 +114,8 @@ def correct_bias(
     coarse, coarse_mask = _coarse(image, body)
     if int(coarse_mask.data.sum()) < FEWEST_VOXELS // 4 or int(body.sum()) < FEWEST_VOXELS:
         raise InputError(
-            f"only {int(body.sum())} voxels of the image are body; expected at least "
-            f"{FEWEST_VOXELS} for the bias correction: leave it out with --skip n4"
+            f"only {int(body.sum())} voxels of the image belong to the body; expected at least "
+            f"{FEWEST_VOXELS} for the bias correction: skip it with --skip n4"
         )
     fitted = ants.n4_bias_field_correction(
         to_ants(coarse),

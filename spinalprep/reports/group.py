@@ -30,8 +30,8 @@ from spinalprep.reports.group_table_figures import curve_figure, occupancy_dots
 CURVES = {
     "area_mm2": "cord area (mm²)",
     "gm_area_mm2": "grey matter area (mm²)",
-    "diameter_ap_mm": "front-to-back diameter (mm)",
-    "diameter_rl_mm": "right-to-left diameter (mm)",
+    "diameter_ap_mm": "anteroposterior diameter (mm)",
+    "diameter_rl_mm": "right-left diameter (mm)",
 }
 TABLES: tuple[TableKind, ...] = (
     *("people", "qc", "morph", "occupancy", "comparison", "curves", "lesions"),
@@ -42,7 +42,7 @@ UNITS = {
     "n": "people",
     "n_a": "of the first",
     "n_b": "of the second",
-    "effect": "effect (share of the region)",
+    "effect": "effect (fraction of the region)",
     "mean_effect": "mean effect (unit of the measure)",
     "p_uncorrected": "p, uncorrected",
     "p_fwe": "p, corrected",

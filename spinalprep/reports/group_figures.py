@@ -18,7 +18,7 @@ from spinalprep.levels.discs import level_name
 COHORT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito
 GREY = "#555555"
 PROBABILITY = "viridis"
-PEOPLE_SHARE = "people with a lesion /\npeople covering"
+PEOPLE_SHARE = "participants with a lesion /\nparticipants covering"
 UNKNOWN = "#d9d9d9"
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "spinalprep",
@@ -192,7 +192,7 @@ def _coverage_curve(
     for name, (_, coverage) in rows.items():
         seen = coverage.data[:, :, z].max(axis=(0, 1)) * people[name]
         axis.plot(seen, z, color=shades[name], label=f"{name} (n = {people[name]})")
-    axis.set_xlabel("people who cover the slice")
+    axis.set_xlabel("participants who cover the slice")
     axis.set_ylim(z[0], z[-1])
     axis.set_xlim(left=0)
     axis.legend(frameon=False, fontsize=8, loc="lower right")

@@ -61,7 +61,7 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
         axis.set_xlim(k.max() + 1, k.min() - 1)
         axis.spines[["top", "right"]].set_visible(False)
         _name_levels(axis, known)
-    figure.supxlabel("slice of PAM50, head to the left", fontsize=9)
+    figure.supxlabel("slice of PAM50, superior to the left", fontsize=9)
     figure.tight_layout()
     return to_uri(figure, dpi=90)
 
@@ -71,13 +71,13 @@ def healthy_caption(norms: Norms, subject: Subject) -> str:
     whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
-    band = f"Band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} people)"
+    band = f"Band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} subjects)"
     if whose != EVERYBODY:
         return f"{band}."
     if subject.sex is None or subject.age is None:
         why = "because age or sex is not in participants.tsv"
     else:
-        why = f"because the age of {subject.age:g} is beyond theirs"
+        why = f"because the age of {subject.age:g} is outside the range"
     return f"{band}, {why}; no z-scores."
 
 

@@ -33,9 +33,12 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
     for contrast in run.contrasts:
         how = "registered to it around the cord, rigid and affine [ANTs]"
         if contrast.gain is None:  # not run yet
-            how += ", where that gained similarity"
+            how += ", if that increased similarity"
         elif not contrast.accepted:
-            how = "aligned to it by the headers, because a registration [ANTs] gained nothing"
+            how = (
+                "aligned to it by the headers, because registration [ANTs] did not increase "
+                "similarity"
+            )
         parts.append(f"The {contrast.frame or contrast.contrast} image was {how}.")
         cited.append("ANTs")
     parts.append(_levels(run))
@@ -56,34 +59,35 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
 def _segmented(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return how cord, grey matter and lesions were found, and what is cited for it."""
     parts, cited = [], []
-    network = "a convolutional network that was trained on images of randomised contrast"
+    network = "a convolutional network trained on images with randomised contrast"
     if "cord" in drawn:
-        parts.append("The spinal cord was segmented by hand.")
+        parts.append("The spinal cord was segmented manually.")
     elif "centerline" in drawn:
         parts.append(
-            "The centerline was drawn by hand; the spinal cord was segmented along it by "
+            "The centerline was drawn manually; the spinal cord was segmented along it by "
             f"{network} [SynthSeg]."
         )
         cited.append("SynthSeg")
     else:
         parts.append(
-            "The centerline was found by a network's heat map and a global curve optimisation "
-            f"[OptiC]; the spinal cord was segmented along it by {network} [SynthSeg], and the "
-            "centerline was fitted again through the middle of that cord."
+            "The centerline was found from the heat map of a network by global curve "
+            f"optimisation [OptiC]; the spinal cord was segmented along it by {network} "
+            "[SynthSeg], and the centerline was refitted through the centre of the segmented "
+            "cord."
         )
         cited += ["OptiC", "SynthSeg"]
     if "gm" in drawn:
-        parts.append("Grey matter was segmented by hand.")
+        parts.append("Grey matter was segmented manually.")
     elif run.space in SHOWS_GM:
         parts.append("Grey matter was segmented by a second network in axial slices.")
     if "lesion" in drawn:
-        parts.append("Lesions were segmented by hand.")
+        parts.append("Lesions were segmented manually.")
     elif run.lesions_sought:
         parts.append(
-            f"Lesions were segmented by {network}, with lesions drawn in [SynthSeg], from each "
-            "section and its difference from the cord's usual section within 30 mm; those were "
-            "kept that differ from the same places of the cord above and below by more than such "
-            "places differ from each other."
+            f"Lesions were segmented by {network}, with synthetic lesions [SynthSeg], from each "
+            "section and its difference from the median section within 30 mm; a lesion was "
+            "kept if its contrast with the same positions of the cord above and below exceeded "
+            "the variation between such positions."
         )
         cited.append("SynthSeg")
     return parts, cited
@@ -92,32 +96,40 @@ def _segmented(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[s
 def _levels(run: SessionRunFacts) -> str:
     """Return where the vertebral levels are from."""
     words = {
-        "manual": "Vertebral levels follow from discs that were labelled by hand.",
-        "hint": "Vertebral levels follow from one landmark and the template's spacings.",
-        "hint+detected": "Vertebral levels follow from one landmark and from discs that a network "
-        "found in the straightened mid-sagittal plane, joined over all sequences with known "
-        "spacings.",
-        "detected": "Discs were found by a network in the straightened mid-sagittal plane and "
-        "joined over all sequences with known spacings; their numbers follow from C2/C3 "
-        f"(probability {run.level_probability:.3f}).",
+        "manual": "Vertebral levels were derived from manual disc labels.",
+        "hint": (
+            "Vertebral levels were derived from one landmark and the spacings of the template."
+        ),
+        "hint+detected": (
+            "Vertebral levels were derived from one landmark and from discs "
+            "detected by a network in the straightened mid-sagittal plane, "
+            "combined over all sequences with known spacings."
+        ),
+        "detected": (
+            "Discs were detected by a network in the straightened mid-sagittal plane "
+            "and combined over all sequences with known spacings; they were numbered "
+            f"from C2/C3 (probability {run.level_probability:.3f})."
+        ),
     }
     if run.levels_seen_in:
         return (
-            f"Discs were found by a network in the straightened mid-sagittal plane of the "
-            f"session's {run.levels_seen_in} image and joined over all sequences with known "
-            "spacings; their numbers follow from C2/C3 "
-            f"(probability {run.level_probability:.3f}), and they were carried to the reference "
-            "by scanner coordinates and the registration between the two images."
+            "Discs were detected by a network in the straightened mid-sagittal plane of the "
+            f"session's {run.levels_seen_in} image and combined over all sequences with known "
+            "spacings; they were numbered from C2/C3 (probability "
+            f"{run.level_probability:.3f}), and transferred to the reference by scanner "
+            "coordinates and the registration between the two images."
         )
-    return words.get(run.level_source, "Vertebral levels were not known.")
+    return words.get(run.level_source, "Vertebral levels were unknown.")
 
 
 def _registered(run: SessionRunFacts, name: str, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return how the cord came to the template, and what is cited for it."""
-    height = "an arbitrary height" if run.level_source == "unknown" else "levels"
+    height = (
+        "an arbitrary position along the template" if run.level_source == "unknown" else "levels"
+    )
     text = (
-        f"The cord was registered to the {name} template by straightening, {height}, and in each "
-        "section position, turn, size and outline"
+        f"The cord was registered to the {name} template by straightening, {height}, and in "
+        "each section position, rotation, size and outline"
     )
     cited = ["PAM50"] if name == "PAM50" else []
     if run.space in SHOWS_GM or "gm" in drawn:
@@ -131,19 +143,20 @@ def _measured(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[st
     parts, cited = [], []
     if run.lesions_sought or "lesion" in drawn:
         parts.append(
-            "Lesions were measured along and across the cord in its own frame, with tissue bridges "
-            "in the midsagittal plane [Bridges]."
+            "Lesions were measured along and across the cord in the cord's own frame, with "
+            "tissue bridges in the midsagittal plane [Bridges]."
         )
         cited.append("Bridges")
     if run.mt_ratio:
         parts.append(
-            "The magnetization transfer ratio, 100 (off - on) / off, was taken in the cord from "
-            "the images with and without the pulse, not corrected for the bias field."
+            "The magnetization transfer ratio, 100 (off - on) / off, was computed in the cord "
+            "from the images with and without the saturation pulse, without bias field "
+            "correction."
         )
     if run.metrics:
         parts.append(
             f"{', '.join(run.metrics)}: averages, maximum-likelihood and maximum a posteriori "
-            "estimates were taken by region with partial volumes [Unmixing] [SCT]."
+            "estimates were computed by region with partial volumes [Unmixing] [SCT]."
         )
         cited.append("Unmixing")
     if run.scored:
@@ -162,7 +175,7 @@ def citation(facts: ReportFacts) -> tuple[str, str]:
         text, _ = methods_text(run, facts)
         texts.setdefault(text, []).append(run.prefix)
     cited = [name for name in REFERENCES if any(f"[{name}]" in text for text in texts)]
-    parts = ["# Methods", "This text is CC0: copy it."]
+    parts = ["# Methods", "This text is in the public domain (CC0) and may be copied."]
     for text, prefixes in texts.items():
         parts += [text, f"({len(prefixes)} images: {', '.join(prefixes)})"]
     parts += ["# References", *(f"- [{name}] {REFERENCES[name]}" for name in cited)]

@@ -137,7 +137,7 @@ def sagittal_view(
     height = max(2.2, min(7.5, 0.055 * np.ptp(fine) + 0.8))
     figure = Figure(figsize=(12, height), facecolor=DARK)
     for axis, across, title in zip(
-        figure.subplots(1, 2), (1, 0), ("sagittal, front to the right", "coronal"), strict=True
+        figure.subplots(1, 2), (1, 0), ("sagittal, anterior to the right", "coronal"), strict=True
     ):
         points = np.empty((len(offsets), len(fine), 3))
         points[..., :2] = centre[None]
@@ -186,7 +186,7 @@ def area_plot(table: pd.DataFrame) -> str:
     width.set_ylabel("diameter (mm)")
     width.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     for axis in (area, width):
-        axis.set_xlabel("z (mm), head to the left")
+        axis.set_xlabel("z (mm), superior to the left")
         axis.invert_xaxis()
         axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
         axis.grid(alpha=0.25)

@@ -14,11 +14,11 @@ LESION_COLUMNS = {
     "volume_mm3": "volume (mm3)",
     "length_mm": "length (mm)",
     "max_equivalent_diameter_mm": "largest diameter (mm)",
-    "max_axial_damage_ratio": "largest share of a section",
+    "max_axial_damage_ratio": "largest fraction of a section",
     "bridge_ventral_mm": "ventral bridge (mm)",
     "bridge_dorsal_mm": "dorsal bridge (mm)",
     "distance_c1_mm": "from top of C1 (mm)",
-    "contrast_share": "contrast (fluid is 1)",
+    "contrast_share": "contrast (CSF is 1)",
     "contrast_to_noise": "contrast to noise",
 }
 METRIC_COLUMNS = {
@@ -66,8 +66,8 @@ def refused_note(totals: pd.DataFrame | None) -> str:
     count, volume = int(totals["refused_lesions"].iloc[0]), float(totals["refused_mm3"].iloc[0])
     places = "one place" if count == 1 else f"{count} places"
     return (
-        f"The network proposed {places} more ({volume:.0f} mm3) that the image does not bear out: "
-        "they differ from the cord above and below by no more than noise does."
+        f"{places} further candidates of the network ({volume:.0f} mm3) were rejected: their "
+        "contrast with the cord above and below does not exceed noise."
     )
 
 

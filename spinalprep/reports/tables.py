@@ -22,20 +22,28 @@ SHAPE_COLUMNS = {
     "gm_ratio": "grey matter / cord",
 }
 GATE_WORDS = {
-    "dice_template": "overlap of the cord with the template's, 0 to 1",
-    "disc_residual_mm": "distance of discs or hint that a person gave from discs that are seen",
-    "jacobian_min": "smallest change of volume on the way to the template; below 0 it folds",
+    "dice_template": "Dice of the cord with the template's cord",
+    "disc_residual_mm": "distance between given discs or hint and detected discs",
+    "jacobian_min": (
+        "smallest Jacobian determinant of the transform to the template; below 0 it folds"
+    ),
     "area_jump": "fastest change of area along the cord, mm2 per mm",
-    "area_norm": "largest area above healthy people's at its level, in standard deviations",
-    "area_norm_low": "smallest area below healthy people's at its level, likewise",
-    "edge": "share of the outline that is seen in the image, in the worst 10 mm of cord",
-    "coverage": "share of the slices between the cord's ends that show cord",
-    "doubtful_mm": "length of cord near its ends whose outline is doubtful: in no mean",
-    "coreg_gain": "what registering another contrast gained in similarity, the smallest; "
-    "n/a: no other contrast, or in place by the headers",
-    "lesion_outside_cord": "share of the lesions that lies outside the cord",
-    "components": "pieces of the cord mask",
-    "level_confidence": "probability that the vertebral levels are right; 0: unknown",
+    "area_norm": (
+        "largest excess of area over healthy adults at its level, in standard deviations"
+    ),
+    "area_norm_low": "largest deficit of area relative to healthy adults at its level, likewise",
+    "edge": "fraction of the outline with a visible edge, in the worst 10 mm of cord",
+    "coverage": "fraction of slices with cord between the ends of the cord",
+    "doubtful_mm": (
+        "length of cord with a doubtful outline near its ends, excluded from all means"
+    ),
+    "coreg_gain": (
+        "smallest gain in similarity from co-registration; n/a: no other contrast, "
+        "or aligned by the headers"
+    ),
+    "lesion_outside_cord": "fraction of lesion voxels outside the cord",
+    "components": "connected components of the cord mask",
+    "level_confidence": "probability that the vertebral levels are correct; 0: unknown",
 }
 
 Rows = list[dict[str, str]]

@@ -67,9 +67,11 @@ def verify_checksums(folder: Path) -> bool:
     for name, digest in sorted(expected.items()):
         path = folder / name
         if not path.is_file():
-            raise TemplateError(f"template file {path} is gone since it was fetched; {_REMEDY}")
+            raise TemplateError(
+                f"template file {path} has disappeared since it was fetched; {_REMEDY}"
+            )
         if file_sha256(path) != digest:
-            raise TemplateError(f"template file {path} changed since it was fetched; {_REMEDY}")
+            raise TemplateError(f"template file {path} has changed since it was fetched; {_REMEDY}")
     return True
 
 

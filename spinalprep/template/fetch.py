@@ -99,15 +99,17 @@ def _download(source: str, folder: Path, sha256: str | None) -> Path:
     try:
         pooch.retrieve(source, known_hash=sha256, fname=ARCHIVE, path=folder, processor=unzip)
     except (BadZipFile, EOFError) as error:
-        raise TemplateError(f"the download is no whole zip archive ({error}); try again") from error
+        raise TemplateError(
+            f"the download is not a complete zip archive ({error}); try again"
+        ) from error
     except (OSError, ValueError, requests.RequestException) as error:
         reason = " ".join(str(error).split())
         raise TemplateError(
-            f"{source} can't be downloaded ({reason}); download it elsewhere, unpack it and give "
-            "the folder with --template"
+            f"{source} can't be downloaded ({reason}); download it elsewhere, unpack it and "
+            "pass the folder with --template"
         ) from error
     files = folder / "files"
     for root in (files, *sorted(path for path in files.iterdir() if path.is_dir())):
         if (root / "template").is_dir():
             return root
-    raise TemplateError("the archive holds no folder template/; expected a release of PAM50")
+    raise TemplateError("the archive has no folder template/; expected a release of PAM50")

@@ -122,10 +122,10 @@ def resolve_template(
     if wanted == "PAM50":
         places = ", ".join(str(place) for place in pam50_places(env))
         raise TemplateError(
-            f"PAM50 was not found (looked in {places}): give its folder with --template, set "
+            f"PAM50 was not found (looked in {places}): pass its folder with --template, set "
             "TEMPLATEFLOW_HOME or SCT_DIR, or run: spinalprep-tools template fetch"
         )
-    _log.warning("PAM50 was not found; the embedded generic template serves (space-Generic)")
+    _log.warning("PAM50 was not found; the embedded generic template is used (space-Generic)")
     return read_template(EMBEDDED)
 
 
@@ -167,7 +167,8 @@ def read_template(folder: Path) -> Template:
     missing = [word for word in REQUIRED if word not in found]
     if missing:
         raise TemplateError(
-            f"{folder} has no {' and no '.join(missing)} file of {name}; expected a whole release"
+            f"{folder} has no {' and no '.join(missing)} file of {name}; expected a complete "
+            "release"
         )
     atlas = atlas_files(folder)
     _check_files([*found.values(), *atlas])
@@ -205,7 +206,8 @@ def content_sha256(path: Path) -> str:
                 digest.update(chunk)
     except (OSError, EOFError, zlib.error) as error:
         raise TemplateError(
-            f"{path} can't be read ({_one_line(error)}); expected a whole file: get it again"
+            f"{path} can't be read ({_one_line(error)}); expected a complete file: download it "
+            "again"
         ) from error
     return digest.hexdigest()
 
@@ -219,7 +221,7 @@ def _read_given(folder: Path) -> Template:
     if not is_template_folder(folder):
         hint = f": give {folder.parent}" if is_template_folder(folder.parent) else ""
         raise TemplateError(
-            f"{folder} holds no template (no cord mask such as template/PAM50_cord.nii.gz); "
+            f"{folder} contains no template (no cord mask such as template/PAM50_cord.nii.gz); "
             f"expected the folder of a release, with template/ and atlas/{hint}"
         )
     return read_template(folder)
@@ -229,7 +231,7 @@ def _read_place(place: Path) -> Template:
     """Read PAM50 where it was found, and refuse another template that lies there."""
     template = read_template(place)
     if template.name != "PAM50":
-        raise TemplateError(f"{place} holds the template {template.name}; expected PAM50")
+        raise TemplateError(f"{place} contains the template {template.name}; expected PAM50")
     return template
 
 
@@ -246,8 +248,8 @@ def _check_files(paths: list[Path]) -> None:
         first = first or (path, shape, affine)
         if shape != first[1] or not np.allclose(affine, first[2], rtol=0, atol=GRID_TOLERANCE_MM):
             raise TemplateError(
-                f"template file {path} lies on another grid than {first[0].name}; "
-                "expected the files of one release"
+                f"template file {path} is on a different grid from {first[0].name}; expected "
+                "the files of one release"
             )
 
 

@@ -58,7 +58,7 @@ def find_files(folder: Path) -> tuple[str, dict[str, Path]]:
     cords = _release_cords(folder)
     if len(cords) > 1:
         names = ", ".join(path.name for path in cords)
-        raise TemplateError(f"{folder} holds several templates ({names}); expected one")
+        raise TemplateError(f"{folder} contains several templates ({names}); expected one")
     if cords:
         name = cords[0].name.removesuffix("_cord.nii.gz")
         paths = {
@@ -69,7 +69,7 @@ def find_files(folder: Path) -> tuple[str, dict[str, Path]]:
     if _is_templateflow(folder):
         return folder.name.removeprefix("tpl-"), _templateflow_files(folder)
     raise TemplateError(
-        f"{folder} holds no template (no cord mask such as template/PAM50_cord.nii.gz)"
+        f"{folder} contains no template (no cord mask such as template/PAM50_cord.nii.gz)"
     )
 
 
@@ -91,7 +91,7 @@ def atlas_files(folder: Path) -> tuple[Path, ...]:
     if numbers != list(range(len(numbers))):
         raise TemplateError(
             f"the atlas in {folder} has the regions {numbers}; expected each from 0 once: "
-            "get the release again"
+            "download the release again"
         )
     return tuple(path for _, path in numbered)
 

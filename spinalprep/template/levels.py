@@ -50,6 +50,6 @@ def _check_order(discs: Mapping[int, NDArray[np.float64]], path: Path) -> None:
     heights = [discs[disc][2] for disc in sorted(discs)]
     if len(heights) < 2 or (np.diff(heights) >= 0).any():
         raise TemplateError(
-            f"template file {path} has the discs {sorted(discs)} out of order or fewer than two; "
-            "expected disc labels that go down as their numbers go up"
+            f"template file {path} has the discs {sorted(discs)} out of order or fewer than "
+            "two; expected disc positions that descend as their numbers increase"
         )

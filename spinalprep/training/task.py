@@ -101,7 +101,7 @@ class TrainingTask(ABC, Generic[R, M]):
 
     @abstractmethod
     def read(self, dataset: LabelledDataset) -> M:
-        """Return what is taught: the dataset's people, digital people, a template."""
+        """Return what is taught: the dataset's people, synthetic subjects, a template."""
 
     @abstractmethod
     def draw(self, material: M, seed: int, step: int) -> Batch:

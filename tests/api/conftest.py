@@ -1,4 +1,4 @@
-"""A digital person, and its cord."""
+"""A synthetic subject, and its cord."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The code of docs/python.md runs, on a digital person."""
+"""The code of docs/python.md runs, on a synthetic subject."""
 
 import re
 from pathlib import Path

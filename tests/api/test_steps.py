@@ -1,4 +1,4 @@
-"""The steps on a digital person: any orientation, labels, and what is refused."""
+"""The steps on a synthetic subject: any orientation, labels, and what is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +105,7 @@ def test_what_can_t_be_done_is_one_line(
         sp.segment(image, drawn={"skull": image})  # type: ignore[dict-item]
     with pytest.raises(sp.UsageError, match="both discs and a hint"):
         sp.label_levels(image, found, discs=image, hint="C3@z=0")
-    with pytest.raises(sp.InputError, match="another grid"):
+    with pytest.raises(sp.InputError, match="a different grid"):
         sp.label_levels(image, found, discs=sp.Volume(image.data[1:], image.affine))
     with pytest.raises(sp.UsageError, match="needs known levels and a registration"):
         sp.measure(found, levels, by="template_slice")

@@ -104,7 +104,7 @@ def noise(new_study: Callable[[], Study]) -> Study:
 
 @dataclass(frozen=True)
 class Body:
-    """A T2w image of a digital person's neck, its cord and its discs, on one small grid."""
+    """A T2w image of a synthetic subject's neck, its cord and its discs, on one small grid."""
 
     image: np.ndarray
     cord: np.ndarray
@@ -113,7 +113,7 @@ class Body:
 
 @pytest.fixture(scope="session")
 def body() -> Body:
-    """Draw a digital person on a small grid."""
+    """Draw a synthetic subject on a small grid."""
     from spinalprep.image import Image, to_voxel
     from spinalprep.phantom.anatomy import make_person, truth_cord
     from spinalprep.phantom.images import render

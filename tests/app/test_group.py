@@ -1,4 +1,4 @@
-"""The group level on a small cohort of digital people, from the command line."""
+"""The group level on a small cohort of synthetic subjects, from the command line."""
 
 import json
 import os
@@ -120,7 +120,7 @@ def test_who_counts(done: Path) -> None:
         "sub-0005": "quality gate FAIL: dice_template, jacobian_min",
         "sub-0009": "vertebral levels are unknown",
         "sub-0013": "the participant level did not finish (failed)",
-        "sub-0022": "another image of the same person is used (sub-0021)",
+        "sub-0022": "another image of the same person is included (sub-0021)",
     }
     assert people["used"].sum() == PEOPLE - 4
 
@@ -259,7 +259,7 @@ def test_marks_of_the_reports_exclude(
     marks.write_text('"sub-0001":\n  "sub-0001/cord": fail\n"sub-0002":\n  "x": artifact\n')
     assert group(cohort, *FLAGS, "--exclude-yml", str(marks), "--dry-run") == 0
     lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
-    assert lines["sub-0001"] == "left out: excluded by --exclude-yml"
+    assert lines["sub-0001"] == "not included: excluded by --exclude-yml"
     assert lines["sub-0002"] == "used"
 
 

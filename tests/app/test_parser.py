@@ -101,9 +101,16 @@ def test_the_help_says_what_is_not_available() -> None:
 
 def test_the_help_says_every_default() -> None:
     text = " ".join(build_parser().format_help().split())
-    for said in ("P least", "MM3 smaller", "N people", "N shuffles"):
+    for said in ("P upper", "MM3 minimum", "N minimum number", "N number of permutations"):
         assert said in text
-    for default in ("0.9", "3.0", "auto", "reference template", "90 % of what is free", "./work"):
+    for default in (
+        "0.9",
+        "3.0",
+        "auto",
+        "reference template",
+        "90 % of the free memory",
+        "./work",
+    ):
         assert f"(default: {default}" in text
 
 

@@ -20,7 +20,7 @@ SEED = 100_011
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A digital person's neck in an order of axes that nobody likes, segmented."""
+    """A synthetic subject's neck in an order of axes that nobody likes, segmented."""
     home = tmp_path_factory.mktemp("segment")
     affine = np.diag([-0.8, 0.8, 4.0, 1.0])
     affine[:3, 3] = [28, -24, -16]

@@ -36,7 +36,7 @@ def test_every_reason_to_leave_somebody_out() -> None:
         "sub-05": "missing: x.nii.gz",
         "sub-06": "excluded by --exclude-yml",
         "sub-07": "n/a",
-        "sub-08": "another image of the same person is used (sub-07)",
+        "sub-08": "another image of the same person is included (sub-07)",
     }
 
 
@@ -56,7 +56,7 @@ def test_differences_are_named_with_their_people() -> None:
     assert find_differences([*same, drawn]) == []
     other = Origin("sub-e", "1.1", "PAM50#a", {"cord": "0" * 64}, {"n4": False})
     lines = find_differences([*same, other])
-    assert lines[0] == "version: 1.0 in 3 people, but 1.1 in sub-e"
+    assert lines[0] == "version: 1.0 in 3 participants, but 1.1 in sub-e"
     assert [line.partition(":")[0] for line in lines] == ["version", "model cord", "parameter n4"]
 
 

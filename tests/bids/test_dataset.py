@@ -332,7 +332,7 @@ def test_folders_are_refused_before_any_work(dataset: Dataset, tmp_path: Path) -
     with pytest.raises(UsageError, match="the output folder is the dataset itself"):
         check_folders(replace(settings, out_dir=settings.bids_dir))
     for given in ("out_dir", "work_dir"):
-        with pytest.raises(UsageError, match="among the raw images"):
+        with pytest.raises(UsageError, match="inside the folder of a raw participant"):
             check_folders(replace(settings, **{given: settings.bids_dir / "sub-01" / "new"}))
     assert not (settings.bids_dir / "sub-01" / "new").exists()
 
@@ -350,7 +350,7 @@ def test_somebody_elses_dataset_is_not_overwritten(dataset: Dataset) -> None:
     settings.out_dir.mkdir()
     path = settings.out_dir / "dataset_description.json"
     path.write_text('{"Name": "theirs", "GeneratedBy": [{"Name": "fMRIPrep"}]}')
-    with pytest.raises(UsageError, match=r"holds another dataset \(theirs\)"):
+    with pytest.raises(UsageError, match=r"contains another dataset \(theirs\)"):
         check_folders(settings)
     path.unlink()
     write_dataset(settings, ["01"])
@@ -367,7 +367,7 @@ def test_folders_of_another_user_are_refused_before_any_work(
     monkeypatch.setattr(  # root may write everywhere, so the answer is given here
         os, "access", lambda path, mode: Path(path) != theirs and allowed(path, mode)
     )
-    with pytest.raises(UsageError, match="made by another user"):
+    with pytest.raises(UsageError, match="belongs to another user"):
         check_folders(settings)
     check_folders(replace(settings, participant_label=("02",)))
 

@@ -137,7 +137,9 @@ def test_another_grid_is_one_line(tmp_path: Path) -> None:
     image = save(tmp_path / "image.nii.gz", (4, 5, 6), np.eye(4))
     message = check_same_grid(save(tmp_path / "label.nii.gz", (4, 5, 7), np.eye(4)), image)
     assert message is not None
-    assert "another grid than image.nii.gz (4 x 5 x 7 voxels of 1 x 1 x 1 mm; expected" in message
+    assert (
+        "a different grid from image.nii.gz (4 x 5 x 7 voxels of 1 x 1 x 1 mm; expected" in message
+    )
     assert "\n" not in message
     (tmp_path / "broken.nii.gz").write_bytes(b"")
     assert "broken.nii.gz" in str(check_same_grid(tmp_path / "broken.nii.gz", image))

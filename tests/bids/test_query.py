@@ -171,7 +171,7 @@ def test_a_participant_without_images_is_told_apart(dataset: Dataset) -> None:
     [
         (b"{", "can't be read as JSON"),
         (b"\xff\xfe", "can't be read as JSON"),
-        (b"[1]", "holds no JSON object"),
+        (b"[1]", "does not contain a JSON object"),
         (None, "has no sidecar JSON"),
     ],
 )
@@ -216,4 +216,4 @@ def test_a_file_in_the_wrong_folder_is_ignored(
     settings = dataset(["sub-01_T2w"])
     (settings.bids_dir / "sub-01" / "anat" / "sub-02_T1w.nii.gz").touch()
     assert stems(settings) == {"sub-01": ["sub-01_T2w"]}
-    assert "name and its folder disagree" in caplog.text
+    assert "name does not match its folder" in caplog.text

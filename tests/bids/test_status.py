@@ -35,7 +35,7 @@ def test_a_broken_file_loses_only_its_own_row(
     status_path(tmp_path, "sub-01").write_text("what\nis this\n")
     write_status(tmp_path, Status("sub-02"))
     assert [row.participant_id for row in read_status(tmp_path)] == ["sub-02"]
-    assert "left out of status.tsv" in caplog.text
+    assert "not included in status.tsv" in caplog.text
 
 
 @pytest.mark.parametrize("status", [Status("sub-01", state="done"), Status("sub-01", reason="oh")])

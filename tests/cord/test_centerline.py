@@ -132,7 +132,7 @@ def test_rasterise_marks_each_slice_once() -> None:
 
 def test_nothing_and_one_slice_are_named() -> None:
     empty = Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
-    with pytest.raises(EmptyMaskError, match="no voxel"):
+    with pytest.raises(EmptyMaskError, match="mask is empty"):
         centerline_from_mask(empty)
     single = np.zeros((4, 4, 4), np.float32)
     single[1:3, 1:3, 2] = 1

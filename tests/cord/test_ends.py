@@ -68,7 +68,7 @@ def test_a_blurred_tail_stays_and_is_doubtful() -> None:
     assert stretch(image) == (0, DEPTH - 1, list(range(20)))
     assert told(image) == [
         "the outline of the cord is doubtful in slices 0 to 19 (20 mm, below slice 20): "
-        "they are in the mask, but in no mean"
+        "they are kept in the mask, but excluded from all means"
     ]
     line = upright(image)
     kept = trim_ends(image, image, image, image, line)
@@ -85,7 +85,7 @@ def test_a_single_blurred_slice_is_doubtful() -> None:
     assert stretch(image) == (0, DEPTH - 1, [DEPTH - 1])
     assert told(image) == [
         "the outline of the cord is doubtful in slice 59 (1 mm, above slice 58): "
-        "it is in the mask, but in no mean"
+        "the slice is kept in the mask, but excluded from all means"
     ]
 
 

@@ -247,7 +247,7 @@ def test_a_doubtful_slice_is_marked_and_in_no_mean_and_no_compression() -> None:
 
 def test_empty_mask_is_named() -> None:
     line = tilted_cylinder(0, 0, soft=False)[1]
-    with pytest.raises(EmptyMaskError, match="no voxel"):
+    with pytest.raises(EmptyMaskError, match="mask is empty"):
         measure_slices(Image(np.zeros((3, 3, 3), np.float32), np.eye(4)), line)
 
 

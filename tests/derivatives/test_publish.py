@@ -139,7 +139,7 @@ def test_another_contrast_has_its_own_names_and_both_ways(dataset: Dataset) -> N
     assert there.read_text() == "forward.txt"
     sidecar = dataset.sidecar("from-T2w_to-T1w_mode-image_xfm")
     assert sidecar["Parameters"]["gain"] == 0.02
-    assert "space of T2w on the grid of T1w" in sidecar["Description"]
+    assert "in T2w space onto the grid of T1w" in sidecar["Description"]
     mask = dataset.image("mask")
     masks = stages.MasksOnContrast(cord=mask, lesion=None)
     publish(dataset.writer(), Node(stages.MASKS, "T1w"), masks)

@@ -108,7 +108,7 @@ def test_a_change_of_the_program_during_a_run_is_refused(toy):
     toy.edit("numbers.py", "FACTOR = 2", "FACTOR = 50")
     assert process.wait(timeout=60) == 0
     told = toy.told()
-    assert "the program's own files changed" in " ".join(told["reasons"].values())
+    assert "the files of spinalprep changed" in " ".join(told["reasons"].values())
     toy.edit("numbers.py", "FACTOR = 50", "FACTOR = 2")
     assert ["sub-3", "large", "24"] in toy.run()["stages"]
 

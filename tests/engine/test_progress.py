@@ -71,7 +71,7 @@ def test_the_live_picture_shows_what_runs():
     observer.on_end(tally)
     shown = stream.getvalue()
     assert "SegmentCord" in shown
-    assert "to go" in shown
+    assert " left" in shown
     assert "sub-01: failed in cord" in shown
 
 

@@ -198,8 +198,8 @@ def test_a_planted_difference_survives_correction_and_others_don_t() -> None:
     ("columns", "message"),
     [
         ({"nuisance": ["site"]}, "no column 'site'; it has cohort, age"),
-        ({"covariate": "cohort"}, "holds no number"),
-        ({"covariate": "age", "nuisance": ["age"]}, "can't be told apart"),
+        ({"covariate": "cohort"}, "contains no numbers"),
+        ({"covariate": "age", "nuisance": ["age"]}, "collinear"),
     ],
 )
 def test_impossible_questions_are_refused(columns: dict[str, object], message: str) -> None:

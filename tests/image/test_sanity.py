@@ -37,7 +37,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     assert "does not exist" in _refusal(tmp_path / "a.nii.gz")
     folder = tmp_path / "b.nii.gz"
     folder.mkdir()
-    assert "no file" in _refusal(folder)
+    assert "not a file" in _refusal(folder)
 
 
 def test_garbage(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_affines(tmp_path: Path) -> None:
     assert "3.0 degrees" in _refusal(_write(path, RAMP, sheared))
     sheared[0, 1] = np.tan(np.deg2rad(0.5))
     assert conform(_write(path, RAMP, sheared)).shape == RAMP.shape
-    for broken, said in ((np.nan, "NaN"), (0.0, "can't be inverted")):
+    for broken, said in ((np.nan, "NaN"), (0.0, "singular")):
         volume = nib.nifti1.Nifti1Image(RAMP, np.eye(4))
         volume.header["srow_x"] = [broken, 0, 0, 0]
         volume.header["sform_code"] = 1
@@ -200,7 +200,7 @@ def test_label_may_be_empty_but_not_elsewhere(tmp_path: Path) -> None:
     shifted = np.eye(4)
     shifted[2, 3] = 0.5
     for data, affine in ((empty, shifted), (empty[:, :, :-1], np.eye(4))):
-        with pytest.raises(InputError, match="another grid"):
+        with pytest.raises(InputError, match="a different grid"):
             conform_label(_write(tmp_path / "c.nii.gz", data, affine), image)
 
 

@@ -1,4 +1,4 @@
-"""Discs found in digital people for tests: numbered where C2/C3 shows, never wrong."""
+"""Discs found in synthetic subjects for tests: numbered where C2/C3 shows, never wrong."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A sagittal image gives levels to an axial stack of the same digital person."""
+"""A sagittal image gives levels to an axial stack of the same synthetic subject."""
 
 import numpy as np
 import pytest

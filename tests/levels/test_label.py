@@ -99,12 +99,12 @@ def test_a_drawn_disc_of_several_spots_is_one() -> None:
 @pytest.mark.parametrize(
     ("places", "said"),
     [
-        ({(20, 20, 80): 3, (20, 20, 70): 3}, "disc label 3 is drawn in 2 places, 10 mm apart"),
+        ({(20, 20, 80): 3, (20, 20, 70): 3}, "disc label 3 occurs in 2 places, 10 mm apart"),
         ({(20, 20, 80): 4, (20, 20, 70): 3}, "disc label 4 lies above disc label 3"),
-        ({(20, 20, 80): 3.4}, "label value 3.4 is no disc"),
-        ({(20, 20, 80): 33}, "label value 33 is no disc"),
-        ({(20, 20, 80): -3}, "label value -3 is no disc"),
-        ({(20, 20, 80): 50}, "there is no disc label"),
+        ({(20, 20, 80): 3.4}, "label value 3.4 is not a disc"),
+        ({(20, 20, 80): 33}, "label value 33 is not a disc"),
+        ({(20, 20, 80): -3}, "label value -3 is not a disc"),
+        ({(20, 20, 80): 50}, "no disc label found"),
     ],
 )
 def test_wrong_labels_name_the_value(places: dict[tuple[int, int, int], float], said: str) -> None:
@@ -132,7 +132,7 @@ def test_two_landmarks_stretch_the_template() -> None:
     assert levels.placed == (2, 3, 4, 5, 6)
     with pytest.raises(InputError, match="out of order"):
         levels_from_hint(parse_hint("C2/C3@z=-14,C4/C5@z=40"), line, TEMPLATE_Z)
-    with pytest.raises(InputError, match="T1, which the template does not reach"):
+    with pytest.raises(InputError, match="T1, which the template does not cover"):
         levels_from_hint(parse_hint("T1@z=0"), line, TEMPLATE_Z)
 
 

@@ -1,4 +1,4 @@
-"""Every architecture keeps sizes, learns one digital person, and goes through a weight file."""
+"""Every architecture keeps sizes, learns one synthetic subject, and goes through a weight file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ TINY: dict[str, tuple[Callable[[], nn.Module], bool]] = {
 
 @pytest.fixture(scope="module")
 def sample() -> tuple[torch.Tensor, torch.Tensor]:
-    """A patch of a digital person's neck and the share of cord in it, (1, 1, 32, 32, 16)."""
+    """A patch of a synthetic subject's neck and the share of cord in it, (1, 1, 32, 32, 16)."""
     person = make_person(100_007)
     shape, affine = (32, 32, 16), np.diag([-1.0, 1.0, 2.0, 1.0])
     affine[:3, 3] = [16, -12, -16]

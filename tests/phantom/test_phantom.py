@@ -1,4 +1,4 @@
-"""The digital person is what its truth says."""
+"""The synthetic subject is what its truth says."""
 
 import nibabel as nib
 import numpy as np

@@ -19,11 +19,11 @@ def table() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("subject", "said"),
     [
-        (Subject(30.0, "F"), "healthy women aged 20 to 50 (at most 98 people)"),
-        (Subject(30.0, "M"), "healthy men aged 19 to 52 (at most 105 people)"),
+        (Subject(30.0, "F"), "healthy women aged 20 to 50 (at most 98 subjects)"),
+        (Subject(30.0, "M"), "healthy men aged 19 to 52 (at most 105 subjects)"),
         (
             Subject(70.0, "F"),
-            "all healthy adults aged 19 to 52 (at most 203 people), because the age of 70",
+            "all healthy adults aged 19 to 52 (at most 203 subjects), because the age of 70",
         ),
         (Subject(30.0, None), "because age or sex is not in participants.tsv; no z-scores"),
         (Subject(None, "M"), "because age or sex is not in participants.tsv; no z-scores"),

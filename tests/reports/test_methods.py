@@ -17,12 +17,12 @@ def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str
 
 def test_centerline_is_what_it_was() -> None:
     found, cited = words()
-    assert "fitted again through the middle of that cord" in found
+    assert "refitted through the centre of the segmented cord" in found
     assert "[OptiC]" in cited
     drawn, cited = words("centerline")
-    assert "centerline was drawn by hand" in drawn
+    assert "centerline was drawn manually" in drawn
     assert "OptiC" not in drawn + cited
-    assert "segmented by hand" in words("cord", "centerline")[0]
+    assert "segmented manually" in words("cord", "centerline")[0]
 
 
 def test_images_of_the_reference_s_contrast_have_their_own_name() -> None:
@@ -46,12 +46,15 @@ def test_every_reference_is_cited_and_nothing_else() -> None:
         found, cited = words(*drawn)
         for name in REFERENCES:
             assert (f"[{name}]" in found) == (f"[{name}]" in cited), (drawn, name)
-    assert "Lesions were segmented by hand" in words("cord", "lesion")[0]
-    assert "Grey matter was segmented by hand" in words("centerline", "gm")[0]
+    assert "Lesions were segmented manually" in words("cord", "lesion")[0]
+    assert "Grey matter was segmented manually" in words("centerline", "gm")[0]
 
 
 def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
-    for source, said in (("unknown", "an arbitrary height"), ("manual", "straightening, levels")):
+    for source, said in (
+        ("unknown", "an arbitrary position along the template"),
+        ("manual", "straightening, levels"),
+    ):
         run = SessionRunFacts("sub-01_T2w.nii.gz", level_source=source)
         facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
         text, references = methods_text(run, facts)
@@ -61,7 +64,7 @@ def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
 
 def test_what_has_not_run_is_not_said_to_have_gained_nothing() -> None:
     assert (
-        "where that gained similarity"
+        "if that increased similarity"
         in words(contrasts=(CoregFacts("T1w", False, None, T1W, "T1w"),))[0]
     )
     refused = words(contrasts=(CoregFacts("T1w", False, 0.0, T1W, "T1w"),))[0]

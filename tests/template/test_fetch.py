@@ -70,7 +70,7 @@ def test_fetched_once_and_found_afterwards(
     cord = dest / "template" / "PAM50_cord.nii.gz"
     nib.nifti1.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)).to_filename(cord)
     for again in (lambda: resolve_template("PAM50", environ), lambda: fetch(dest, RELEASE)):
-        with pytest.raises(TemplateError, match="changed since it was fetched"):
+        with pytest.raises(TemplateError, match="has changed since it was fetched"):
             again()
 
 
@@ -115,7 +115,7 @@ def test_a_link_becomes_a_plain_file(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"no zip", "no whole zip"), (None, "can't be downloaded")]
+    ("content", "said"), [(b"no zip", "not a complete zip"), (None, "can't be downloaded")]
 )
 def test_failure_leaves_nothing(
     content: bytes | None, said: str, tmp_path: Path, server: ThreadingHTTPServer, archive: Path

@@ -99,7 +99,7 @@ def test_generic_serves_when_there_is_no_pam50(
 
 @pytest.mark.parametrize("wanted", ["does-not-exist", "."])
 def test_folder_without_template(wanted: str, tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match=r"does not exist|holds no template") as caught:
+    with pytest.raises(TemplateError, match=r"does not exist|contains no template") as caught:
         resolve_template(tmp_path / wanted, {})
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 6
@@ -150,7 +150,7 @@ def test_other_grid(release: Path) -> None:
     shifted = AFFINE.copy()
     shifted[1, 3] += 0.5
     write(release / "template" / "PAM50_label_disc.nii.gz", 3, shifted)
-    with pytest.raises(TemplateError, match=r"PAM50_label_disc\.nii\.gz lies on another grid"):
+    with pytest.raises(TemplateError, match=r"PAM50_label_disc\.nii\.gz is on a different grid"):
         read_template(release)
 
 
@@ -166,7 +166,7 @@ def test_checksums_are_verified(release: Path) -> None:
     assert verify_checksums(release)
     assert read_template(release).release == "r20250730"
     write(release / "atlas" / "PAM50_atlas_01.nii.gz", 77)
-    with pytest.raises(TemplateError, match="changed since it was fetched"):
+    with pytest.raises(TemplateError, match="has changed since it was fetched"):
         read_template(release)
     (release / "checksums.json").write_text("[]")
     with pytest.raises(TemplateError, match="can't be read as checksums"):

@@ -163,7 +163,7 @@ def test_a_lesion_label_of_another_grid_is_not_called_empty(
     with caplog.at_level("WARNING", logger="spinalprep"):
         rows = list(judge(case, Predictions({}, None)))
     assert [row["structure"] for row in rows] == ["cord"]
-    assert "lies on another grid" in caplog.text
+    assert "is on a different grid" in caplog.text
 
 
 def test_voxel_order_does_not_matter(dataset: Path) -> None:

@@ -35,7 +35,7 @@ AFFINE = np.array([[-0.8, 0, 0, 24], [0, 0.8, 0, -20], [0, 0, 8, -8], [0, 0, 0, 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four digital people with drawn cords, and weights that know nothing."""
+    """Four synthetic subjects with drawn cords, and weights that know nothing."""
     home = tmp_path_factory.mktemp("finetune")
     for name, seed in SEEDS.items():
         person = make_person(seed)
@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def digital(_: int = 1) -> Iterator[LabelledVolume]:
-    """One small digital person."""
+    """One small synthetic subject."""
     person = make_person(1)
     image = render(person, "T1w", ((60, 60, 2), AFFINE), 1, noise=0.01)
     cord = image.with_data(truth_cord(person, image))
@@ -65,7 +65,7 @@ def digital(_: int = 1) -> Iterator[LabelledVolume]:
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small batches, and one small digital person beside the dataset."""
+    """Small batches, and one small synthetic subject beside the dataset."""
     find = recipes.find_recipe
 
     def small(name: str) -> Any:

@@ -157,4 +157,4 @@ def test_lesions_of_patients_teach_only_where_somebody_looked(material: Slices) 
     both = Slices(*parts)
     both = replace(both, kind=np.array(["person", "digital"]), has_lesion=np.array([False, True]))
     weight = SliceTask(replace(recipe, template_share=0.5)).draw(both, 0, 0).weight[:, 2, 0, 0]
-    assert set(weight.tolist()) == {0.0, 1.0}  # of digital people all is known
+    assert set(weight.tolist()) == {0.0, 1.0}  # of synthetic subjects all is known

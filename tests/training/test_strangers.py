@@ -53,7 +53,7 @@ def write(home: Path, people: tuple[str, ...]) -> Path:
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One small digital person, of the name that all of them have."""
+    """One small synthetic subject, of the name that all of them have."""
 
     def digital(_: int) -> Iterator[LabelledVolume]:
         image, cord = neck(20)

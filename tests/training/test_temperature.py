@@ -19,7 +19,7 @@ from spinalprep.training.evaluation.temperature import fit_temperature, measured
 
 @pytest.fixture
 def share(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """Random shares, some of nothing, in place of the digital persons."""
+    """Random shares, some of nothing, in place of the synthetic subjects."""
     chance = np.random.default_rng(3)
     share = np.clip(chance.uniform(-0.5, 1.3, (12, 12, 5)), 0, 1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""From the truth of a digital person to the tables of the cord's shape."""
+"""From the truth of a synthetic subject to the tables of the cord's shape."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""From the cord of a digital person to the generic template: every point in its true place."""
+"""From the cord of a synthetic subject to the generic template: every point in its true place."""
 
 from pathlib import Path
 from typing import Any

@@ -12,7 +12,7 @@ from spinalprep.levels.detect import row_signs
 from spinalprep.training.material.spines import Spine, digital_spines
 from spinalprep.training.synthesis.planes import PlaneRanges, make_planes
 
-SEEDS = range(2000, 2020)  # digital people on whom the scale is measured alone
+SEEDS = range(2000, 2020)  # synthetic subjects on whom the scale is measured alone
 BATCHES, FIRST_STEP = 40, 10**6
 NEAR_ROWS, APART_ROWS = 2, 9
 LIMITS = {"disc": (-4.0, 6.0), "c2c3": (-7.0, 7.0)}  # of log ratios: no image is like the training
@@ -23,7 +23,7 @@ RIDGE = 1e-4  # pulls slope and offset to zero, where classes can be told apart 
 def measure_scale(
     network: nn.Module, seen: Sequence[Spine], ranges: PlaneRanges, batch: int, seed: int
 ) -> dict[str, list[float]]:
-    """Measure what a logit says, on digital people whom training never saw.
+    """Measure what a logit says, on synthetic subjects whom training never saw.
 
     Parameters
     ----------

@@ -47,8 +47,10 @@ SUMMARY = {
     "trained_on": "how many of these people the weights were trained on: with any, no measure of "
     "accuracy; n/a where that is not known of all",
     "images": "their images",
-    "mean": "mean over people",
-    "lower": "lower end of the 95 % bootstrap interval over people; n/a below three people",
+    "mean": "mean over participants",
+    "lower": (
+        "lower limit of the 95 % bootstrap interval over participants; n/a below three people"
+    ),
     "upper": "its upper end",
     "median": "median over people",
     "worst": "the worst person",

@@ -1,4 +1,4 @@
-"""How soft the probabilities of a network are, measured on digital persons."""
+"""How soft the probabilities of a network are, measured on synthetic subjects."""
 
 import json
 from collections.abc import Iterator
@@ -39,11 +39,11 @@ def fit_temperature(model: Model) -> float:
     -------
     temperature : float
         0.2 to 2, of least mean cross-entropy over the voxels with a share or a probability of at
-        least 0.01, on three digital persons in two contrasts.
+        least 0.01, on three synthetic subjects in two contrasts.
 
     Notes
     -----
-    Guo et al. (2017) fit one number on people left out; the truth of digital persons is the share
+    Guo et al. (2017) fit one number on held-out data; the truth of synthetic subjects is the share
     of each voxel, which no rater draws, and no person has to be spared for it.
     """
     task = str(model.card["task"])

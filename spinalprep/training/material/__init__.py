@@ -1,1 +1,1 @@
-"""What networks are taught on: labelled images, a template, digital people."""
+"""What networks are taught on: labelled images, a template, synthetic subjects."""

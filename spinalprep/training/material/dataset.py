@@ -110,7 +110,7 @@ class LabelledDataset:
     lesion_free: bool = False
     digital_people: int = OWN_DIGITAL_PEOPLE
     template: TemplateFolders | None = None
-    sources: str = "labels of the user's own, and digital persons"
+    sources: str = "labels of the user's own, and synthetic subjects"
     licence: str = "that of the user's own data"
     limits: str = "people and scanners of one dataset; judge it on people left out"
 

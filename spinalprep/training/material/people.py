@@ -48,7 +48,7 @@ class Material(ABC):
         return self.people
 
     def without(self, people: Iterable[str]) -> Self:
-        """Return what shows anybody else, a template and digital people too."""
+        """Return what shows anybody else, a template and synthetic subjects too."""
         return self.take(np.flatnonzero(~self._shows(people)))
 
     def only(self, people: Iterable[str]) -> Self:

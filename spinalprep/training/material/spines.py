@@ -65,7 +65,7 @@ class Spines(Material):
 
 
 def read_spines(dataset: LabelledDataset) -> Spines:
-    """Return a template's spine, those of digital people, and axial stacks that hide levels.
+    """Return a template's spine, those of synthetic subjects, and axial stacks that hide levels.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_spines(dataset: LabelledDataset) -> Spines:
 
 
 def digital_spines(seeds: range) -> list[Spine]:
-    """Return digital people; every second one goes on below T2."""
+    """Return synthetic subjects; every second one goes on below T2."""
     return [_digital(make_person(seed), long=seed % 2 == 0) for seed in seeds]
 
 
@@ -156,7 +156,7 @@ def _lay_discs(
 
 
 def _digital(person: Person, long: bool) -> Spine:
-    """Return a digital person; a long one goes on below T2 as far as L3."""
+    """Return a synthetic subject; a long one goes on below T2 as far as L3."""
     if long:
         longer, size = dict(person.disc_s), (person.disc_s[10] - person.disc_s[3]) / 117.0
         for n in range(10, 22):

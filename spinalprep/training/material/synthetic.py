@@ -1,4 +1,4 @@
-"""Synthetic material: digital people, whose truth is known, and a template."""
+"""Synthetic material: synthetic subjects, whose truth is known, and a template."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ DIGITAL = "phantom"  # a name that people may have too: their kind differs
 
 
 def digital_volumes(count: int) -> Iterator[LabelledVolume]:
-    """Yield digital people of the seeds from 0 on, far below those reserved for tests; LAS.
+    """Yield synthetic subjects of the seeds from 0 on, far below those reserved for tests; LAS.
 
     Contrasts take turns; truth is the share of each voxel, so that areas are unbiased.
     """

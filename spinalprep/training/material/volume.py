@@ -19,7 +19,7 @@ class LabelledVolume:
     guide : Image
         A mask to centre on in place of the cord.
     kind : Kind
-        Whether it shows a person, a template or a digital person.
+        Whether it shows a person, a template or a synthetic subject.
     loose_masks : bool
         Whether the masks lie inside the edge that the image shows.
     lesion_free : bool

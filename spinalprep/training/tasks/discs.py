@@ -1,4 +1,4 @@
-"""The disc detector: straightened mid-sagittal planes of a template and digital people."""
+"""The disc detector: straightened mid-sagittal planes of a template and synthetic subjects."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,7 +54,7 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
         }
 
     def figures(self, trained: Model, material: Spines, seed: int) -> dict[str, Any]:
-        """Measure what a logit says, on the template and digital people not seen before."""
+        """Measure what a logit says, on the template and synthetic subjects not seen before."""
         seen = [spine for spine in material.spines if spine.owner.kind is Kind.TEMPLATE]
         recipe = self.recipe
         return {"scale": measure_scale(trained.network, seen, recipe.ranges, recipe.batch, seed)}
@@ -62,7 +62,9 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
     def terms(self) -> dict[str, str]:
         """Return what a card says of sources and limits."""
         return {
-            "sources": "a template (its T2w at 1 x 1 x 2 mm and label maps), digital persons, "
-            "axial stacks of people as images without a sign of a level",
+            "sources": (
+                "a template (its T2w at 1 x 1 x 2 mm and label maps), synthetic "
+                "subjects, axial stacks of people as images without a sign of a level"
+            ),
             "limits": "one real anatomy, the template's; fused or operated discs were never shown",
         }

@@ -39,7 +39,7 @@ class SliceRecipe(Recipe):
     ranges : SliceRanges
         What the image generator draws from.
     template_share : float
-        Share of samples drawn from a template's slices, without one from those of digital people.
+        Share of samples from a template's slices, without one from those of synthetic subjects.
     heat_sd_px : float or None
         Train a heat map of this width around the centre in place of the masks.
     needs_gm : bool
@@ -60,7 +60,7 @@ class SliceRecipe(Recipe):
 
 
 class SliceTask(TrainingTask[SliceRecipe, Slices]):
-    """Axial slices of people, digital people and a template."""
+    """Axial slices of people, synthetic subjects and a template."""
 
     recipe_type = SliceRecipe
     pieces = "slices"
@@ -116,7 +116,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         }
 
     def figures(self, trained: Model, material: Slices, seed: int) -> dict[str, Any]:
-        """Measure the temperature of probabilities, on digital people."""
+        """Measure the temperature of probabilities, on synthetic subjects."""
         return measured_temperature(trained)
 
     def draw_picture(self, material: Slices, seed: int, folder: Path) -> None:
@@ -127,7 +127,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
 
 
 def volumes_of(dataset: LabelledDataset, automatic: bool) -> chain[LabelledVolume]:
-    """Return all volumes of a dataset: people's, digital people's, a template's."""
+    """Return all volumes of a dataset: people's, synthetic subjects's, a template's."""
     template = [dataset.template] if dataset.template is not None else []
     return chain(
         labelled_volumes(dataset),
@@ -143,7 +143,7 @@ def choose_slices(
 ) -> NDArray[np.intp]:
     """Draw the slices of a batch: a share of a template's, the others of people alike.
 
-    Where there is no template digital people stand for it; otherwise they are as one person more.
+    Where there is no template synthetic subjects stand for it; otherwise they are like one more.
     """
     apart = material.of_kind(Kind.TEMPLATE)
     if not apart.any():

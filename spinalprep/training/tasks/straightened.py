@@ -45,13 +45,13 @@ class StraightenedRecipe(Recipe):
 
 
 class StraightenedTask(TrainingTask[StraightenedRecipe, StraightVolumes]):
-    """Straightened cords of people and digital people."""
+    """Straightened cords of people and synthetic subjects."""
 
     recipe_type = StraightenedRecipe
     pieces = "cords"
 
     def read(self, dataset: LabelledDataset) -> StraightVolumes:
-        """Straighten every cord that was drawn, and those of digital people."""
+        """Straighten every cord that was drawn, and those of synthetic subjects."""
         volumes = chain(labelled_volumes(dataset), digital_volumes(DIGITAL_PEOPLE))
         return straighten_volumes(volumes, SPACING_MM, WIDTH_MM)
 
@@ -86,5 +86,5 @@ class StraightenedTask(TrainingTask[StraightenedRecipe, StraightVolumes]):
         }
 
     def figures(self, trained: Model, material: StraightVolumes, seed: int) -> dict[str, Any]:
-        """Measure the temperature of probabilities of the cord, on digital people."""
+        """Measure the temperature of probabilities of the cord, on synthetic subjects."""
         return measured_temperature(trained) if "cord" in self.recipe.classes else {}

@@ -1,0 +1,46 @@
+"""Texts that users read keep to the terms of docs/glossary.md."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# expressions that nobody outside this project uses: what to write instead
+AVOID = {
+    r"digital (person|people)": "synthetic subject",
+    r"people left out|left-out (people|subjects)": "held-out subjects",
+    r"drawn[- ]in lesion": "synthetic lesion",
+    # expressions that are not in use outside this project: what to write instead
+    r"there and back": "round trip",
+    r"bears? (it )?out|borne out": "supported by image evidence",
+    r"our defect": "internal error",
+    r"the step (from|between) (the )?cord": "difference between cord and CSF",
+    r"in no mean\b": "excluded from all means",
+    r"front[- ]to[- ]back diameter": "anteroposterior diameter",
+    r"looked at once": "tested once",
+    r"weights of your own": "your own weights",
+}
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+TEMPLATES = sorted((ROOT / "spinalprep" / "reports").glob("*.jinja"))
+
+
+@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES], ids=lambda path: path.name)
+def test_pages_use_the_terms_of_the_field(path: Path) -> None:
+    text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
+    found = [
+        f"{hit[0]!r}: write {instead!r}"
+        for pattern, instead in AVOID.items()
+        for hit in re.finditer(pattern, text, re.IGNORECASE)
+    ]
+    assert not found, found
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    missing = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert not missing
