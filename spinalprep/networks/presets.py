@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from spinalprep.networks.isensee_unet3d import IsenseeUNet3d
 from spinalprep.networks.published import PUBLISHED
 from spinalprep.networks.unet2d import UNet2d
 from spinalprep.networks.unet3d import UNet3d
@@ -50,6 +51,22 @@ def cord_unet3d() -> nn.Module:
     return UNet3d(out_channels=3, filters=12, depth=2, dropout=0.1)
 
 
+def tumor_cord_unet() -> nn.Module:
+    """Return the network that finds the cord around a tumor: T2w at 2 x 2 x 4 mm.
+
+    The first step of Lemay et al. (see `published.lemay_tumor_cord`), one level flatter.
+    """
+    return IsenseeUNet3d(in_channels=1, out_channels=1, filters=8, depth=3)
+
+
+def tumor_unet() -> nn.Module:
+    """Return the network of tumor, edema and cavity: T2w and Gd-T1w at 1 x 1 x 2 mm.
+
+    The second step of Lemay et al. (see `published.lemay_tumor`), narrower and one level flatter.
+    """
+    return IsenseeUNet3d(in_channels=2, out_channels=4, filters=8, depth=3, dropout=0.1)
+
+
 PRESETS: dict[str, Callable[[], nn.Module]] = {
     "centerline_unet": centerline_unet,
     "cord_unet": cord_unet,
@@ -57,5 +74,7 @@ PRESETS: dict[str, Callable[[], nn.Module]] = {
     "disc_unet": disc_unet,
     "gm_unet": gm_unet,
     "lesion_unet": lesion_unet,
+    "tumor_cord_unet": tumor_cord_unet,
+    "tumor_unet": tumor_unet,
     **PUBLISHED,
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from spinalprep.networks.dilated_unet2d import DilatedUNet2d
+from spinalprep.networks.isensee_unet3d import IsenseeUNet3d
 from spinalprep.networks.unet3d import UNet3d
 
 
@@ -38,8 +39,32 @@ def gros_lesion() -> nn.Module:
     return gros_cord()
 
 
+def lemay_tumor_cord() -> nn.Module:
+    """Return step 1 of Lemay et al.: T2w volumes of 512 x 256 x 32 at 1 x 1 x 2 mm to a tube.
+
+    Depth 4, 8 filters; Dice loss, Adam at 1e-3, one volume a batch.
+
+    References
+    ----------
+    .. [1] Lemay et al. (2021), "Automatic multiclass intramedullary spinal cord tumor segmentation
+       on MRI with deep learning", NeuroImage: Clinical 31:102766, doi:10.1016/j.nicl.2021.102766.
+    """
+    return IsenseeUNet3d(in_channels=1, out_channels=1, filters=8, depth=4)
+
+
+def lemay_tumor() -> nn.Module:
+    """Return step 2 of Lemay et al. (see `lemay_tumor_cord`): patches of 128 x 128 x 32.
+
+    Gd-T1w and T2w to tumor, edema, cavity and the whole of them; depth 4, 16 filters; Dice loss of
+    each class, batches of 8.
+    """
+    return IsenseeUNet3d(in_channels=2, out_channels=4, filters=16, depth=4)
+
+
 PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     "gros_centerline": gros_centerline,
     "gros_cord": gros_cord,
     "gros_lesion": gros_lesion,
+    "lemay_tumor": lemay_tumor,
+    "lemay_tumor_cord": lemay_tumor_cord,
 }

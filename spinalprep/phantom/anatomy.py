@@ -6,6 +6,7 @@ that areas, levels, lesions and template coordinates are known without a voxel.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,8 @@ class Person:
     lesions: tuple[Lesion, ...] = ()
     head: bool = False
 
+    tissues: ClassVar[tuple[str, ...]] = TISSUES
+
     def level_at(self, s: Float | float) -> NDArray[np.float64]:
         """Return the continuous level (n at disc n), straight lines beyond the ends."""
         discs = sorted(self.disc_s)
@@ -162,7 +165,7 @@ class Person:
         -------
         shares : ndarray of float32, shape (tissues, I, J, K)
         """
-        shares = np.zeros((len(TISSUES), *shape), np.float32)
+        shares = np.zeros((len(self.tissues), *shape), np.float32)
         steps = (np.arange(fine) + 0.5) / fine - 0.5
         offsets = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
         coarse, lattice = self._lattice(shape, affine)

@@ -55,7 +55,33 @@ def render(
     chance = np.random.default_rng([seed, sorted(INTENSITY).index(contrast)])
     levels = np.array(INTENSITY[contrast]) * (1 - np.array(MT_RATIO) * pulse)
     shares = person.labels_on(shape, affine, fine=2)
-    clean = np.tensordot(levels.astype(np.float32), shares, axes=1)
+    return acquire(shares, levels, affine, chance, noise)
+
+
+def acquire(
+    shares: NDArray[np.float32],
+    levels: Float,
+    affine: Float,
+    chance: np.random.Generator,
+    noise: float = 0.03,
+) -> Image:
+    """Return an image of tissues: their intensities with texture, bias field and Rician noise.
+
+    Parameters
+    ----------
+    shares : ndarray of float32, shape (tissues, I, J, K)
+        Share of every tissue in a voxel; air first.
+    levels : ndarray of float, shape (tissues,)
+        Intensities, 1 is that of CSF in T2w.
+    affine : ndarray of float, shape (4, 4)
+        Voxels to RAS+ mm.
+    chance : numpy.random.Generator
+        The only source of chance.
+    noise : float
+        See `render`.
+    """
+    shape = shares.shape[1:]
+    clean = np.tensordot(np.asarray(levels).astype(np.float32), shares, axes=1)
     body = 1 - shares[TISSUES.index("air")]
     texture = ndimage.gaussian_filter(chance.standard_normal(shape), 1.0) * 0.12
     signal = clean * (1 + texture * body) * _bias(shape, chance)

@@ -6,9 +6,11 @@ from spinalprep.training.task import TrainingTask
 from spinalprep.training.tasks.discs import DiscsTask
 from spinalprep.training.tasks.slices import SliceTask
 from spinalprep.training.tasks.straightened import StraightenedTask
+from spinalprep.training.tasks.tumors import TumorTask
 
 TASKS: dict[str, type[TrainingTask[Any, Any]]] = {
     "discs": DiscsTask,
     "slices": SliceTask,
     "straightened": StraightenedTask,
+    "tumors": TumorTask,
 }
