@@ -87,7 +87,7 @@ class DiscNetworks:
 
 @python.define(outputs=["sources", "warnings"])
 def DetectElsewhere(
-    image: NiftiGz,
+    image: NiftiGz | None,
     contrast: str,
     networks: DiscNetworks,
     reference_line: File,
@@ -98,11 +98,12 @@ def DetectElsewhere(
 ) -> tuple[File, list[str]]:
     """Detect discs in another contrast and carry them to the reference's centerline.
 
-    Nothing is looked for where the reference itself (``own``) is sure. What was found joins the
-    sources that were found ``before``. Without ``to_reference`` the scanner's coordinates serve.
+    Nothing is looked for where the reference itself (``own``) is sure, or without an image. What
+    was found joins the sources that were found ``before``. Without ``to_reference`` the scanner's
+    coordinates serve.
     """
     sources = read_sources(Path(before.fspath)) if before is not None else []
-    if read_sources(Path(own.fspath)):
+    if image is None or read_sources(Path(own.fspath)):
         return write_sources(sources, SOURCES), []
     from spinalprep.levels.elsewhere import detect_elsewhere
     from spinalprep.networks.weights import load_model

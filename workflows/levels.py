@@ -28,19 +28,22 @@ def OwnDiscs(
     return workflow.add(task).sources
 
 
-@can_do_without("before")
+@can_do_without("image", "before", "to_reference")
 @workflow.define(outputs=["sources", "warnings"])
 def OtherDiscs(
-    image: NiftiGz,
     contrast: str,
     networks: DiscNetworks,
     reference_line: File,
     own: File,
     template_z: dict[int, float],
+    image: NiftiGz | None = None,
     before: File | None = None,
     to_reference: File | None = None,
 ) -> tuple[File, list[str]]:
-    """Look for discs in another contrast, where the reference is not sure."""
+    """Look for discs in another contrast, where the reference is not sure.
+
+    A contrast that could not be preprocessed or registered does not cost the sources before it.
+    """
     task = DetectElsewhere(
         image=image,
         contrast=contrast,

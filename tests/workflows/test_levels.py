@@ -146,3 +146,21 @@ def test_nothing_is_looked_for_where_the_reference_is_sure(
     )
     found = task(cache_root=tmp_path / "cache", worker="debug")
     assert (read_sources(Path(found.sources.fspath)), found.warnings) == ([], [])
+
+
+def test_a_contrast_that_failed_does_not_cost_the_sources_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("no.pt").absolute()
+    path.write_text("no network")
+    task = OtherDiscs(
+        contrast="T1w",
+        networks=DiscNetworks(*[File(path)] * 4),
+        reference_line=File(path),
+        own=sources(Path("none.json")),
+        before=sources(Path("before.json"), T2w=0.0),
+        template_z={},
+    )
+    found = task(cache_root=tmp_path / "cache", worker="debug")
+    assert [s.levels.source for s in read_sources(Path(found.sources.fspath))] == ["T2w"]
