@@ -97,6 +97,14 @@ def choose_group(settings: Settings) -> Group:
     used = {decision.candidate for decision in decisions if decision.used}
     people = [files for files in everybody if files.candidate in used]
     people.sort(key=lambda files: files.name)
+    unsearched = sum(files.lesion is None for files in people)
+    if unsearched:
+        LOG.warning(
+            "%d of %d have no lesion mask and are in no lesion map: their contrast is searched "
+            "only with --lesion-contrasts, or if a lesion mask is drawn",
+            unsearched,
+            len(people),
+        )
     table = pd.DataFrame(
         {
             "person_id": [files.candidate.person_id for files in people],

@@ -132,9 +132,11 @@ class Steps:
         s, template = self.group.settings, self.group.template.name
         for name, tally in sums.tallies.items():
             maps = probability_maps(tally, s.min_n)
-            people = self.group.of(self.group.rows[name])
+            covering = self.group.of(self.group.rows[name])
+            searched = [files for files in covering if files.lesion is not None]
             for kind in SUMMED:
-                if kind == "soft" and not tally.soft_covering.any():
+                people = covering if kind == "coverage" else searched
+                if not people or (kind == "soft" and not tally.soft_covering.any()):
                     continue
                 fill = 0.0 if kind == "coverage" else np.nan
                 volume = self.domain.put(getattr(maps, kind), fill)
@@ -145,6 +147,9 @@ class Steps:
         """Write who counts, who does not and why, with totals of those who count."""
         table = decision_table(self.group.decisions)
         names = [files.name for files in self.group.people]
+        table["lesions_searched"] = pd.Series(
+            [files.lesion is not None for files in self.group.people], names, dtype=object
+        )
         table["lesions_manual"] = pd.Series(
             [files.lesions_manual for files in self.group.people], names, dtype=object
         )
@@ -182,7 +187,7 @@ class Steps:
         """Test every voxel, and write the maps."""
         enhance = Enhancer(self.domain) if self.group.settings.tfce else None
         for comparison in comparisons:
-            found = compare(masks.lesions, masks.covered, comparison, self.tests, enhance)
+            found = compare(masks.lesions, masks.searched, comparison, self.tests, enhance)
             LOG.info(
                 "%s: %d voxels tested, %d with p <= 0.05 (corrected, %d permutations)",
                 comparison.question,

@@ -161,8 +161,5 @@ def _objection(candidate: Candidate, excluded: Collection[str]) -> str:
     if candidate.level_source == "unknown":
         return "vertebral levels are unknown"
     if candidate.missing:
-        reason = f"missing: {', '.join(candidate.missing)}"
-        if any("label-lesion" in name for name in candidate.missing):
-            reason += " (use --lesion-contrasts, or provide manual lesion masks)"
-        return reason
+        return f"missing: {', '.join(candidate.missing)}"
     return ""

@@ -311,6 +311,11 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "used": ("whether the image is included at the group level", None, None),
     "reason_left_out": ("why not", None, None),
     "level_source": ("source of the position along the template", None, None),
+    "lesions_searched": (
+        "whether lesions were segmented or drawn; if not, the image is in no lesion map",
+        None,
+        None,
+    ),
     "lesions_manual": ("whether the lesions are manual", None, None),
     "covered_share": ("fraction of the template's cord that the image covers", None, None),
     "lesion_mm3_template": ("lesion volume on the template's cord", "mm3", None),

@@ -19,7 +19,7 @@ from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
 from spinalprep.tables import read_table
 
-NEEDED: tuple[Kind, ...] = ("coverage_template", "lesion_template")
+NEEDED: tuple[Kind, ...] = ("coverage_template",)
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class PersonFiles:
         return self.paths["coverage_template"]
 
     @property
-    def lesion(self) -> Path:
-        """Lesions in the template's space."""
-        return self.paths["lesion_template"]
+    def lesion(self) -> Path | None:
+        """Lesions in the template's space; None where nobody looked for them."""
+        return self.paths.get("lesion_template")
 
     @property
     def soft(self) -> Path | None:

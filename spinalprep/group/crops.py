@@ -17,7 +17,7 @@ import numpy as np
 from spinalprep.group.domain import Domain, Observation
 from spinalprep.group.volumes import Volumes, read_on_grid
 
-SCHEMA = "1"  # of the files; another one is never read as this one
+SCHEMA = "2"  # of the files; another one is never read as this one
 AHEAD = 8  # people per process that are read before they are asked for
 
 
@@ -117,6 +117,8 @@ def _key(person: Volumes, domain: Domain) -> str:
 
 def _crop(person: Volumes, domain: Domain) -> Observation:
     covered = domain.take(read_on_grid(person.coverage, domain)) > 0
+    if person.lesion is None:
+        return Observation(covered, None)
     volume = read_on_grid(person.lesion, domain)
     lesion = domain.take(volume) > 0
     outside = (int(np.count_nonzero(volume)) - int(lesion.sum())) * domain.voxel_mm3
@@ -128,12 +130,13 @@ def _crop(person: Volumes, domain: Domain) -> Observation:
 
 
 def _save(path: Path, observation: Observation) -> None:
-    soft = observation.soft
+    soft, lesion = observation.soft, observation.lesion
     some = np.flatnonzero(soft) if soft is not None else np.empty(0, np.int64)
     np.savez(
         path,
         covered=np.packbits(observation.covered),
-        lesion=np.flatnonzero(observation.lesion),
+        lesion=np.flatnonzero(lesion) if lesion is not None else np.empty(0, np.int64),
+        searched=lesion is not None,
         soft_at=some,
         soft=soft[some] if soft is not None else np.empty(0, np.float32),
         has_soft=soft is not None,
@@ -143,11 +146,13 @@ def _save(path: Path, observation: Observation) -> None:
 
 def _load(path: Path, size: int) -> Observation:
     with np.load(path, allow_pickle=False) as kept:
+        covered = np.unpackbits(kept["covered"], count=size).astype(bool)
+        if not bool(kept["searched"]):
+            return Observation(covered, None)
         lesion = np.zeros(size, bool)
         lesion[kept["lesion"]] = True
         soft = None
         if bool(kept["has_soft"]):
             soft = np.zeros(size, np.float32)
             soft[kept["soft_at"]] = kept["soft"]
-        covered = np.unpackbits(kept["covered"], count=size).astype(bool)
         return Observation(covered, lesion, soft, float(kept["outside_mm3"]))

@@ -96,8 +96,8 @@ class Observation:
     ----------
     covered : ndarray of bool
         The field of view contains the voxel and the cord was found in its slice.
-    lesion : ndarray of bool
-        Lesion; false where nothing was covered.
+    lesion : ndarray of bool or None
+        Lesion; false where nothing was covered. None where nobody looked for lesions.
     soft : ndarray of float32 or None
         Probability of a lesion.
     outside_mm3 : float
@@ -105,6 +105,16 @@ class Observation:
     """
 
     covered: Bool
-    lesion: Bool
+    lesion: Bool | None
     soft: Float32 | None = None
     outside_mm3: float = 0.0
+
+    @property
+    def searched(self) -> Bool:
+        """Voxels in which a lesion would have been seen: what is covered, if lesions are known."""
+        return self.covered if self.lesion is not None else np.zeros_like(self.covered)
+
+    @property
+    def lesions_seen(self) -> Bool:
+        """Lesion in the voxels that were searched, false elsewhere."""
+        return self.lesion & self.covered if self.lesion is not None else self.searched

@@ -17,17 +17,19 @@ class Tally:
     ----------
     people : int
         Number of people added.
-    covering, lesions : ndarray of int32, shape (V,)
-        People who cover a voxel; those of them with a lesion there.
+    covering, searched, lesions : ndarray of int32, shape (V,)
+        People who cover a voxel; those of them whose lesions are known; those of these with a
+        lesion there.
     soft : ndarray of float64, shape (V,)
         Sum of their probabilities; float64, so that the order of thousands of people is
         lost in rounding only.
     soft_covering : ndarray of int32, shape (V,)
-        Covering people who have a probability at all.
+        Searched people who have a probability at all.
     """
 
     people: int
     covering: NDArray[np.int32]
+    searched: NDArray[np.int32]
     lesions: NDArray[np.int32]
     soft: NDArray[np.float64]
     soft_covering: NDArray[np.int32]
@@ -35,15 +37,16 @@ class Tally:
     @classmethod
     def empty(cls, size: int) -> "Tally":
         """Return the tally of nobody on ``size`` voxels."""
-        zeros = (np.zeros(size, np.int32) for _ in range(3))
-        covering, lesions, soft_covering = zeros
-        return cls(0, covering, lesions, np.zeros(size), soft_covering)
+        zeros = (np.zeros(size, np.int32) for _ in range(4))
+        covering, searched, lesions, soft_covering = zeros
+        return cls(0, covering, searched, lesions, np.zeros(size), soft_covering)
 
     def add(self, person: Observation) -> None:
         """Count one person."""
         self.people += 1
         self.covering += person.covered
-        self.lesions += person.lesion & person.covered
+        self.searched += person.searched
+        self.lesions += person.lesions_seen
         if person.soft is not None:
             self.soft += np.where(person.covered, person.soft, 0.0)
             self.soft_covering += person.covered
@@ -51,16 +54,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Maps:
-    """Maps over people; float32, shape (V,); NaN where fewer than ``min_n`` cover the voxel.
+    """Maps over people; float32, shape (V,); NaN where fewer than ``min_n`` were searched.
 
     Attributes
     ----------
     probability : ndarray
-        Share of the covering people with a lesion; 0 is an observed zero.
+        Share of the searched people with a lesion; 0 is an observed zero.
     lower, upper : ndarray
         Wilson interval of the share.
     soft : ndarray
-        Mean probability over the covering people.
+        Mean probability over the searched people.
     coverage : ndarray
         Share of all people who cover the voxel; never NaN.
     """
@@ -80,12 +83,12 @@ def probability_maps(tally: Tally, min_n: int, confidence: float = 0.95) -> Maps
     tally : Tally
         Of at least one person.
     min_n : int
-        Voxels that fewer people cover are NaN.
+        Voxels in which fewer people were searched are NaN.
     confidence : float
         Of the Wilson interval.
     """
-    enough = tally.covering >= max(min_n, 1)
-    n = np.where(enough, tally.covering, 1)
+    enough = tally.searched >= max(min_n, 1)
+    n = np.where(enough, tally.searched, 1)
     hits = np.where(enough, tally.lesions, 0)
     share = hits / n
     lower, upper = wilson_interval(hits, n, confidence)

@@ -21,11 +21,13 @@ def measure_occupancy(regions: Regions, person: Observation) -> pd.DataFrame:
     table : DataFrame
         The rows of ``regions.table`` with ``region_mm3``, ``covered_mm3``, ``lesion_mm3`` (of the
         template, partial volumes counted) and ``occupancy``, lesion over covered volume; NaN where
-        less than a tenth of the region is covered.
+        less than a tenth of the region is covered, or where nobody looked for lesions.
     """
-    seen = np.stack([np.ones(len(person.covered)), person.covered, person.lesion & person.covered])
+    seen = np.stack([np.ones(len(person.covered)), person.covered, person.lesions_seen])
     whole, covered, lesion = (regions.share @ seen.T.astype(np.float32)).T * regions.voxel_mm3
     enough = covered >= LEAST_COVERED * whole
+    if person.lesion is None:
+        enough, lesion = np.zeros_like(enough), np.full_like(lesion, np.nan)
     occupancy = np.where(enough, lesion / np.maximum(covered, 1e-9), np.nan)
     return regions.table.assign(
         region_mm3=whole, covered_mm3=covered, lesion_mm3=lesion, occupancy=occupancy

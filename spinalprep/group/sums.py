@@ -21,12 +21,12 @@ class Masks:
 
     Attributes
     ----------
-    lesions, covered : memmap of uint8, shape (N, V)
+    lesions, searched : memmap of uint8, shape (N, V)
         As of `Observation`.
     """
 
     lesions: NDArray[np.uint8]
-    covered: NDArray[np.uint8]
+    searched: NDArray[np.uint8]
 
     @classmethod
     def on_disk(cls, folder: Path, people: int, size: int) -> "Masks":
@@ -90,13 +90,20 @@ def accumulate(
         facts.append(
             {
                 "covered_share": float(person.covered.mean()),
-                "lesion_mm3_template": float(person.lesion.sum()) * domain.voxel_mm3,
+                "lesion_mm3_template": _volume(person, domain),
                 "outside_mm3_template": person.outside_mm3,
             }
         )
         if masks is not None:
-            masks.lesions[n], masks.covered[n] = person.lesion, person.covered
+            masks.lesions[n], masks.searched[n] = person.lesions_seen, person.searched
     return Sums(tallies, occupancy, pd.DataFrame(facts))
+
+
+def _volume(person: Observation, domain: Domain) -> float:
+    """Return the lesion volume in mm3, NaN where nobody looked for lesions."""
+    if person.lesion is None:
+        return float("nan")
+    return float(person.lesion.sum()) * domain.voxel_mm3
 
 
 def _unnamed(folder: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -23,8 +23,8 @@ class Volumes(Protocol):
         """Mask of what was seen."""
 
     @property
-    def lesion(self) -> Path:
-        """Mask of lesions."""
+    def lesion(self) -> Path | None:
+        """Mask of lesions; None where nobody looked for them."""
 
     @property
     def soft(self) -> Path | None:

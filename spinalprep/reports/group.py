@@ -279,11 +279,13 @@ def _findings(tables: Mapping[str, pd.DataFrame], people: pd.DataFrame) -> dict[
     lesions = tables["lesions"]
     used = people[people["used"] == "true"] if len(people) else people
     volume = used.get("lesion_mm3_template", pd.Series(dtype=float))
+    searched = used.get("lesions_searched", pd.Series(dtype=object)).astype(str).str.lower()
     drawn = used.get("lesions_manual", pd.Series(dtype=object)).astype(str).str.lower() == "true"
     return {
         "lesions": len(lesions),
         "with_lesion": int((volume > 0).sum()),
         "manual": int(drawn.sum()),
+        "unsearched": int((searched == "false").sum()),
         "covered": float(used["covered_share"].mean()) if "covered_share" in used else None,
     }
 

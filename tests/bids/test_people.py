@@ -73,17 +73,24 @@ def test_an_mts_image_is_found_by_what_its_masks_say(tmp_path: Path) -> None:
 
 
 def test_two_templates_in_one_folder_do_not_mix(tmp_path: Path) -> None:
-    image = leave(tmp_path, "sub-01_T2w")
+    leave(tmp_path, "sub-01_T2w")
     leave(tmp_path, "sub-01_T2w", "Generic", "cord_template", "coverage_template")
-    for template, missing in (("PAM50", []), ("Generic", ["lesion_template"])):
-        names = [output_path(tmp_path, "lesion_template", image, template=template).name]
-        assert found(tmp_path, template) == {"sub-01": names if missing else []}
+    cord_alone = leave(tmp_path, "sub-02_T2w", "Generic", "cord_template")
+    coverage = output_path(tmp_path, "coverage_template", cord_alone, template="Generic").name
+    assert found(tmp_path, "PAM50") == {"sub-01": []}
+    assert found(tmp_path, "Generic") == {"sub-01": [], "sub-02": [coverage]}
     asked = settings(tmp_path)
-    (person,) = find_people(asked, "Generic", read_participants(asked))
+    person = find_people(asked, "Generic", read_participants(asked))[0]
     assert person.candidate.contrast == "T2w"
     assert "template_slices" not in person.paths
     with pytest.raises(NoInputError, match="there are results in Generic, PAM50"):
         found(tmp_path, "Mine")
+
+
+def test_who_has_no_lesions_counts_all_the_same(tmp_path: Path) -> None:
+    leave(tmp_path, "sub-01_T1w", "PAM50", "cord_template", "coverage_template", "perlevel")
+    (person,) = find_people(settings(tmp_path), "PAM50", read_participants(settings(tmp_path)))
+    assert (person.lesion, person.candidate.missing) == (None, ())
 
 
 def test_automatic_results_beside_manual_ones_don_t_count(tmp_path: Path) -> None:

@@ -254,8 +254,8 @@ def test_sums_are_those_of_each_group(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             tally.covering, sum(shown[n].covered.astype(int) for n in rows)
         )
-    np.testing.assert_array_equal(masks.covered, [p.covered for p in shown])
-    np.testing.assert_array_equal(masks.lesions, [p.lesion for p in shown])
+    np.testing.assert_array_equal(masks.searched, [p.covered for p in shown])
+    np.testing.assert_array_equal(masks.lesions, [p.lesion & p.covered for p in shown])
     assert sums.values("occupancy").shape == (6, len(regions.table))
     assert sums.facts["covered_share"].tolist() == [float(p.covered.mean()) for p in shown]
 
@@ -313,3 +313,38 @@ def test_volumes_in_the_image_are_those_of_all_lesions_on_both_sides() -> None:
     assert found["lesion_mm3_image"].tolist()[1:] == [7.0]
     assert np.isnan(found["lesion_mm3_image"][0])
     assert add_image_volumes(own, None)["region_mm3_image"].isna().all()
+
+
+def test_who_was_not_searched_covers_and_says_nothing_of_lesions(tmp_path: Path) -> None:
+    domain = make_domain()
+    everywhere, nowhere = np.ones(24, bool), np.zeros(24, bool)
+    people = [Observation(everywhere, everywhere), Observation(everywhere, None)]
+    tally = Tally.empty(24)
+    for person in people:
+        tally.add(person)
+    maps = probability_maps(tally, min_n=1)
+    np.testing.assert_array_equal(maps.probability, 1.0)
+    np.testing.assert_array_equal(maps.coverage, 1.0)
+    assert np.isnan(probability_maps(tally, min_n=2).probability).all()
+    regions = build_regions(domain, np.full(domain.size, 8), {8: "T1"})
+    masks = Masks.on_disk(tmp_path, 2, 24)
+    sums = accumulate(people, domain, regions, {"all": np.arange(2)}, masks)
+    np.testing.assert_array_equal(masks.searched, [everywhere, nowhere])
+    assert sums.facts["lesion_mm3_template"].isna().tolist() == [False, True]
+    assert np.isnan(sums.values("occupancy")[1]).all()
+    assert np.isfinite(sums.values("occupancy")[0]).all()
+
+
+def test_the_crop_of_who_was_not_searched_is_kept_too(tmp_path: Path) -> None:
+    class Unsearched(Person):
+        lesion = None  # type: ignore[assignment]
+
+    domain = make_domain()
+    people(tmp_path, domain, 1)
+    person = Unsearched("sub-0", tmp_path)
+    first, known = read_observation(person, domain, tmp_path / "kept")
+    again, kept = read_observation(person, domain, tmp_path / "kept")
+    assert (known, kept) == (False, True)
+    assert first.lesion is None
+    assert again.lesion is None
+    np.testing.assert_array_equal(first.covered, again.covered)
