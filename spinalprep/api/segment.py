@@ -21,7 +21,7 @@ from spinalprep.image.sanity import conform_label, conform_loaded_label
 from spinalprep.lesion.calling import DRAWN, CalledLesions, LesionRule, call_lesions
 from spinalprep.lesion.instances import lesion_volumes
 from spinalprep.networks.cascade import TASKS, Found, Networks, find_cord
-from spinalprep.networks.predict import VIEWS
+from spinalprep.networks.views import VIEWS
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.reports.pictures import Path3D, cord_mosaic, sagittal_view
 

@@ -25,7 +25,7 @@ from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
 from spinalprep.lesion.calling import LesionRule
-from spinalprep.networks.predict import VIEWS
+from spinalprep.networks.views import VIEWS
 
 
 @dataclass(frozen=True)

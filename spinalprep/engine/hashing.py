@@ -25,7 +25,7 @@ from pydra.utils.hash import (
     register_serializer,
 )
 
-from spinalprep.engine.sources import code_key, is_ours
+from spinalprep.engine.sources import code_key, is_ours, keep_sources_in
 
 __all__ = ["code_key", "keep_hashes_beside"]
 
@@ -38,6 +38,7 @@ def keep_hashes_beside(caches: Iterable[Path]) -> Path | None:
     folder = first.parent / "hashes"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PYDRA_HASH_CACHE"] = str(folder)
+    keep_sources_in(first.parent / "sources")
     return folder
 
 

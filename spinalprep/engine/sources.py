@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spinalprep.engine.kept_sources import KeptSources
+
 Stamp = tuple[int, int]
 
 _FOLLOWED = ["spinalprep"]
@@ -56,6 +58,14 @@ def forget() -> None:
         cached.cache_clear()
 
 
+_KEPT = KeptSources()
+
+
+def keep_sources_in(folder: Path) -> None:
+    """Keep what is read of sources in a folder, so that the next run need not parse them."""
+    _KEPT.open(folder)
+
+
 @functools.cache
 def code_key(module: str) -> str:
     """Return the key of a module's code and of all that it reaches.
@@ -97,6 +107,7 @@ def code_key(module: str) -> str:
         libraries.update(_DISTRIBUTIONS.keys() & tops)
     for library in sorted(libraries):
         digest.update(f"{library}={_version(_DISTRIBUTIONS[library])}\n".encode())
+    _KEPT.write()
     return digest.hexdigest()
 
 
@@ -158,12 +169,25 @@ def _read(module: str) -> "_Source":
     path = source_file(module)
     if path is None:
         return _Source("", (0, 0), "", ())
-    stamp = _stamp(path)
+    stamp, package = _stamp(path), _package_of(module, path)
+    known = _KEPT.find(path, package)
+    if known is None:
+        known = _parse(path, package)
+        _KEPT.add(path, package, known)
+    return _Source(str(path), stamp, *known)
+
+
+def _package_of(module: str, path: Path) -> str:
+    """Return the package that relative imports of a module start from."""
+    return module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+
+def _parse(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of a source's normalised tree, and the names that it imports."""
     tree = ast.parse(path.read_bytes())
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     imports = tuple(sorted(set(_imported_names(tree, package))))
     dump = ast.dump(_without_docstrings(tree), annotate_fields=False)
-    return _Source(str(path), stamp, hashlib.sha256(dump.encode()).hexdigest(), imports)
+    return hashlib.sha256(dump.encode()).hexdigest(), imports
 
 
 def _stamp(path: Path) -> Stamp:

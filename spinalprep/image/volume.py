@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinalprep.errors import InputError
+from spinalprep.image.gzipped import open_to_write, read_volume, write_volume
 
 Float = NDArray[np.floating[Any]]
 PAM50_AXES = "LAS"  # nibabel's name for the voxel order that SCT calls RPI
@@ -101,7 +102,7 @@ def load(path: Path) -> Image:
         If the file can't be read as one three-dimensional volume.
     """
     try:
-        volume = nib.nifti1.Nifti1Image.from_filename(path)
+        volume = read_volume(path)
         volume.get_fdata(dtype=np.float32)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
         message = (
@@ -153,7 +154,7 @@ def save(image: Image, path: Path, dtype: type = np.float32) -> Path:
     data = image.data
     if np.issubdtype(dtype, np.integer) and np.issubdtype(data.dtype, np.inexact):
         data = np.rint(data)
-    to_nifti(data.astype(dtype, copy=False), image.affine).to_filename(path)
+    write_volume(to_nifti(data.astype(dtype, copy=False), image.affine), path)
     return Path(path).absolute()
 
 
@@ -175,7 +176,7 @@ def save_inside(values: NDArray[np.float32], inside: Image, path: Path) -> Path:
     header = to_nifti(np.broadcast_to(np.float32(0), shape), inside.affine).header
     header["vox_offset"] = header.single_vox_offset
     header.set_slope_inter(1, 0)
-    with nib.openers.ImageOpener(str(path), "wb") as file:
+    with open_to_write(path) as file:
         header.write_to(file)
         for column in values.T:
             volume = np.zeros(inside.shape, np.float32)

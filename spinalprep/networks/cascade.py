@@ -8,7 +8,7 @@ a task to a graph.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.cord.ends import Trimmed, trim_ends
@@ -16,15 +16,11 @@ from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import find_centerline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image, back_on, upright
-from spinalprep.networks.predict import (
-    VIEWS,
-    Prediction,
-    find_heat,
-    grey_matter,
-    lesions,
-    segment,
-)
-from spinalprep.networks.weights import Model
+from spinalprep.networks.views import VIEWS
+
+if TYPE_CHECKING:  # torch takes seconds to load, and who builds a graph needs none
+    from spinalprep.networks.predict import Prediction
+    from spinalprep.networks.weights import Model
 
 Volume = TypeVar("Volume")  # an image: in memory, or the file that a task will write
 Line = TypeVar("Line")  # a centerline
@@ -173,7 +169,7 @@ def run_cascade(
 
 def find_cord(
     image: Image,
-    networks: Networks[Model],
+    networks: "Networks[Model]",
     centerline: Centerline | None = None,
     *,
     views: int = VIEWS,
@@ -207,7 +203,7 @@ def find_cord(
     return replace(found, cord=cord, probability=soft, gm=gm, lesion=lesion, uncertainty=spread)
 
 
-def by_task(models: Iterable[Model]) -> dict[str, Model]:
+def by_task(models: "Iterable[Model]") -> "dict[str, Model]":
     """Return networks by the tasks on their cards, which are the fields of `Networks`.
 
     Raises
@@ -225,13 +221,15 @@ def by_task(models: Iterable[Model]) -> dict[str, Model]:
 
 
 @dataclass(frozen=True)
-class Here(Steps[Image, Centerline, Model]):
+class Here(Steps[Image, Centerline, "Model"]):
     """The steps at once, in memory; ``views`` as in `segment`."""
 
     views: int = VIEWS
 
-    def find_heat(self, image: Image, network: Model) -> Image:
+    def find_heat(self, image: Image, network: "Model") -> Image:
         """See `predict.find_heat`."""
+        from spinalprep.networks.predict import find_heat
+
         return find_heat(image, network).as_saved()
 
     def find_centerline(self, heat: Image) -> tuple[Centerline, float]:
@@ -239,19 +237,25 @@ class Here(Steps[Image, Centerline, Model]):
         line, confidence = find_centerline(heat)
         return line.as_saved(), confidence
 
-    def segment_cord(self, image: Image, centerline: Centerline, network: Model) -> Maps[Image]:
+    def segment_cord(self, image: Image, centerline: Centerline, network: "Model") -> Maps[Image]:
         """See `predict.segment`."""
+        from spinalprep.networks.predict import segment
+
         return as_maps(image, segment(image, centerline, network, self.views))
 
     def segment_gm(
-        self, image: Image, centerline: Centerline, cord: Image, network: Model
+        self, image: Image, centerline: Centerline, cord: Image, network: "Model"
     ) -> Image:
         """See `predict.grey_matter`."""
+        from spinalprep.networks.predict import grey_matter
+
         found = grey_matter(image, centerline, cord.data, network, self.views)
         return image.with_data(found).as_saved()
 
-    def segment_lesion(self, image: Image, centerline: Centerline, network: Model) -> Image:
+    def segment_lesion(self, image: Image, centerline: Centerline, network: "Model") -> Image:
         """See `predict.lesions`."""
+        from spinalprep.networks.predict import lesions
+
         return image.with_data(lesions(image, centerline, network, self.views)).as_saved()
 
     def trim_ends(self, maps: Maps[Image], centerline: Centerline) -> Trimmed[Image, Centerline]:
@@ -270,7 +274,7 @@ class Here(Steps[Image, Centerline, Model]):
         return centerline_from_mask(cord).as_saved()
 
 
-def as_maps(image: Image, found: Prediction) -> Maps[Image]:
+def as_maps(image: Image, found: "Prediction") -> Maps[Image]:
     """Return what was predicted as images on the grid of the one that was looked at."""
     volumes = (found.cord, found.gm, found.lesion, found.sd, found.plain)
     cord, gm, lesion, sd, plain = (image.with_data(volume).as_saved() for volume in volumes)

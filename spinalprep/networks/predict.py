@@ -15,6 +15,7 @@ from spinalprep.image import Image, back_on, sample, to_voxel, to_world, upright
 from spinalprep.networks.parallel import map_parts
 from spinalprep.networks.patches import predict_stacks
 from spinalprep.networks.temperature import sharpen, sharpen_spread
+from spinalprep.networks.views import LESION_VIEWS, VIEWS
 from spinalprep.networks.weights import Model
 from spinalprep.networks.window import (
     CORD_SIZE,
@@ -29,8 +30,6 @@ from spinalprep.networks.window import (
 BATCH = 4
 CLASSES = ("cord", "gm", "lesion")
 HEAT_SLICES_MM = 2.0
-VIEWS = 4  # of a window: as it is, mirrored, darker, brighter
-LESION_VIEWS = 2  # as it is, mirrored
 TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
 THICK = 2.5  # slices thicker than so many pixels are never cut across
 Volume = NDArray[np.float32]

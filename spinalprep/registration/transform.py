@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from spinalprep.errors import InputError
 from spinalprep.image import Float, grid_points, to_voxel, to_world
+from spinalprep.image.gzipped import read_volume, write_volume
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world from RAS+, and back
 NIFTI_VECTOR = 1007
@@ -276,7 +277,7 @@ def write_itk(transform: Affine | Field, path: Path) -> Path:
     volume.header.set_xyzt_units("mm", "sec")
     volume.set_sform(transform.affine, code=1)
     volume.set_qform(transform.affine, code=1)
-    volume.to_filename(path)
+    write_volume(volume, path)
     return path.absolute()
 
 
@@ -304,7 +305,7 @@ def read_itk(path: Path) -> Affine | Field:
 
 def _read_field(path: Path) -> Field:
     """Read ITK's displacement field, shape (I, J, K, 1, 3)."""
-    volume: Any = nib.loadsave.load(path)
+    volume = read_volume(path)
     if len(volume.shape) != 5 or volume.shape[3:] != (1, 3):
         raise ValueError(f"shape {volume.shape}, not (I, J, K, 1, 3)")
     vectors = np.asarray(volume.dataobj, np.float32)[:, :, :, 0, :]
