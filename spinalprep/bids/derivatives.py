@@ -1,7 +1,7 @@
 """Write outputs with the JSON that says what they are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from spinalprep.bids.derivative_kinds import OUTPUTS, Kind
 from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.names import image_stem
 from spinalprep.bids.session import Scan
+from spinalprep.errors import DefectError
 from spinalprep.image import Image, save
 
 PAM50_URL = "https://github.com/spinalcordtoolbox/PAM50"
@@ -142,6 +143,25 @@ def write_json(out_dir: Path, path: Path, content: Mapping[str, Any]) -> bool:
     """Write a JSON object."""
     text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
     return put_text(out_dir, path, text + "\n")
+
+
+def remove_outputs(out_dir: Path, paths: Iterable[Path]) -> list[Path]:
+    """Remove outputs with their sidecars; return those that were there.
+
+    Raises
+    ------
+    DefectError
+        If a path lies outside the output folder.
+    """
+    removed = []
+    for path in paths:
+        if not path.parent.resolve().is_relative_to(out_dir.resolve()):
+            raise DefectError(f"{path} is not in {out_dir}")
+        if path.is_file():
+            path.unlink()
+            sidecar_path(path).unlink(missing_ok=True)
+            removed.append(path)
+    return removed
 
 
 def table_text(table: pd.DataFrame) -> str:

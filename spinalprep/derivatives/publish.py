@@ -34,6 +34,11 @@ from spinalprep.tables import read_table
 R = TypeVar("R", bound=stages.Result)
 
 
+SEGMENTED_LESIONS: tuple[Kind, ...] = (
+    *("lesion", "lesion_probability", "lesions", "lesions_lookup", "lesion_table"),
+    *("lesion_regions", "lesion_totals", "lesion_template", "lesion_probability_template"),
+)
+
 Write = Callable[[DerivativeWriter, Any], bool]
 
 
@@ -59,12 +64,22 @@ def _automatic(to: DerivativeWriter, found: stages.SegmentedCord) -> bool:
     changed |= to.image("cord_uncertainty", found.uncertainty, cord)
     if to.settings.seeks_lesions(to.scan.contrast):
         changed |= to.image("lesion_probability", found.lesion, to.lesions_found())
+    elif "lesion" not in to.settings.skip and not to.files.is_drawn("lesion"):
+        changed |= to.supersede(*_lesion_paths(to))  # of a run with other --lesion-contrasts
     if to.scan.contrast in SHOWS_GM:
         grey = Origin(to.model("gm"))
         changed |= to.image("gm_probability", found.gm, grey, auto=to.files.is_drawn("gm"))
     if not drawn:
+        changed |= to.supersede(to.path("cord", auto=True), to.path("cord_probability", auto=True))
         changed |= to.table("centerline_table", read_table(found.centerline))
     return changed
+
+
+def _lesion_paths(to: DerivativeWriter) -> list[Path]:
+    """Return where lesions of the reference would be, and their masks on other contrasts."""
+    contrasts = to.files.contrasts.values()
+    masks = [mask_path(to.out_dir, "lesion", scan, to.files.reference) for scan in contrasts]
+    return [*map(to.path, SEGMENTED_LESIONS), *masks]
 
 
 def _manual(to: DerivativeWriter, found: stages.DrawnCord) -> bool:
@@ -112,7 +127,7 @@ def _discs(to: DerivativeWriter, found: stages.SureSources) -> bool:
 
 def _levels(to: DerivativeWriter, found: stages.LabelledLevels) -> bool:
     if found.vertebrae is None or found.discs is None:
-        return False
+        return to.supersede(to.path("vertebrae"), to.path("discs"))
     drawn = "discs" if to.files.is_drawn("discs") else None
     origin = Origin(to.model("discs") if "detected" in to.level_source else None, drawn)
     changed = to.image("vertebrae", found.vertebrae, origin, label_map=vertebra_labels())
@@ -123,7 +138,9 @@ def _shape(to: DerivativeWriter, found: stages.CordShape) -> bool:
     changed = to.table("perslice", with_level_names(read_table(found.perslice)))
     changed |= to.table("shape_total", read_table(found.total))
     perlevel = with_level_names(read_table(found.perlevel))
-    return changed | (len(perlevel) > 0 and to.table("perlevel", perlevel))
+    if not len(perlevel):
+        return changed | to.supersede(to.path("perlevel"))
+    return changed | to.table("perlevel", perlevel)
 
 
 def _template(to: DerivativeWriter, found: stages.TemplateFit) -> bool:
@@ -147,7 +164,7 @@ def _template(to: DerivativeWriter, found: stages.TemplateFit) -> bool:
 
 def _template_slices(to: DerivativeWriter, found: stages.ShapeOnTemplate) -> bool:
     if found.table is None:
-        return False
+        return to.supersede(to.path("template_slices"))
     return to.table("template_slices", with_level_names(read_table(found.table)))
 
 

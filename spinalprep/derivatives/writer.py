@@ -1,5 +1,6 @@
 """Files of the cache become files of the output folder, with the JSON that says what they are."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from spinalprep.bids.derivatives import (
     Provenance,
     image_sidecar,
     reference_uri,
+    remove_outputs,
     template_uri,
     transform_sidecar,
     with_identity,
@@ -23,6 +25,8 @@ from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
+
+LOG = logging.getLogger("spinalprep")
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,14 @@ class DerivativeWriter:
         """Write a table that says whose it is, with its data dictionary."""
         named = with_identity(table, self.files.reference)
         return write_table(self.out_dir, self.path(key), named)
+
+    def supersede(self, *paths: Path) -> bool:
+        """Remove what an earlier run wrote and this run found not to exist, and say so."""
+        removed = remove_outputs(self.out_dir, paths)
+        if removed:
+            names = ", ".join(path.name for path in removed)
+            LOG.info("removed, as this run did not produce them again: %s", names)
+        return bool(removed)
 
     def transforms(
         self, forward: Path, inverse: Path, to: str, extension: str, measures: Mapping[str, object]

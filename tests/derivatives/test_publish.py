@@ -181,3 +181,50 @@ def test_tables_say_whose_they_are_and_name_the_levels(dataset: Dataset) -> None
     publish(dataset.writer(), Node(stages.METRIC, "FA"), stages.MeasuredMetric(table=metric))
     table = pd.read_csv(dataset.anat / "sub-1_space-T2w_desc-FA_metric.tsv", sep="\t")
     assert table["metric"].tolist() == ["FA"]
+
+
+def test_what_a_run_finds_not_to_exist_does_not_stay(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, everything = dataset.image("found"), dataset.writer()
+    publish(everything, Node(stages.AUTOMATIC), segmented(dataset))
+    known = stages.LabelledLevels(levels=image, vertebrae=image, discs=image, source="detected")
+    publish(everything, Node(stages.LEVELS), known)
+    lesions = stages.LesionsOnTemplate(mask=image, soft=image)
+    publish(everything, Node(stages.LESION_TEMPLATE), lesions)
+    before = dataset.names()
+    assert not publish(everything, Node(stages.AUTOMATIC), segmented(dataset))
+    without = dataset.writer(lesion_contrasts=("T2starw",))
+    caplog.set_level("INFO", "spinalprep")
+    assert publish(without, Node(stages.AUTOMATIC), segmented(dataset))
+    unknown = stages.LabelledLevels(levels=None, vertebrae=None, discs=None, source="unknown")
+    assert publish(without, Node(stages.LEVELS), unknown)
+    gone = before - dataset.names()
+    assert gone == {
+        "space-T2w_label-lesion_probseg.nii.gz",
+        "space-Generic_label-lesion_mask.nii.gz",
+        "space-Generic_label-lesion_probseg.nii.gz",
+        "space-T2w_seg-vertebrae_dseg.nii.gz",
+        "space-T2w_seg-discs_dseg.nii.gz",
+    }
+    for name in gone:
+        assert f"sub-1_{name}" in caplog.text
+        assert not (dataset.anat / f"sub-1_{name}".replace(".nii.gz", ".json")).exists()
+
+
+@pytest.mark.parametrize(("drawn", "skip"), [(["lesion"], ()), ([], ("lesion",))])
+def test_lesions_stay_where_a_person_drew_them_or_the_stage_is_skipped(
+    dataset: Dataset, drawn: list[str], skip: tuple[str, ...]
+) -> None:
+    lesions = stages.LesionsOnTemplate(mask=dataset.image("m"), soft=dataset.image("s"))
+    publish(dataset.writer(*drawn), Node(stages.LESION_TEMPLATE), lesions)
+    later = dataset.writer(*drawn, lesion_contrasts=("T2starw",), skip=skip)
+    publish(later, Node(stages.AUTOMATIC), segmented(dataset))
+    assert "space-Generic_label-lesion_mask.nii.gz" in dataset.names()
+
+
+def test_the_automatic_cord_goes_with_the_drawn_one(dataset: Dataset) -> None:
+    publish(dataset.writer("cord"), Node(stages.AUTOMATIC), segmented(dataset))
+    assert "space-T2w_label-SC_desc-auto_mask.nii.gz" in dataset.names()
+    publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
+    assert not any("auto" in name for name in dataset.names())
