@@ -44,7 +44,6 @@ class Parameters:
     min_lesion_mm3: float = MIN_LESION_MM3
     level_hint: str | None = None
     seed: int = 0
-    reproducible: bool = False
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,6 @@ def graph_parameters(settings: Settings, template: Template | None, contrast: st
         min_lesion_mm3=settings.min_lesion_mm3,
         level_hint=settings.level_hint,
         seed=settings.random_seed,
-        reproducible=settings.reproducible,
     )
 
 

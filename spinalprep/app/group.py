@@ -33,8 +33,10 @@ def run_group(settings: Settings) -> int:
     if settings.dry_run:
         return 0
     from spinalprep.app.group_steps import Steps
+    from spinalprep.app.run_folder import RunFolder
 
     page = Steps.of(group).take()
+    LOG.debug("settings: %s", RunFolder(settings).write_group_settings())
     LOG.info("group of %d participants in %.0f s", len(group.people), time.monotonic() - started)
     LOG.info("report: %s", page)
     return 0

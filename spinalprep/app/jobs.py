@@ -129,20 +129,14 @@ def cache_folder(settings: Settings, participant: str) -> Path:
     return settings.work_dir / "cache-1" / f"sub-{participant}"
 
 
-def plan_run(settings: Settings, sessions: Sequence[Session]) -> Plan:
-    """Check what all sessions share, and build the graph of each.
+def plan_run(shared: Shared, sessions: Sequence[Session]) -> Plan:
+    """Build the graph of every session.
 
     Raises
     ------
-    ModelError, TemplateError, UsageError
-        As `gather_shared`.
     DefectError
         If a graph can't be built.
     """
-    template = None if "template" in settings.skip else resolve_template(settings.template)
-    if template is not None:
-        LOG.info("template %s (%s)", template.name, template.version)
-    shared = gather_shared(settings, template)
     jobs: dict[str, Job] = {}
     unusable: list[tuple[Session, str]] = []
     for session in sessions:
@@ -164,18 +158,21 @@ def plan_run(settings: Settings, sessions: Sequence[Session]) -> Plan:
     return Plan(shared, tuple(sessions), jobs, tuple(unusable))
 
 
-def gather_shared(settings: Settings, template: Template | None) -> Shared:
-    """Check weights and template files once for the whole run.
+def gather_shared(settings: Settings) -> Shared:
+    """Find and check template and weights once for the whole run.
 
     Raises
     ------
     ModelError
         If weights are missing or corrupt, or ``--model`` names a network that there is not.
     TemplateError
-        If the template's discs can't be read.
+        If the template is missing, or its discs can't be read.
     UsageError
         If no file fits a ``--metric``.
     """
+    template = None if "template" in settings.skip else resolve_template(settings.template)
+    if template is not None:
+        LOG.info("template %s (%s)", template.name, template.version)
     unknown = sorted(set(settings.models) - set(NETWORKS))
     if unknown:
         raise ModelError(f"--model {unknown[0]}=...: expected one of {', '.join(NETWORKS)}")

@@ -5,27 +5,45 @@ import sys
 from spinalprep.app.jobs import Plan
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
-from spinalprep.app.report import write_citation
+from spinalprep.app.report import report_facts, write_citation
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import log_folder
+from spinalprep.bids.dataset import citation_paths, log_folder
 from spinalprep.engine.graph import stages_of
 from spinalprep.engine.plan import plan_sessions
 from spinalprep.errors import UsageError
+from spinalprep.reports.methods import citation
 
 
-def print_plan(plan: Plan) -> None:
-    """Print every node, hit or miss, and why (``--dry-run``)."""
+def print_plan(plan: Plan) -> int:
+    """Print every node, hit or miss, and why, and what can't be used; return the exit code.
+
+    The code is 1 where the run itself would end with 1 for its input (``--dry-run``).
+    """
     lines = plan_sessions(plan.tasks, plan.cache)
     for line in lines:
         sys.stdout.write(f"{line}\n")
+    problems = [(key, problem) for key, job in plan.jobs.items() for problem in job.problems]
+    for key, problem in problems:
+        sys.stdout.write(f"{key}  {problem.stage}  unusable: {problem.reason}\n")
+    for session, reason in plan.unusable:
+        sys.stdout.write(f"{session.name}  unusable: {reason}\n")
     hits = sum(line.hit for line in lines)
     sys.stdout.write(f"{len(lines)} nodes: {hits} in the cache, {len(lines) - hits} to compute\n")
+    return 1 if problems or plan.unusable else 0
 
 
 def write_methods(plan: Plan) -> None:
-    """Write the methods text of what would be run (``--boilerplate-only``)."""
-    path = write_citation(plan.shared, [Outcome(job) for job in plan.jobs.values()])
-    LOG.info("methods: %s", path)
+    """Write the methods text of what would be run (``--boilerplate-only``).
+
+    Where a run has left its own, that is kept and the text goes to the standard output.
+    """
+    outcomes = [Outcome(job) for job in plan.jobs.values()]
+    kept = citation_paths(plan.shared.settings.out_dir)[0]
+    if kept.is_file():
+        sys.stdout.write(citation(report_facts(plan.shared, outcomes))[0])
+        LOG.info("%s describes the last run and is kept", kept)
+        return
+    LOG.info("methods: %s", write_citation(plan.shared, outcomes))
 
 
 def refuse_work(plan: Plan) -> None:

@@ -5,7 +5,7 @@ import sys
 import time
 from functools import partial
 
-from spinalprep.app.jobs import Plan, cache_folder, plan_run
+from spinalprep.app.jobs import Plan, cache_folder, gather_shared, plan_run
 from spinalprep.app.log import LOG
 from spinalprep.app.observer import RunObserver
 from spinalprep.app.outcome import exit_code
@@ -33,10 +33,10 @@ def run(settings: Settings) -> int:
     gates = load_gates(settings.qc_gates)
     check_folders(settings)
     started = time.monotonic()
-    plan = plan_run(settings, list(find_sessions(settings)))
+    shared = gather_shared(settings)  # before people are looked for: it concerns all of them
+    plan = plan_run(shared, list(find_sessions(settings)))
     if settings.dry_run:
-        print_plan(plan)
-        return 0
+        return print_plan(plan)
     _prepare_folders(plan)
     if settings.boilerplate_only:
         write_methods(plan)

@@ -1,4 +1,4 @@
-"""What a run leaves in ``sub-*/log``: settings, resources, crashes."""
+"""What a run leaves in ``sub-*/log`` and ``logs``: settings, resources, crashes."""
 
 import contextlib
 import platform
@@ -14,7 +14,7 @@ from spinalprep.app.config import settings_toml
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import log_folder, monitor_path
+from spinalprep.bids.dataset import group_settings_path, log_folder, monitor_path
 from spinalprep.engine.events import Failure
 from spinalprep.engine.monitor import ResourceMonitor
 from spinalprep.settings import Settings
@@ -58,6 +58,12 @@ class RunFolder:
                 for t in outcome.tasks
             ]
         self._write(participant, "resources.tsv", "\n".join(rows) + "\n")
+
+    def write_group_settings(self) -> Path:
+        """Write the settings of a run of the group level, which is nobody's alone."""
+        path = group_settings_path(self.settings.out_dir, self.name)
+        put_text(self.settings.out_dir, path, settings_toml(self.settings))
+        return path
 
     @contextlib.contextmanager
     def monitor(self) -> Iterator[None]:

@@ -201,6 +201,11 @@ def monitor_path(out_dir: Path, run_name: str) -> Path:
     return out_dir / "logs" / f"{run_name}_resources.tsv"
 
 
+def group_settings_path(out_dir: Path, run_name: str) -> Path:
+    """Return where a run of the group level writes its settings."""
+    return out_dir / "logs" / f"{run_name}_group_spinalprep.toml"
+
+
 def report_path(out_dir: Path, participant: str) -> Path:
     """Return the path of a participant's report."""
     return out_dir / f"sub-{participant}.html"

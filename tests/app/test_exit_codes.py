@@ -41,6 +41,19 @@ def test_0_the_methods_alone(noise) -> None:
     assert "Generic template" in text
     assert "N4" not in text
     assert list(noise.out.glob("sub-*")) == []
+    again = noise.run("--boilerplate-only", *GENERIC)  # those of the run that was are kept
+    assert "N4" in again.out
+    assert (noise.out / "logs" / "CITATION.md").read_text() == text
+
+
+def test_1_a_plan_says_what_cannot_be_used(noise) -> None:
+    noise.add(np.ones((9, 9, 9, 3), np.int16), "sub-02/anat/sub-02_T2w.nii.gz")
+    done = noise.run("--dry-run", *GENERIC)
+    assert done.code == 1, done.log
+    said = [line for line in done.out.splitlines() if "unusable" in line]
+    assert len(said) == 1
+    assert said[0].startswith("sub-02  preprocess  unusable: ")
+    assert files_below(noise.out) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +90,7 @@ def test_2_folders_that_cannot_be_written(noise) -> None:
         noise.run(*GENERIC, out="raw/sub-01"),
     ):
         assert done.code == 2
-        assert done.log.startswith("x ")
+        assert done.log.splitlines()[-1].startswith("x ")
     assert [path.name for path in files_below(noise.raw)] == [
         "dataset_description.json",
         "sub-01_T2w.nii.gz",
@@ -109,6 +122,7 @@ def test_6_weights_or_template_that_are_not_there_or_corrupt(noise, tmp_path: Pa
         ("--model", f"liver={kept}", *GENERIC),
         ("--template", str(tmp_path / "none")),
         ("--template", str(tmp_path)),
+        ("--template", str(tmp_path), "--participant-label", "99"),
     ):
         done = noise.run(*flags)
         assert done.code == 6, (flags, done.log)

@@ -113,6 +113,11 @@ def test_all_files_are_there_and_described(done: Path) -> None:
         assert "Generic" in sidecar["SpatialReference"]
 
 
+def test_the_settings_of_the_run_are_kept(done: Path) -> None:
+    kept = sorted(done.glob("logs/*_group_spinalprep.toml"))[0].read_text()
+    assert 'nuisance = ["age"]' in kept
+
+
 def test_who_counts(done: Path) -> None:
     people = table(done, "people").set_index("participant_id")
     left = people[~people["used"]]
