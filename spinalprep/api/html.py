@@ -9,11 +9,11 @@ _ROW = "<tr><th style='text-align:left'>{}</th><td style='text-align:left'>{}</t
 
 @dataclass(frozen=True)
 class Card:
-    """What is shown: plain text, and a picture as a ``data:`` address."""
+    """What is shown: plain text, and pictures as HTML."""
 
     title: str
     rows: Sequence[tuple[str, object]] = ()
-    picture: str = ""
+    pictures: str = ""
 
 
 def page(card: Card) -> str:
@@ -25,9 +25,8 @@ def page(card: Card) -> str:
     "<div style='max-width:720px'><p><b>a &lt; b</b></p></div>"
     """
     parts = [f"<p><b>{escape(card.title)}</b></p>"]
-    if card.picture:
-        alt, source = escape(card.title, quote=True), escape(card.picture, quote=True)
-        parts.append(f'<img src="{source}" alt="{alt}" style="width:100%">')
+    if card.pictures:
+        parts.append(f"<div>{card.pictures}</div>")
     if card.rows:
         rows = (_ROW.format(escape(name), escape(str(value))) for name, value in card.rows)
         parts.append(f"<table>{''.join(rows)}</table>")

@@ -13,7 +13,8 @@ from spinalprep.bids.names import CONTRASTS, image_stem
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, reorient, upright
 from spinalprep.image.sanity import Checked, check, check_loaded
-from spinalprep.reports.pictures import whole_slices
+from spinalprep.reports.scenes import whole_views
+from spinalprep.reports.views import side_by_side
 
 _log = logging.getLogger("spinalprep")
 
@@ -49,7 +50,7 @@ class Scan(Volume):
     def _repr_html_(self) -> str:
         rows = [("contrast", self.contrast or "unknown")]
         rows += [("warning", text) for text in self.warnings]
-        return page(Card(repr(self), rows, whole_slices([upright(self)])[0]))
+        return page(Card(repr(self), rows, side_by_side(whole_views(upright(self)))))
 
 
 def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = False) -> Scan:

@@ -102,7 +102,7 @@ class Registration:
             ("smallest Jacobian", f"{self.fit.jacobian_min:.2f}"),
         ]
         theirs: Image = upright(self.to_image(self.template.cord))
-        return page(Card(repr(self), rows, draw_across(self.found, {"template": theirs}, {})))
+        return page(Card(repr(self), rows, draw_across(self.found, {"template": theirs})))
 
 
 def register(

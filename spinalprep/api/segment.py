@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from markupsafe import Markup
 
 from spinalprep.api.html import Card, page
 from spinalprep.api.load import Scan, load
 from spinalprep.api.volume import ImageLike, Volume, brought_back, to_spatial
 from spinalprep.bids.names import SHOWS_GM
-from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.cord.mask import fill_drawn
 from spinalprep.defaults import LESION_CONTRASTS
 from spinalprep.errors import UsageError
@@ -23,7 +24,8 @@ from spinalprep.lesion.instances import lesion_volumes
 from spinalprep.networks.cascade import TASKS, Found, Networks, find_cord
 from spinalprep.networks.views import VIEWS
 from spinalprep.networks.weights import Model, load_model
-from spinalprep.reports.pictures import Path3D, cord_mosaic, sagittal_view
+from spinalprep.reports.scenes import FEW_TILES, Scene, axial_tiles, overview
+from spinalprep.reports.views import side_by_side, window_around
 
 Structure = Literal["cord", "centerline", "gm", "lesion"]
 STRUCTURES: tuple[Structure, ...] = ("cord", "centerline", "gm", "lesion")
@@ -188,8 +190,8 @@ def segment(
     )
 
 
-def draw_along(found: Segmentation, discs: Mapping[str, float] | None = None) -> str:
-    """Return a picture of the sagittal and coronal planes along the cord, with outlines.
+def draw_along(found: Segmentation, discs: Mapping[str, float] | None = None) -> Markup:
+    """Return pictures of the sagittal and coronal planes along the cord, with outlines.
 
     Parameters
     ----------
@@ -197,18 +199,20 @@ def draw_along(found: Segmentation, discs: Mapping[str, float] | None = None) ->
     discs : mapping of str to float, optional
         Name and z (RAS+ mm) of what is marked.
     """
-    points = found.centerline.points
-    path = Path3D(np.arange(len(points)), points)
-    return sagittal_view(upright(found.image), path, _outlines(found), discs or {})
+    lesions = upright(found.lesions) if found.lesions is not None else None
+    return side_by_side(overview(replace(_scene(found), discs=discs or {}), lesions))
 
 
-def draw_across(found: Segmentation, more: Mapping[str, Image], names: Mapping[int, str]) -> str:
-    """Return a picture of eight axial windows around the cord, with outlines."""
-    las = upright(found.image)
-    track = Path3D.from_mask(las.with_data(rasterise(found.centerline, las)))
-    chosen = np.unique(np.linspace(0, len(track.slices) - 1, 8).round().astype(int))
-    few = Path3D(track.slices[chosen], track.xyz[chosen])
-    return cord_mosaic(las, few, _outlines(found) | dict(more), names)
+def draw_across(found: Segmentation, more: Mapping[str, Image]) -> Markup:
+    """Return pictures of eight axial windows around the cord, with outlines."""
+    scene = _scene(found)
+    return side_by_side(axial_tiles(replace(scene, masks={**scene.masks, **more}), FEW_TILES))
+
+
+def _scene(found: Segmentation) -> Scene:
+    """Return the image around its cord."""
+    image, masks = upright(found.image), _outlines(found)
+    return Scene(image, found.centerline.points, window_around(image, masks["cord"]), masks)
 
 
 def _outlines(found: Segmentation) -> dict[str, Image]:

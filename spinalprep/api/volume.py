@@ -14,7 +14,8 @@ from spinalprep.api.html import Card, page
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, back_on, load, save, upright
 from spinalprep.image.volume import from_nifti, to_nifti
-from spinalprep.reports.pictures import whole_slices
+from spinalprep.reports.scenes import whole_views
+from spinalprep.reports.views import side_by_side
 
 ImageLike = Image | SpatialImage | str | PathLike[str]
 
@@ -49,7 +50,7 @@ class Volume(Image):
         return f"{type(self).__name__} of {_grid(self)}, axes {self.axes}, {self.data.dtype}"
 
     def _repr_html_(self) -> str:
-        return page(Card(repr(self), (), whole_slices([upright(self)])[0]))
+        return page(Card(repr(self), (), side_by_side(whole_views(upright(self)))))
 
 
 def as_volume(image: Image) -> Volume:

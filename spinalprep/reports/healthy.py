@@ -11,8 +11,8 @@ from spinalprep.tables import is_true
 
 PANELS = {
     "area_mm2": ("area (mm$^2$)", "#c0392b"),
-    "diameter_ap_mm": ("front-back (mm)", "#b9770e"),
-    "diameter_rl_mm": ("right-left (mm)", "#2874a6"),
+    "diameter_ap_mm": ("AP diameter (mm)", "#b9770e"),
+    "diameter_rl_mm": ("RL diameter (mm)", "#2874a6"),
 }
 WORDS = {"F": "healthy women", "M": "healthy men", EVERYBODY: "all healthy adults"}
 ROOM = 0.05  # share of the width that the name of a level needs

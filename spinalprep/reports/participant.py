@@ -1,7 +1,8 @@
 """The report of one participant: one page that needs no other file."""
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment
+from scipy import ndimage
 
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import age_and_sex
@@ -18,14 +20,15 @@ from spinalprep.bids.derivative_names import output_path, outputs_of
 from spinalprep.bids.labels import label_path
 from spinalprep.bids.names import ImageName
 from spinalprep.errors import InputError
-from spinalprep.image import Image, load, reorient, resample_like, to_world
+from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.normative.table import Subject, load_norms
-from spinalprep.reports import pictures
+from spinalprep.reports import pictures, scenes, views
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts
+from spinalprep.reports.findings import failed, findings
 from spinalprep.reports.healthy import healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
-from spinalprep.reports.pictures import Path3D
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
+from spinalprep.reports.scenes import Scene
 from spinalprep.reports.tables import gate_rows, shape_rows
 from spinalprep.tables import is_true, read_table
 
@@ -58,6 +61,8 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
         participant=f"sub-{participant}",
         facts=facts,
         runs=runs,
+        failed=failed(facts.failures),
+        slowest=max(facts.wall_s.values(), default=1.0) or 1.0,
         style=(room / "style.css").read_text(encoding="utf-8"),
         script=(room / "page.js").read_text(encoding="utf-8"),
     )
@@ -93,20 +98,51 @@ class _Outputs:
         return self.image("cord")
 
     @cached_property
-    def track(self) -> Path3D | None:
-        mask = self.image("centerline")
-        return Path3D.from_mask(mask) if mask is not None and mask.data.any() else None
+    def perslice(self) -> pd.DataFrame | None:
+        return self.table("perslice")
 
     @cached_property
-    def course(self) -> Path3D | None:
-        """Return the fitted centerline: that of the mask steps from voxel to voxel."""
-        table = self.table("centerline_table")
-        if table is None or self.track is None:
-            return self.track
-        xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(float)
-        low, high = self.track.xyz[[0, -1], 2]
-        xyz = xyz[(xyz[:, 2] >= min(low, high)) & (xyz[:, 2] <= max(low, high))]
-        return Path3D(np.arange(len(xyz)), xyz) if len(xyz) > 1 else self.track
+    def scene(self) -> Scene | None:
+        """Return the image around its cord; None where there is no cord."""
+        line = self.image("centerline")
+        if self.reference is None or self.cord is None or line is None or not line.data.any():
+            return None
+        points, table = scenes.points_of(line), self.table("centerline_table")
+        if table is not None:  # the mask steps from voxel to voxel
+            fitted = scenes.between(table[["x_mm", "y_mm", "z_mm"]].to_numpy(float), line)
+            points = fitted if len(fitted) > 1 else points
+        return Scene(
+            self.reference,
+            points,
+            views.window_around(self.reference, self.cord),
+            self._masks(self.cord),
+            _level_names(self.perslice),
+            _doubtful(self.perslice),
+        )
+
+    def _soft(self, cord: Image) -> Image:
+        """Return the probability of an automatic cord, whose outline at one half is smooth."""
+        soft, auto = self.image("cord_probability"), self.image("cord", auto=True)
+        if soft is None or auto is not None or soft.shape != cord.shape:
+            return cord
+        near = ndimage.binary_dilation(cord.data > 0.5)
+        return cord.with_data(np.where(near, soft.data, 0).astype(np.float32))
+
+    def _masks(self, cord: Image) -> dict[str, Image]:
+        """Return what is outlined, by its name."""
+        masks = {"cord": self._soft(cord)}
+        automatic = self.image("cord", auto=True)
+        if automatic is not None:
+            masks["automatic"] = automatic
+        more: tuple[tuple[str, Kind], ...] = (
+            ("grey matter", "gm_probability"),
+            ("lesion", "lesion"),
+        )
+        for name, kind in more:
+            found = self.image(kind)
+            if found is not None and found.data.max() > 0.5:
+                masks[name] = found
+        return masks
 
 
 def _run_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
@@ -119,50 +155,38 @@ def _run_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
         "name": run.prefix,
         "gates": gate_rows(gates, run.level_source),
         "worst": _worst(gates),
+        "findings": findings(
+            run,
+            outputs.table("perlevel"),
+            outputs.table("shape_total"),
+            outputs.table("lesion_table"),
+            gates,
+        ),
         "methods": text,
         "references": references,
         "edits": _edit_commands(outputs, facts),
         "fresh": {
-            role: str(label_path(facts.labels_root, run.reference, role))
+            role: _inside(label_path(facts.labels_root, run.reference, role), facts.bids_dir)
             for role in ("cord", "centerline", "discs")
         },
         "n4": _n4(outputs, facts),
         "dice": None,
     }
-    if outputs.reference is None or outputs.cord is None or outputs.track is None:
+    if outputs.scene is None:
         return context
-    return context | _pictures(outputs) | _healthy(outputs, facts)
+    return context | _pictures(outputs, outputs.scene) | _healthy(outputs, facts)
 
 
-def _pictures(outputs: _Outputs) -> dict[str, Any]:
+def _pictures(outputs: _Outputs, scene: Scene) -> dict[str, Any]:
     """Return the pictures and tables around the cord."""
-    reference, cord, track, course = outputs.reference, outputs.cord, outputs.track, outputs.course
-    assert reference is not None
+    perslice, lesions, cord = outputs.perslice, outputs.image("lesions"), outputs.cord
     assert cord is not None
-    assert track is not None
-    assert course is not None
-    perslice = outputs.table("perslice")
-    names, doubtful = _level_names(perslice), _doubtful(perslice)
-    outlines = {"cord": cord}
-    automatic = outputs.image("cord", auto=True)
-    if automatic is not None:
-        outlines["automatic"] = automatic
-    more: tuple[tuple[str, Kind], ...] = (("gm", "gm_probability"), ("lesion", "lesion"))
-    for name, kind in more:
-        found = outputs.image(kind)
-        if found is not None and found.data.max() > 0.5:
-            outlines[name] = found
     shown: dict[str, Any] = {
-        "mosaic": pictures.cord_mosaic(reference, track, outlines, names, doubtful),
-        "legend": {name: pictures.COLOURS[name] for name in outlines},
-        "sagittal": pictures.sagittal_view(
-            reference,
-            course,
-            {"cord": cord},
-            _discs(outputs),
-            pictures.doubtful_spans(perslice) if perslice is not None else [],
-        ),
-        "doubtful": len(doubtful),
+        "tiles": scenes.axial_tiles(scene),
+        "legend": {name: views.COLOURS[name] for name in scene.masks},
+        "overview": scenes.overview(scene, lesions),
+        "lesion_views": scenes.lesion_views(scene, lesions, outputs.run.prefix) if lesions else [],
+        "doubtful": len(scene.doubtful),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
         "perlevel": shape_rows(_levels_and_total(outputs)),
         "healthy": None,
@@ -172,16 +196,16 @@ def _pictures(outputs: _Outputs) -> dict[str, Any]:
         or any(label.kind == "lesion" and label.used for label in outputs.run.labels),
         "refused": refused_note(outputs.table("lesion_totals")),
         "metrics": _metrics(outputs),
-        "coreg": _coreg(outputs),
+        "coreg": _coreg(outputs, scene),
         "overlay": None,
         "fit": {},
-        "dice": _agreement(cord, automatic),
+        "dice": _agreement(cord, scene.masks.get("automatic")),
     }
     fitted = outputs.image("template_cord")
     if fitted is not None:
-        both = {"cord": cord, "template": fitted}
-        shown["overlay"] = pictures.cord_mosaic(reference, track, both, names, doubtful)
-        shown["fit"] = _fit_per_level(cord, fitted, names)
+        both = {"cord": scene.masks["cord"], "template": fitted}
+        shown["overlay"] = scenes.axial_tiles(replace(scene, masks=both), scenes.FEW_TILES * 2)
+        shown["fit"] = _fit_per_level(cord, fitted, scene.levels)
     return shown
 
 
@@ -218,28 +242,27 @@ def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
     return shown
 
 
-def _n4(outputs: _Outputs, facts: ReportFacts) -> list[str] | None:
+def _n4(outputs: _Outputs, facts: ReportFacts) -> list[views.View]:
     """Return slices before and after N4, where the raw image can be read."""
     raw = facts.bids_dir / outputs.run.reference
     if outputs.reference is None or "n4" in str(facts.settings.get("skip", "")):
-        return None
+        return []
     try:
         before = resample_like(reorient(load(raw)), outputs.reference)
     except InputError:
-        return None
-    return pictures.whole_slices([before, outputs.reference])
+        return []
+    return scenes.whole_views(before, outputs.reference)
 
 
-def _coreg(outputs: _Outputs) -> list[dict[str, Any]]:
-    """Return a flicker for every contrast that was brought to the reference."""
+def _coreg(outputs: _Outputs, scene: Scene) -> list[dict[str, Any]]:
+    """Return a comparison for every contrast that was registered to the reference."""
     shown = []
-    assert outputs.reference is not None
-    assert outputs.track is not None
+    alone = replace(scene, masks={"cord": scene.masks["cord"]})
     for fact in outputs.run.contrasts:
         other = ImageName.of(Path(fact.source).name)
         path = output_path(outputs.out_dir, "preproc_reference", other, outputs.run.image)
         if path.is_file():
-            pair = pictures.flicker_pair(outputs.reference, load(path), outputs.track, outputs.cord)
+            pair = scenes.axial_tiles(alone, scenes.FEW_TILES, load(path))
             shown.append({"fact": fact, "pair": pair})
     return shown
 
@@ -292,17 +315,6 @@ def _doubtful(perslice: pd.DataFrame | None) -> list[int]:
     return [int(k) for k in perslice["slice"][is_true(perslice["doubtful"])]]
 
 
-def _discs(outputs: _Outputs) -> dict[str, float]:
-    """Return name and height of the discs."""
-    labels = outputs.image("discs")
-    if labels is None:
-        return {}
-    ijk = np.argwhere(labels.data > 0)
-    heights = to_world(ijk.astype(float), labels.affine)[:, 2]
-    values = labels.data[tuple(ijk.T)].astype(int)
-    return {f"disc {v}": float(z) for v, z in zip(values, heights, strict=True)}
-
-
 def _worst(gates: pd.DataFrame | None) -> str:
     if gates is None:
         return "n/a"
@@ -311,21 +323,31 @@ def _worst(gates: pd.DataFrame | None) -> str:
 
 def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]]:
     """Return how to open every mask, and where a corrected one is looked for."""
-    image = outputs.path("preproc")
+    image = _inside(outputs.path("preproc"), outputs.out_dir)
     drawn = {label.kind: label.path for label in outputs.run.labels if label.used}
     commands = []
-    masks: tuple[tuple[str, Kind], ...] = (
-        ("cord", "cord"),
-        ("lesion", "lesion"),
-        ("discs", "discs"),
+    masks: tuple[tuple[str, str, Kind], ...] = (
+        ("cord", "cord", "cord"),
+        ("lesion", "lesions", "lesion"),
+        ("discs", "discs", "discs"),
     )
-    for role, kind in masks:
+    for role, name, kind in masks:
         path = outputs.path(kind)
         # a second label beside the one that is used would be ignored
         fresh = label_path(facts.labels_root, outputs.run.reference, role)
         if path.is_file():
-            fsleyes = f"fsleyes {image} {path} --cmap red --alpha 40"
-            name = "lesions" if role == "lesion" else role
-            target = drawn.get(role, str(fresh))
-            commands.append({"name": name, "open": fsleyes, "save": target})
+            mask = shlex.quote(_inside(path, outputs.out_dir))
+            commands.append(
+                {
+                    "name": name,
+                    "fsleyes": f"fsleyes {shlex.quote(image)} {mask} --cmap red --alpha 40",
+                    "itksnap": f"itksnap -g {shlex.quote(image)} -s {mask}",
+                    "save": _inside(Path(drawn.get(role, str(fresh))), facts.bids_dir),
+                }
+            )
     return commands
+
+
+def _inside(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder, as it is where it lies elsewhere."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

@@ -54,7 +54,7 @@ def lesion_shares(table: pd.DataFrame | None) -> Rows:
 
 
 def refused_note(totals: pd.DataFrame | None) -> str:
-    """Return a sentence on what the network proposed and the image does not bear out.
+    """Return a sentence on candidates of the network that the image does not support.
 
     Parameters
     ----------
@@ -64,9 +64,10 @@ def refused_note(totals: pd.DataFrame | None) -> str:
     if totals is None or not int(totals["refused_lesions"].iloc[0]):
         return ""
     count, volume = int(totals["refused_lesions"].iloc[0]), float(totals["refused_mm3"].iloc[0])
-    places = "one place" if count == 1 else f"{count} places"
+    many = "One further candidate" if count == 1 else f"{count} further candidates"
+    were = "was" if count == 1 else "were"
     return (
-        f"{places} further candidates of the network ({volume:.0f} mm3) were rejected: their "
+        f"{many} of the network ({volume:.0f} mm3) {were} rejected: "
         "contrast with the cord above and below does not exceed noise."
     )
 

@@ -124,6 +124,6 @@ def test_what_a_notebook_shows_is_escaped_and_has_a_picture(
         page = shown._repr_html_()
         assert "<script>" not in page
         assert "<b>quoted" not in page
-        assert page.count("data:image/png;base64,") == 1
+        assert page.count("data:image/png;base64,") in (2, 4)  # along the cord, or whole slices
     assert "&lt;script&gt;" in odd._repr_html_()
     assert "1 lesion" in repr(found)

@@ -12,7 +12,7 @@ from spinalprep.image import Image, save
 from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, SessionRunFacts
 from spinalprep.reports.participant import _metrics, _Outputs, write_participant_report
 
-LABELS = Path("bids/derivatives/labels/sub-01/anat")
+LABELS = Path("derivatives/labels/sub-01/anat")  # in the dataset
 
 
 def page(out: Path, *drawn: str, source: str = "unknown", template: str = "PAM50") -> str:
@@ -68,7 +68,7 @@ def test_dice_of_every_level(out: Path) -> None:
 @pytest.mark.slow
 def test_unknown_levels_are_said_wherever_they_matter(out: Path) -> None:
     unknown, known = page(out), page(out, source="manual")
-    assert "height along the template is arbitrary" in unknown
+    assert "position along the template is arbitrary" in unknown
     assert str(LABELS / "sub-01_T2w_label-discs_dlabel.nii.gz") in unknown
     assert "arbitrary" not in known
 
@@ -81,7 +81,7 @@ def test_doubtful_slices_are_told_and_hatched(out: Path) -> None:
     table.assign(doubtful=["true"] * 2 + ["false"] * 6).to_csv(path, sep="\t", index=False)
     text = page(out)
     assert "doubtful</b> in 2 slices" in text
-    assert "dashed frame" in text
+    assert "Dashed frame" in text
 
 
 def test_without_a_cord_the_page_says_what_to_draw(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""What was found in an image, in one line of words."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from spinalprep.reports.facts import FailureFacts, SessionRunFacts
+from spinalprep.reports.tables import short
+
+UPPER = ("C2", "C3")
+
+
+def findings(
+    run: SessionRunFacts,
+    levels: pd.DataFrame | None,
+    total: pd.DataFrame | None,
+    lesions: pd.DataFrame | None,
+    gates: pd.DataFrame | None,
+) -> list[str]:
+    """Return short sentences: area of the cord, lesions, levels, quality gates.
+
+    Parameters
+    ----------
+    run : SessionRunFacts
+    levels, total : DataFrame or None
+        ``perlevel_morph`` and ``total_morph``.
+    lesions : DataFrame or None
+        ``label-lesion_morph``.
+    gates : DataFrame or None
+        ``desc-auto_qc``.
+
+    Returns
+    -------
+    sentences : list of str
+        Without a full stop.
+    """
+    said = [_area(levels, total), _lesions(run, lesions), _levels(run), _gates(gates)]
+    return [sentence for sentence in said if sentence]
+
+
+def failed(failures: Iterable[FailureFacts]) -> str:
+    """Return which stages failed, nothing where none did."""
+    stages = dict.fromkeys(failure.stage.replace("_", " ") for failure in failures)
+    return f"failed: {', '.join(stages)}" if stages else ""
+
+
+def _area(levels: pd.DataFrame | None, total: pd.DataFrame | None) -> str:
+    """Return the area at C2-C3 where it is known, else that of all slices."""
+    if levels is not None and len(levels):
+        upper = levels[levels["vertebral_level"].isin(UPPER) & levels["area_mm2"].notna()]
+        if set(upper["vertebral_level"]) == set(UPPER):
+            weights = upper["slices"].astype(float)
+            area = float((upper["area_mm2"] * weights).sum() / weights.sum())
+            return f"cord area at C2-C3 {area:.1f} mm²{_scores(upper)}"
+    if total is None or not len(total) or pd.isna(total["area_mm2"].iloc[0]):
+        return ""
+    row = total.iloc[0]
+    return f"mean cord area {float(row['area_mm2']):.1f} mm² over {short(row['slices'])} slices"
+
+
+def _scores(upper: pd.DataFrame) -> str:
+    """Return the z-scores of some levels, in brackets."""
+    if "area_z" not in upper or upper["area_z"].isna().any():
+        return ""
+    scores = zip(upper["vertebral_level"], upper["area_z"].astype(float), strict=True)
+    return f" ({', '.join(f'z at {level} {z:+.1f}' for level, z in scores)}, uncalibrated)"
+
+
+def _lesions(run: SessionRunFacts, lesions: pd.DataFrame | None) -> str:
+    """Return number, volume and levels of the lesions."""
+    drawn = any(label.kind == "lesion" and label.used for label in run.labels)
+    if not run.lesions_sought and not drawn:
+        return "lesions were not searched"
+    if lesions is None or not len(lesions):
+        return "no lesion"
+    count, volume = len(lesions), float(lesions["volume_mm3"].sum())
+    words = f"{count} lesion{'s' * (count > 1)}, {volume:.0f} mm³"
+    known = list(dict.fromkeys(lesions["vertebral_level"].dropna().astype(str)))
+    return f"{words}, at {', '.join(known)}" if known else words
+
+
+def _levels(run: SessionRunFacts) -> str:
+    """Return where the vertebral levels come from."""
+    if run.level_source == "unknown":
+        return "vertebral levels unknown"
+    words = {"manual": "from manual disc labels", "hint": "from a hint"}
+    return f"vertebral levels {words.get(run.level_source, run.level_source.replace('+', ', '))}"
+
+
+def _gates(gates: pd.DataFrame | None) -> str:
+    """Return which quality gates warn or fail."""
+    if gates is None or not len(gates):
+        return ""
+    raised = gates[gates["result"].isin(("WARN", "FAIL"))]
+    if raised.empty:
+        return "all quality gates pass"
+    names = ", ".join(f"{row.metric} {row.result}" for row in raised.itertuples())
+    return f"quality gates: {names}"

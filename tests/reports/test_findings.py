@@ -1,0 +1,45 @@
+"""The line of findings on top of a participant's page."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from spinalprep.reports.facts import FailureFacts, SessionRunFacts
+from spinalprep.reports.findings import failed, findings
+
+RUN = SessionRunFacts("sub-01/anat/sub-01_T2w.nii.gz", level_source="manual")
+TOTAL = pd.DataFrame({"vertebral_level": ["all"], "area_mm2": [70.0], "slices": [55]})
+
+
+def levels(**more: object) -> pd.DataFrame:
+    rows = {"vertebral_level": ["C2", "C3", "C4"], "slices": [1, 3, 9]}
+    return pd.DataFrame(rows | {"area_mm2": [80.0, 72.0, 10.0]} | more)
+
+
+def test_the_area_at_c2_c3_is_weighted_by_slices() -> None:
+    assert findings(RUN, levels(), TOTAL, None, None)[0] == "cord area at C2-C3 74.0 mm²"
+    scored = findings(RUN, levels(area_z=[0.5, -1.25, 0.0]), TOTAL, None, None)[0]
+    assert scored.endswith("(z at C2 +0.5, z at C3 -1.2, uncalibrated)")
+
+
+def test_without_c2_the_whole_cord_is_told() -> None:
+    part = levels().iloc[1:]
+    assert findings(RUN, part, TOTAL, None, None)[0] == "mean cord area 70.0 mm² over 55 slices"
+    assert findings(RUN, None, None, None, None)[0] == "no lesion"
+
+
+def test_lesions_are_told_by_number_volume_and_level() -> None:
+    table = pd.DataFrame({"vertebral_level": ["C3", "C3", None], "volume_mm3": [10.0, 20.4, 5.0]})
+    assert "3 lesions, 35 mm³, at C3" in findings(RUN, None, TOTAL, table, None)
+    quiet = replace(RUN, lesions_sought=False)
+    assert "lesions were not searched" in findings(quiet, None, TOTAL, None, None)
+
+
+def test_levels_gates_and_failures() -> None:
+    gates = pd.DataFrame({"metric": ["edge", "coverage"], "result": ["WARN", "PASS"]})
+    said = findings(replace(RUN, level_source="unknown"), None, TOTAL, None, gates)
+    assert said[-2:] == ["vertebral levels unknown", "quality gates: edge WARN"]
+    assert findings(RUN, None, TOTAL, None, gates.iloc[1:])[-1] == "all quality gates pass"
+    crash = FailureFacts("lesion_measures", "Measure", "defect: x")
+    assert failed([crash, crash]) == "failed: lesion measures"
+    assert failed([]) == ""
