@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tomllib
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_all_files_are_there_and_described(done: Path) -> None:
 
 def test_the_settings_of_the_run_are_kept(done: Path) -> None:
     kept = sorted(done.glob("logs/*_group_spinalprep.toml"))[0].read_text()
-    assert 'nuisance = ["age"]' in kept
+    assert tomllib.loads(kept)["nuisance"] == ["age"]
 
 
 def test_who_counts(done: Path) -> None:
