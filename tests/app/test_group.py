@@ -3,9 +3,9 @@
 import json
 import os
 import shutil
-import tomllib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nibabel as nib
