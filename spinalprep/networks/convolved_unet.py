@@ -19,6 +19,9 @@ class ConvolvedUNet(nn.Module):
         From the finest features to logits.
     halve : callable
         Pooling by two in every direction.
+    skips : iterable of nn.Module, optional
+        What the features of every resolution but the coarsest pass on their way across, the
+        finest first; they cross as they are if not given.
     """
 
     def __init__(
@@ -28,23 +31,26 @@ class ConvolvedUNet(nn.Module):
         up: Iterable[nn.Module],
         head: nn.Module,
         halve: Callable[[Tensor, int], Tensor],
+        skips: Iterable[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.down, self.grow, self.up = map(nn.ModuleList, (down, grow, up))
         self.head = head
+        self.skips = nn.ModuleList(skips) or nn.ModuleList(nn.Identity() for _ in self.up)
         self._halve = halve
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return logits (N, out_channels, *size) of images (N, 1, *size)."""
+        """Return logits (N, out_channels, *size) of images (N, in_channels, *size)."""
         size = image.shape[2:]
         factor = 2 ** (len(self.down) - 1)
         pad = [margin for length in size[::-1] for margin in (0, -length % factor)]
         features = nn.functional.pad(image, pad)
-        skips = []
+        across = []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else self._halve(features, 2))
-            skips.append(features)
-        for grow, block, skip in zip(self.grow, self.up, skips[-2::-1], strict=True):
-            features = block(torch.cat([grow(features), skip], dim=1))
+            across.append(features)
+        way_back = zip(self.grow, self.up, self.skips[::-1], across[-2::-1], strict=True)
+        for grow, block, skip, flat in way_back:
+            features = block(torch.cat([grow(features), skip(flat)], dim=1))
         logits: Tensor = self.head(features)[(..., *(slice(length) for length in size))]
         return logits

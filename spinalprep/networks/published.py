@@ -1,4 +1,4 @@
-"""Networks as published, to be trained by a recipe beside ours; no weights ship for them."""
+"""Networks as published, to be trained by a recipe beside ours."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ from torch import nn
 
 from spinalprep.networks.dilated_unet2d import DilatedUNet2d
 from spinalprep.networks.isensee_unet3d import IsenseeUNet3d
+from spinalprep.networks.ra_unet2d import RAUNet2d
 from spinalprep.networks.unet3d import UNet3d
 
 
@@ -61,10 +62,19 @@ def lemay_tumor() -> nn.Module:
     return IsenseeUNet3d(in_channels=2, out_channels=4, filters=16, depth=4)
 
 
+def ra_unet() -> nn.Module:
+    """Return the RA-U-Net in the size that ships: windows as for the default network of the cord.
+
+    Eight filters and four levels; weights ship for it, as another network of the cord.
+    """
+    return RAUNet2d(out_channels=3, filters=8, levels=4)
+
+
 PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     "gros_centerline": gros_centerline,
     "gros_cord": gros_cord,
     "gros_lesion": gros_lesion,
     "lemay_tumor": lemay_tumor,
     "lemay_tumor_cord": lemay_tumor_cord,
+    "ra_unet": ra_unet,
 }

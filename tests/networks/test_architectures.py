@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from spinalprep.networks.deep_unet2d import DeepUNet2d
 from spinalprep.networks.dilated_unet2d import DilatedUNet2d
+from spinalprep.networks.plain_unet2d import PlainUNet2d
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.published import gros_centerline, gros_cord
+from spinalprep.networks.ra_unet2d import RAUNet2d
 from spinalprep.networks.unet2d import UNet2d
 from spinalprep.networks.unet3d import UNet3d
 from spinalprep.networks.weights import load_model, save_model
@@ -22,6 +25,9 @@ TINY: dict[str, tuple[Callable[[], nn.Module], bool]] = {
     "unet2d": (lambda: UNet2d(1, 6, 3), False),
     "dilated_unet2d": (lambda: DilatedUNet2d(1, 6, 3, dilation=3, dropout=0.1), False),
     "unet3d": (lambda: UNet3d(1, 4, 2), True),
+    "plain_unet2d": (lambda: PlainUNet2d(1, 6, 3), False),
+    "deep_unet2d": (lambda: DeepUNet2d(1, 6, 4), False),
+    "ra_unet2d": (lambda: RAUNet2d(1, 4, 3), False),
 }
 
 
@@ -73,7 +79,7 @@ def test_it_keeps_any_size(name: str) -> None:
         assert make().eval()(torch.rand(2, 1, *size)).shape == (2, 1, *size)
 
 
-@pytest.mark.parametrize("name", ["gros_centerline", "gros_cord"])
+@pytest.mark.parametrize("name", ["gros_centerline", "gros_cord", "ra_unet"])
 def test_published_networks_go_through_a_weight_file(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = PRESETS[name]()

@@ -63,6 +63,37 @@ def test_a_recipe_names_a_mix() -> None:
     assert mix == pytest.approx(parts["focal_tversky"] + 0.5 * parts["focal"] + 2 * parts["dice"])
 
 
+def test_alpha_and_beta_weigh_what_the_paper_of_each_loss_says() -> None:
+    probability, truth = torch.tensor([[[[0.75, 0.5, 0.25]]]]), torch.tensor([[[[1.0, 0.0, 1.0]]]])
+    logits = torch.logit(probability)
+    shared, missed, invented = 1.0, 0.25 + 0.75, 0.5
+    salehi = (shared + 1) / (shared + 0.3 * invented + 0.7 * missed + 1)
+    abraham = (shared + 1) / (shared + 0.7 * missed + 0.3 * invented + 1)
+    for words, expected in (
+        ("tversky(alpha=0.3, beta=0.7)", 1 - salehi),
+        ("tversky(alpha=0.3)", 1 - salehi),
+        ("focal_tversky(gamma=1.6, alpha=0.7, beta=0.3)", (1 - abraham) ** (1 / 1.6)),
+        ("focal_tversky(alpha=0.7)", (1 - abraham) ** 0.75),
+    ):
+        assert float(find_loss(words)(logits, truth, ONE)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "tversky(alpha=0.4, beta=0.4)",
+        "focal_tversky(gamma=0.5)",
+        "focal_tversky(alfa=0.5)",
+        "focal_tversky(alpha=x)",
+        "focal_tversky(0.6)",
+        "dice(alpha=0.5)",
+    ],
+)
+def test_numbers_that_a_loss_does_not_take_are_refused(words: str) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        find_loss(words)
+
+
 @pytest.mark.parametrize("words", ["dise", "dice +", "-1 dice", "", "dice & focal"])
 def test_what_is_no_loss_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match="expected names joined by"):

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-COLUMNS = ("step", "loss", "validation_loss", "rate", "seconds")
+COLUMNS = ("step", "loss", "validation_loss", "dice", "matthews", "rate", "seconds")
 
 
 def draw_curve(table: Path, path: Path) -> None:

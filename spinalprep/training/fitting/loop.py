@@ -18,6 +18,7 @@ from spinalprep.errors import UsageError
 from spinalprep.training.fitting.curves import COLUMNS, draw_curve
 from spinalprep.training.fitting.losses import USUAL, Objective, find_loss
 from spinalprep.training.fitting.schedules import Schedule
+from spinalprep.training.fitting.scores import Confusion, confusion
 from spinalprep.training.synthesis.batch import Batch
 
 LOG = logging.getLogger("spinalprep")
@@ -46,6 +47,18 @@ class Validation:
     batches: list[Batch]
     patience: int = 5
     least_gain: float = 1e-4
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at the people who tell when to stop showed; NaN without any.
+
+    ``dice`` and ``matthews`` are of all their voxels together, NaN for several scales.
+    """
+
+    loss: float = math.nan
+    dice: float = math.nan
+    matthews: float = math.nan
 
 
 @dataclass
@@ -112,7 +125,7 @@ def fit(
         state.average.update_parameters(network)
         if state.step % schedule.save_every and state.step < schedule.steps:
             continue
-        piece.keep(_look(state, validation, measure) if validation is not None else math.nan)
+        piece.keep(_look(state, validation, measure) if validation is not None else _Seen())
     draw_curve(folder / "loss.csv", folder / "loss.png")
     if state.best:
         state.average.module.load_state_dict(state.best)
@@ -134,16 +147,17 @@ class _Piece:
         self.recent = loss if math.isnan(self.recent) else 0.98 * self.recent + 0.02 * loss
         self.state.step += 1
 
-    def keep(self, seen: float) -> None:
+    def keep(self, seen: _Seen) -> None:
         """Save a checkpoint, write the curve's row, and say how far it is."""
         state, schedule = self.state, self.state.schedule
         spent = time.monotonic() - self.started
         state.seconds = self.before + spent
         _save(self.folder / "checkpoint.pt", state)
         rate = schedule.rate_at(state.step - 1)
-        _write(self.folder / "loss.csv", (state.step, self.recent, seen, rate, state.seconds))
+        told = (self.recent, seen.loss, seen.dice, seen.matthews)
+        _write(self.folder / "loss.csv", state.step, told, rate, state.seconds)
         left = spent / (state.step - self.first) * (schedule.steps - state.step)
-        LOG.info("%s", _line(state, schedule.steps, self.recent, seen, left))
+        LOG.info("%s", _line(state, schedule.steps, self.recent, seen.loss, left))
 
 
 @dataclass(frozen=True)
@@ -212,11 +226,17 @@ def take_step(
 
 def _loss_of(network: nn.Module, batch: Batch, objective: Objective, bfloat16: bool) -> Tensor:
     """Return the loss of a batch, in float32."""
+    given, truth, weight = _run(network, batch, bfloat16)
+    return objective(given, truth, weight)
+
+
+def _run(network: nn.Module, batch: Batch, bfloat16: bool) -> tuple[Any, Tensor, Tensor]:
+    """Return what a network gives, in float32, with truth and weight on its device."""
     device = next(network.parameters()).device
     image, truth, weight = (part.to(device) for part in (batch.image, batch.truth, batch.weight))
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
         given = network(image)
-    return objective(_as_float32(given), truth, weight)
+    return _as_float32(given), truth, weight
 
 
 def _as_float32(given: Any) -> Any:
@@ -225,19 +245,22 @@ def _as_float32(given: Any) -> Any:
 
 
 @torch.no_grad()
-def _look(state: _State, validation: Validation, objective: Objective) -> float:
-    """Return the validation loss of the average, and keep the best."""
+def _look(state: _State, validation: Validation, objective: Objective) -> _Seen:
+    """Return validation loss and scores of the average, and keep the best."""
     state.average.eval()
-    values = [
-        float(_loss_of(state.average, batch, objective, state.schedule.bfloat16))
-        for batch in validation.batches
-    ]
+    values, counts = [], Confusion()
+    for batch in validation.batches:
+        given, truth, weight = _run(state.average, batch, state.schedule.bfloat16)
+        values.append(float(objective(given, truth, weight)))
+        if isinstance(given, Tensor):
+            counts += confusion(given, truth, weight)
     mean = float(np.mean(values))
     if mean < state.best_loss - validation.least_gain:
         state.best_loss, state.best_step = mean, state.step
         kept = state.average.module.state_dict()
         state.best = {name: part.clone() for name, part in kept.items()}
-    return mean
+    scored = counts != Confusion()
+    return _Seen(mean, counts.dice, counts.matthews) if scored else _Seen(mean)
 
 
 def _is_over(state: _State, validation: Validation | None) -> bool:
@@ -289,13 +312,14 @@ def _line(state: _State, total: int, loss: float, seen: float, left: float) -> s
     return f"step {state.step} of {total}, loss {loss:.4f}{told}, {left / 60:.0f} min left"
 
 
-def _write(path: Path, row: tuple[int, float, float, float, float]) -> None:
-    """Append a row to the curve."""
+def _write(
+    path: Path, step: int, told: tuple[float, float, float, float], rate: float, seconds: float
+) -> None:
+    """Append a row to the curve; ``told`` are loss, validation loss, Dice and Matthews."""
     new = not path.is_file()
-    step, loss, seen, rate, seconds = row
     with path.open("a", newline="") as file:
         rows = csv.writer(file)
         if new:
             rows.writerow(COLUMNS)
-        shown = "n/a" if math.isnan(seen) else f"{seen:.5f}"
-        rows.writerow([step, f"{loss:.5f}", shown, f"{rate:.3g}", f"{seconds:.0f}"])
+        shown = ["n/a" if math.isnan(value) else f"{value:.5f}" for value in told]
+        rows.writerow([step, *shown, f"{rate:.3g}", f"{seconds:.0f}"])

@@ -131,11 +131,42 @@ def _of_probability(loss: Loss) -> Loss:
     return lambda logits, truth, weight: loss(torch.sigmoid(logits), truth, weight)
 
 
+def _tversky(alpha: float = 0.4, beta: float | None = None) -> Loss:
+    """Return Tversky's loss, in the convention of its paper: beta weighs what is missed.
+
+    References
+    ----------
+    .. [1] Salehi et al. (2017), "Tversky loss function for image segmentation using 3D fully
+       convolutional deep networks", MLMI, doi:10.1007/978-3-319-67389-9_44.
+    """
+    missed = _share(1 - alpha if beta is None else beta, alpha)
+    return _of_probability(partial(tversky_loss, false_negatives=missed))
+
+
+def _focal_tversky(gamma: float = 4 / 3, alpha: float = 0.6, beta: float | None = None) -> Loss:
+    """Return the focal Tversky loss, in the convention of its paper: alpha weighs what is missed.
+
+    See `tversky_loss` for the paper.
+    """
+    missed = _share(alpha, 1 - alpha if beta is None else beta)
+    if gamma < 1:
+        raise UsageError(f"focal_tversky: gamma is {gamma:g}; expected 1 or more")
+    return _of_probability(partial(tversky_loss, false_negatives=missed, gamma=gamma))
+
+
+def _share(missed: float, invented: float) -> float:
+    """Return the weight of what is missed, where the two weights are shares of one."""
+    if not 0 <= missed <= 1 or abs(missed + invented - 1) > 1e-6:
+        raise UsageError("alpha and beta of a Tversky loss: expected two shares that add up to 1")
+    return missed
+
+
+TUNABLE: dict[str, Callable[..., Loss]] = {"tversky": _tversky, "focal_tversky": _focal_tversky}
 LOSSES: dict[str, Loss] = {
     "dice": _of_probability(dice_loss),
     "generalised_dice": _of_probability(generalised_dice_loss),
-    "tversky": _of_probability(tversky_loss),
-    "focal_tversky": _of_probability(partial(tversky_loss, gamma=4 / 3)),
+    "tversky": _tversky(),
+    "focal_tversky": _focal_tversky(),
     "focal": focal_loss,
     "cross_entropy": cross_entropy,
 }
@@ -147,7 +178,10 @@ def find_loss(words: str) -> Loss:
     Parameters
     ----------
     words : str
-        Names of ``LOSSES``, joined by ``+``, each with a factor before it if it is not 1.
+        Names of ``LOSSES``, joined by ``+``, each with a factor before it if it is not 1. Those of
+        Tversky take numbers: ``tversky(alpha=0.4)``, ``focal_tversky(gamma=1.33, alpha=0.6)``.
+        Which of alpha and beta weighs what is missed follows the paper of each: beta in the first,
+        alpha in the second.
 
     Raises
     ------
@@ -162,16 +196,30 @@ def find_loss(words: str) -> Loss:
     """
     parts: list[tuple[float, Loss]] = []
     for part in words.split("+"):
-        told = re.fullmatch(r"\s*(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]+)\s*", part)
+        told = re.fullmatch(r"\s*(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]+)\s*(?:\((.*)\))?\s*", part)
         if told is None or told[2] not in LOSSES:
             raise UsageError(
                 f"loss {words!r}: {part.strip()!r} is none of {', '.join(LOSSES)}; "
                 "expected names joined by +, with factors if not 1"
             )
-        parts.append((float(told[1] or 1.0), LOSSES[told[2]]))
+        parts.append((float(told[1] or 1.0), _loss_of(told[2], told[3])))
     return lambda logits, truth, weight: torch.stack(
         [factor * loss(logits, truth, weight) for factor, loss in parts]
     ).sum()
+
+
+def _loss_of(name: str, numbers: str | None) -> Loss:
+    """Return a loss, with numbers of its own where some are told."""
+    if numbers is None:
+        return LOSSES[name]
+    pairs = [part.partition("=") for part in numbers.split(",")]
+    try:
+        told = {key.strip(): float(value) for key, _, value in pairs}
+        return TUNABLE[name](**told)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"loss {name}({numbers}): expected numbers such as focal_tversky(gamma=1.33, alpha=0.6)"
+        ) from error
 
 
 def _known_mean(each: Tensor, weight: Tensor) -> Tensor:
