@@ -5,7 +5,14 @@ the pool before it starts a child, and the room that imports ants for whoever ca
 """
 
 MEMORY_LIMIT = "SPINALPREP_MEM_GB"
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 
 
 def thread_limits(threads: int) -> dict[str, str]:

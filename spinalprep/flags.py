@@ -47,6 +47,8 @@ class Flag:
         A tuple or dict takes one word each time that the flag is given, not several at once.
     counted : bool
         A number of times that the flag is given, without a value.
+    bare : str
+        The value of the flag alone, where it may stand without one.
     not_yet : tuple
         Values that are refused for the time being; `EVERY` for all.
     """
@@ -61,6 +63,7 @@ class Flag:
     write: Callable[[Any], str] | None = None
     one_each: bool = False
     counted: bool = False
+    bare: str = ""
     not_yet: tuple[object, ...] = ()
 
 
@@ -136,6 +139,14 @@ def positive(text: str) -> int:
 def share(text: str) -> float:
     """Read a number from 0 to 1."""
     return _number(text, 1.0, "a number from 0 to 1")
+
+
+def minutes(text: str) -> float:
+    """Read a time in minutes, more than none."""
+    value = _number(text, 1e6, "a time in minutes")
+    if not value:
+        raise ArgumentTypeError(f"{text} is not a time in minutes above 0")
+    return value
 
 
 def volume(text: str) -> float:

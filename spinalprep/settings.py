@@ -17,6 +17,7 @@ from spinalprep.flags import (
     flag,
     gigabytes,
     label,
+    minutes,
     named_path,
     named_pattern,
     not_negative,
@@ -207,13 +208,36 @@ class Settings:
             "resources", "folder of the cache", short="-w", metavar="DIR", default_text="./work"
         ),
     )
-    clean_workdir: bool = field(default=False, metadata=flag("resources", "empty the cache first"))
-    worker: Literal["local", "slurm", "debug"] = field(
+    clean_workdir: Literal["never", "first", "on-success"] = field(
+        default="never",
+        metadata=flag(
+            "resources",
+            "delete the cache of the selected participants first (flag without a value), or that of "
+            "each participant who has finished (on-success)",
+            bare="first",
+        ),
+    )
+    worker: Literal["local", "slurm", "debug", "sge", "dask", "psij"] = field(
         default="local",
         metadata=flag(
             "resources",
-            "how tasks are run: in worker processes, or in this process (debug)",
-            not_yet=("slurm",),
+            "how tasks are run: in worker processes, as SLURM jobs, or in this process (debug)",
+            not_yet=("sge", "dask", "psij"),  # sge: never seen at work; pydra 1.0a12 has no others
+        ),
+    )
+    sbatch_args: str = field(
+        default="",
+        metadata=flag(
+            "resources", "additional sbatch arguments for --worker slurm, quoted", metavar="ARGS"
+        ),
+    )
+    max_jobs: int = field(
+        default=100,
+        metadata=flag(
+            "resources",
+            "maximum number of pending and running jobs with --worker slurm",
+            read=positive,
+            metavar="N",
         ),
     )
     retries: int = field(
@@ -223,6 +247,16 @@ class Settings:
             "number of retries of a task that was killed",
             read=not_negative,
             metavar="N",
+        ),
+    )
+
+    task_minutes: float = field(
+        default=120.0,
+        metadata=flag(
+            "resources",
+            "time limit of a task; one that exceeds it is considered hung and is killed",
+            read=minutes,
+            metavar="MIN",
         ),
     )
 
@@ -304,8 +338,12 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """Threads of one task: no more than CPUs, and one where numbers have to repeat."""
-        return 1 if self.reproducible else min(self.omp_nthreads, self.nprocs)
+        """Threads of one task: one where numbers have to repeat, no more than CPUs.
+
+        The CPUs are those of this machine, which say nothing of the nodes of a cluster.
+        """
+        most = self.omp_nthreads if self.worker == "slurm" else self.nprocs
+        return 1 if self.reproducible else min(self.omp_nthreads, most)
 
     def seeks_lesions(self, contrast: str) -> bool:
         """Tell whether a network looks for lesions in reference images of a contrast."""

@@ -1,5 +1,6 @@
 """Libraries are held to threads and seed by one set of variables."""
 
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ def test_main_process_and_children_have_the_same(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "environ", {})
     more = ["--nprocs=4", "--omp-nthreads=3", "--random-seed=5", "--mem=7.5"]
     set_environment(parse(["in", "out", "participant", *more]))
-    kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
     assert kept == run_environment(3, 5, 7.5)
     assert kept == child_environment(PoolOptions(4, omp_nthreads=3, mem_gb=7.5, seed=5))
     assert ASKED.items() <= kept.items()
@@ -28,6 +29,33 @@ def test_main_process_and_children_have_the_same(monkeypatch: pytest.MonkeyPatch
 
 def test_a_seed_of_zero_is_not_the_clock() -> None:
     assert run_environment(1, 0, 1.0)["ANTS_RANDOM_SEED"] == "1"
+
+
+LOADED = """
+import json, os
+import numpy, scipy.linalg, sklearn, torch, ants
+from threadpoolctl import threadpool_info
+numpy.linalg.svd(numpy.ones((300, 300)))
+found = threadpool_info()
+pools = {pool["user_api"] + " " + pool["filepath"]: pool["num_threads"] for pool in found}
+itk = int(os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"])
+print(json.dumps({"pools": pools, "torch": torch.get_num_threads(), "itk": itk}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])  # more than there are cores is no test
+def test_one_setting_governs_every_library(threads: int) -> None:
+    env = os.environ | child_environment(PoolOptions(4, omp_nthreads=threads))
+    words = [sys.executable, "-c", LOADED]
+    run = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+    told = json.loads(run.stdout)
+    assert told["torch"] == threads
+    assert told["itk"] == 1
+    kinds = {name.split()[0] for name in told["pools"]}
+    assert {"blas", "openmp"} <= kinds
+    cpus = len(os.sched_getaffinity(0))  # OpenBLAS itself takes no more than there are
+    assert set(told["pools"].values()) <= {threads, min(threads, cpus)}
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ class RunObserver(Observer):
     def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
         """Keep time and memory of a computed task."""
         if event.kind == "done":
-            task = ComputedTask(stage, event.job.name, event.seconds, event.peak_mib)
+            task = ComputedTask(stage, event.job.name, event.seconds, event.peak_mib, event.usage)
             self._progress[session].tasks.append(task)
 
     def on_stage(self, session: str, stage: str, outputs: Any) -> None:

@@ -9,6 +9,7 @@ from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.status import Status
 from spinalprep.engine.events import GRAPH, SessionResult
 from spinalprep.errors import DefectError
+from spinalprep.memory import NOTHING, Usage
 from spinalprep.reports.facts import FailureFacts
 from spinalprep.stages import Results
 
@@ -23,6 +24,7 @@ class ComputedTask:
     task: str
     wall_s: float
     peak_mib: float
+    usage: Usage = NOTHING
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from argparse import SUPPRESS, _ArgumentGroup
 from argparse import ArgumentParser as _ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from spinalprep import __version__
@@ -40,7 +40,8 @@ def parse(argv: Sequence[str]) -> Settings:
     ('01', '02')
     """
     options = {option.key: option for option in options_of(Settings)}
-    words = vars(build_parser().parse_args([_hyphens(word) for word in argv]))
+    spelled = [_hyphens(word) for word in argv]
+    words = vars(build_parser().parse_args(list(_with_values(spelled, options.values()))))
     config_file = words.pop("config_file", None)
     values = {key: options[key].collect(value) for key, value in words.items()}
     if config_file is not None:
@@ -103,6 +104,16 @@ def _value(option: Option) -> dict[str, Any]:
     if option.flag.metavar:
         how["metavar"] = option.flag.metavar
     return how
+
+
+def _with_values(words: Sequence[str], options: Iterable[Option]) -> Iterator[str]:
+    """Give flags that may stand alone their value, so that they never take the next word."""
+    bare = {f"--{option.name}": option for option in options if option.flag.bare}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in bare and following not in bare[word].choices:
+            yield f"{word}={bare[word].flag.bare}"
+        else:
+            yield word
 
 
 def _hyphens(word: str) -> str:

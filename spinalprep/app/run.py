@@ -3,12 +3,13 @@
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 
-from spinalprep.app.jobs import Plan, cache_folder, gather_shared, plan_run
+from spinalprep.app.jobs import Plan, Shared, cache_folder, gather_shared, plan_run
 from spinalprep.app.log import LOG
 from spinalprep.app.observer import RunObserver
-from spinalprep.app.outcome import exit_code
+from spinalprep.app.outcome import Outcome, exit_code
 from spinalprep.app.preview import print_plan, refuse_work, write_graphs, write_methods
 from spinalprep.app.report import write_citation, write_report
 from spinalprep.app.run_folder import RunFolder
@@ -18,9 +19,11 @@ from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.filters import read_filters
 from spinalprep.bids.query import find_sessions
 from spinalprep.bids.status import Status, read_status, write_status
+from spinalprep.engine.cache_repair import other_runs
 from spinalprep.engine.events import Observers
 from spinalprep.engine.progress import progress_to
 from spinalprep.engine.run import Interrupted, RunOptions, run_sessions
+from spinalprep.engine.scheduler import is_here as scheduler_is_here
 from spinalprep.errors import UsageError
 from spinalprep.levels.discs import parse_hint
 from spinalprep.reports.gates import Gate, load_gates
@@ -59,13 +62,18 @@ def _refuse_what_is_wrong(settings: Settings) -> None:
                 "--level-hint needs the spacings of the template; do not use --skip template"
             )
     read_filters(settings.bids_filter_file)
+    if settings.worker == "slurm" and not scheduler_is_here():
+        raise UsageError(
+            "--worker slurm: sbatch, squeue, scontrol and scancel are not all here; start it on a "
+            "node of the cluster, outside a container"
+        )
 
 
 def _prepare_folders(plan: Plan) -> None:
     """Make a dataset of the output folder; note the sessions that can't be worked on."""
     settings = plan.shared.settings
     write_dataset(settings, plan.participants, plan.shared.template)
-    for label in plan.participants if settings.clean_workdir else ():
+    for label in plan.participants if settings.clean_workdir == "first" else ():
         shutil.rmtree(cache_folder(settings, label), ignore_errors=True)
     for session, reason in plan.unusable:
         visit = f"ses-{session.session}" if session.session else MISSING
@@ -77,7 +85,7 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
     """Run all jobs; derivatives, status and reports are written on the way."""
     settings = plan.shared.settings
     folder = RunFolder(settings)
-    observer = RunObserver(plan, gates, folder, partial(write_report, plan.shared))
+    observer = RunObserver(plan, gates, folder, partial(_finish, plan.shared))
     observer.close_unusable()
     options = RunOptions(
         n_procs=settings.nprocs,
@@ -85,7 +93,10 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
         mem_gb=settings.mem_gb,
         retries=settings.retries,
         seed=settings.random_seed,
+        task_minutes=settings.task_minutes,
         worker=settings.worker,
+        sbatch_args=settings.sbatch_args,
+        max_jobs=settings.max_jobs,
         stop_on_first_crash=settings.stop_on_first_crash,
     )
     everybody = Observers(observer, progress_to(sys.stderr, settings.log_json))
@@ -98,6 +109,16 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
     outcomes = [observer.outcomes[key] for key in plan.jobs]
     write_citation(plan.shared, outcomes)
     return exit_code(outcomes, len(plan.unusable), fail_on_qc=settings.fail_on_qc)
+
+
+def _finish(shared: Shared, label: str, outcomes: Sequence[Outcome]) -> None:
+    """Write the report of a participant, and let the cache go where that was asked for."""
+    write_report(shared, label, outcomes)
+    wanted = shared.settings.clean_workdir == "on-success"
+    if wanted and all(outcome.state == "finished" for outcome in outcomes):
+        folder = cache_folder(shared.settings, label)
+        if not other_runs(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _say_end(plan: Plan, seconds: float) -> None:

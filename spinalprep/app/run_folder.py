@@ -51,10 +51,11 @@ class RunFolder:
         if not any(outcome.tasks or outcome.failures for outcome in outcomes):
             return
         self._write(participant, "spinalprep.toml", settings_toml(self.settings))
-        rows = ["unit\tstage\ttask\twall_s\tpeak_mib"]
+        rows = ["unit\tstage\ttask\twall_s\tpeak_mib\tcpu_s\tread_bytes\twritten_bytes"]
         for outcome in outcomes:
             rows += [
                 f"{outcome.job.files.key}\t{t.stage}\t{t.task}\t{t.wall_s:.2f}\t{t.peak_mib:.0f}"
+                f"\t{t.usage.cpu_s:.2f}\t{t.usage.read_bytes}\t{t.usage.written_bytes}"
                 for t in outcome.tasks
             ]
         self._write(participant, "resources.tsv", "\n".join(rows) + "\n")

@@ -13,6 +13,7 @@ from spinalprep.app.fault_tools import add_fault_options, draw_faults
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.network_tools import add_network_commands
 from spinalprep.app.parser import ArgumentParser
+from spinalprep.app.slurm_tools import add_slurm_options, print_script
 from spinalprep.app.training_tools import add_training_commands
 from spinalprep.errors import InputError, SpinalprepError, UsageError
 
@@ -59,6 +60,7 @@ def build_parser() -> ArgumentParser:
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
     sub.add_argument("--sha256", metavar="HASH", help="expected digest of the downloaded archive")
+    add_slurm_options(command("slurm", print_script, "print a script that submits a cohort"))
     command("doctor", _doctor, "check weights, template, threads and disk")
     return parser
 

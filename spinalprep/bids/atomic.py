@@ -84,7 +84,9 @@ def _holds(path: Path, content: bytes) -> bool:
 def _temporary(out_dir: Path, suffix: str = "") -> Iterator[Path]:
     """Yield the path of a temporary file; whatever is left of it is removed."""
     folder = _own(out_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    while not folder.is_dir():
+        with contextlib.suppress(FileNotFoundError):  # another job removed the common folder
+            folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex}{suffix}"
     try:
         yield path

@@ -81,13 +81,15 @@ def _run_lives(path: Path) -> bool:
         return path.exists() and time.time() - path.stat().st_mtime < BEAT_S
 
 
-def repair_cache(cache: Path) -> list[str]:
+def repair_cache(cache: Path, busy: frozenset[str] = frozenset()) -> list[str]:
     """Drop results that can't be trusted, dead locks and leftovers.
 
     Parameters
     ----------
     cache : Path
         The cache of one participant.
+    busy : frozenset of str
+        Checksums of tasks that a scheduler has in hand: their locks stay.
 
     Returns
     -------
@@ -97,12 +99,14 @@ def repair_cache(cache: Path) -> list[str]:
     """
     if not cache.is_dir() or other_runs(cache):
         return []
-    dropped = [lock.name for lock in _dead_locks(cache)]
+    dropped = [lock.name for lock in _dead_locks(cache) if lock.stem not in busy]
     for name in dropped:
         (cache / name).unlink(missing_ok=True)
     for entry, why in _distrusted(cache):
         shutil.rmtree(entry, ignore_errors=True)
         dropped.append(f"{entry.name}: {why}")
+    if busy:  # what lies about may be theirs
+        return dropped
     for pattern in ("*_info.json", "*.out", "pkl_files"):
         for path in cache.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spinalprep.memory import peak_mib, reset_peak
+from spinalprep.memory import NOTHING, Usage, peak_mib, reset_peak, usage
 
 _TAIL = 4000
 
@@ -48,11 +48,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """What a child tells: seconds, peak memory in MiB, and the failure if there is one."""
+    """What a child tells: seconds, peak memory in MiB, what it took, and the failure if any."""
 
     seconds: float
     peak_mib: float
     failure: Failure | None = None
+    usage: Usage = NOTHING
 
 
 def start(environment: dict[str, str]) -> None:
@@ -94,7 +95,7 @@ def run(payload: bytes) -> Report:
 
 def execute(job: Any, stamps: dict[str, tuple[int, int]], output: Path) -> Report:
     """Run one job here; errors come back as part of the report."""
-    began = time.monotonic()
+    began, before = time.monotonic(), usage()
     reset_peak()
     try:
         _check_sources(stamps)
@@ -110,8 +111,8 @@ def execute(job: Any, stamps: dict[str, tuple[int, int]], output: Path) -> Repor
         if not isinstance(error, Exception):
             shutil.rmtree(job.cache_dir, ignore_errors=True)
         failure = explain(error, repr(job.task), tail(output))
-        return Report(time.monotonic() - began, peak_mib(), failure)
-    return Report(seconds, peak_mib())
+        return Report(time.monotonic() - began, peak_mib(), failure, usage() - before)
+    return Report(seconds, peak_mib(), usage=usage() - before)
 
 
 def explain(error: BaseException, inputs: str = "", output: str = "") -> Failure:

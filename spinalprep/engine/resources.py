@@ -5,22 +5,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Resources:
-    """Threads that a task can use, and peak memory in GiB."""
+    """Threads that a task can use, peak memory in GiB, and minutes that a scheduler is asked for.
+
+    The minutes are many times what was measured (docs/benchmarks.md), start of the program
+    included: a cluster's file system may be slow, and a job that ends early costs nothing.
+    """
 
     cpus: int = 1
     mem_gb: float = 1.0
+    minutes: int = 15
 
 
 DEFAULT = Resources()
+PERSON = Resources(cpus=4, mem_gb=4.0, minutes=120)  # a participant as one job
+GROUP = Resources(cpus=4, mem_gb=8.0, minutes=240)
 TABLE: dict[str, Resources] = {
     "Conform": Resources(mem_gb=1.5),
-    "Denoise": Resources(mem_gb=1.5),
-    "CorrectBias": Resources(cpus=4, mem_gb=1.5),
-    "Coregister": Resources(cpus=4, mem_gb=1.5),
-    "FindHeat": Resources(cpus=4, mem_gb=2.0),
-    "DetectElsewhere": Resources(cpus=4, mem_gb=2.0),
-    "SegmentCord": Resources(cpus=4, mem_gb=2.0),
-    "RegisterToTemplate": Resources(cpus=4, mem_gb=2.0),
+    "Denoise": Resources(mem_gb=1.5, minutes=30),
+    "CorrectBias": Resources(cpus=4, mem_gb=1.5, minutes=30),
+    "Coregister": Resources(cpus=4, mem_gb=1.5, minutes=30),
+    "FindHeat": Resources(cpus=4, mem_gb=2.0, minutes=30),
+    "DetectElsewhere": Resources(cpus=4, mem_gb=2.0, minutes=30),
+    "SegmentCord": Resources(cpus=4, mem_gb=2.0, minutes=30),
+    "RegisterToTemplate": Resources(cpus=4, mem_gb=2.0, minutes=30),
 }
 
 

@@ -16,7 +16,9 @@ from spinalprep.engine.cache_repair import RunLock, repair_cache, repair_hashes
 from spinalprep.engine.events import Failure, Observer, Observers, SessionResult, Tally, TaskEvent
 from spinalprep.engine.hashing import keep_hashes_beside
 from spinalprep.engine.pool import PoolWorker
+from spinalprep.engine.scheduler import busy_tasks
 from spinalprep.engine.session_run import SessionRun
+from spinalprep.engine.slurm import SlurmJobs
 from spinalprep.engine.worker import InlineWorker, LocalWorker, PoolOptions
 
 __all__ = ["Failure", "Interrupted", "Observer", "Observers", "RunOptions", "SessionResult"]
@@ -24,15 +26,24 @@ __all__ = ["Failure", "Interrupted", "Observer", "Observers", "RunOptions", "Ses
 log = logging.getLogger("spinalprep")
 logging.getLogger("pydra").addHandler(logging.NullHandler())
 
-_WORKERS: dict[str, type[LocalWorker]] = {"local": PoolWorker, "debug": InlineWorker}
+_WORKERS: dict[str, type[LocalWorker]] = {
+    "local": PoolWorker,
+    "slurm": SlurmJobs,
+    "debug": InlineWorker,
+}
 
 
 @dataclass(frozen=True)
 class RunOptions(PoolOptions):
-    """Limits of a run, the worker (``local`` or ``debug``), and when to give up."""
+    """Limits of a run, the worker (``local``, ``slurm`` or ``debug``), and when to give up."""
 
     worker: str = "local"
     stop_on_first_crash: bool = False
+
+    @property
+    def at_once(self) -> int:
+        """How many tasks may run at once."""
+        return self.max_jobs if self.worker == "slurm" else self.n_procs
 
 
 class Interrupted(Exception):  # noqa: N818  (a message to the caller, not an error)
@@ -119,7 +130,7 @@ class _Run:
         """Run everything on a loop of its own, and leave nothing behind."""
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        self.observer.on_run(list(self.sessions), self.options.n_procs)
+        self.observer.on_run(list(self.sessions), self.options.at_once)
         main = loop.create_task(self._all_sessions())
         try:
             with self._signals(loop, main):
@@ -150,7 +161,7 @@ class _Run:
 
     async def _all_sessions(self) -> None:
         """Run the sessions, a few more at once than there are processes."""
-        gate = asyncio.Semaphore(self.options.n_procs + 1)
+        gate = asyncio.Semaphore(self.options.at_once + 1)
         pending = {asyncio.create_task(self._session(key, gate)) for key in self.sessions}
         try:
             while pending:
@@ -190,7 +201,7 @@ class _Run:
             return
         self._repaired.add(folder)
         self.locks.enter_context(RunLock(folder))
-        for line in repair_cache(folder):
+        for line in repair_cache(folder, busy_tasks(folder)):
             log.info("cache: dropped %s", line)
 
     async def _write(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -248,7 +259,7 @@ class _Run:
         self.writer.shutdown(wait=whole, cancel_futures=True)
         if not whole:
             for folder in self._repaired:
-                repair_cache(folder)
+                repair_cache(folder, busy_tasks(folder))
             self._note_unfinished()
         asyncio.set_event_loop(None)
         loop.close()

@@ -18,6 +18,7 @@ from spinalprep.engine import child
 from spinalprep.engine.child import Failure, Report
 from spinalprep.engine.graph import leaves
 from spinalprep.engine.record import read_record, write_record
+from spinalprep.memory import NOTHING, Usage
 
 
 class TaskFailedError(Exception):
@@ -41,20 +42,29 @@ class TaskEvent:
     peak_mib: float = 0.0
     failure: Failure | None = None
     count: int = 1
+    usage: Usage = NOTHING
 
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """Limits of a run, and how often a task is tried again after its process died."""
+    """Limits of a run, and how often a task is tried again after its process died.
+
+    A task of the pool that takes longer than ``task_minutes`` is taken to hang, and ended.
+    ``sbatch_args`` and ``max_jobs`` concern SLURM alone: words for every ``sbatch``, and how many
+    jobs wait or run at once.
+    """
 
     n_procs: int = 1
     omp_nthreads: int = 1
     mem_gb: float = 4.0
     retries: int = 1
     seed: int = 0
+    task_minutes: float = 120.0
+    sbatch_args: str = ""
+    max_jobs: int = 100
 
 
-@attrs.define(getstate_setstate=False)
+@attrs.define(getstate_setstate=False, slots=False)  # slots would clash with pydra's workers'
 class LocalWorker(Worker, ABC):  # type: ignore[misc]
     """Base of our workers: hits answered at once, records written, events told.
 
@@ -74,9 +84,9 @@ class LocalWorker(Worker, ABC):  # type: ignore[misc]
                 return
             report = await self._compute(job)
         if report.failure is None:
-            self.listen(TaskEvent("done", job, report.seconds, report.peak_mib))
+            self.listen(_ended("done", job, report))
             return
-        self.listen(TaskEvent("error", job, report.seconds, report.peak_mib, report.failure))
+        self.listen(_ended("error", job, report))
         raise TaskFailedError(report.failure)
 
     async def submit(self, job: Job, rerun: bool = False) -> Any:
@@ -110,7 +120,7 @@ class LocalWorker(Worker, ABC):  # type: ignore[misc]
         return {"loop": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.loop = None  # type: ignore[misc]
+        self.loop = None
         self.options = PoolOptions()
         self.listen = lambda _: None
         self._turns = {}
@@ -126,6 +136,11 @@ class InlineWorker(LocalWorker):
         self.listen(TaskEvent("start", job))
         await asyncio.sleep(0)
         return child.execute(job, {}, Path(os.devnull))
+
+
+def _ended(kind: str, job: Job, report: Report) -> TaskEvent:
+    """Return the event of a task that ran."""
+    return TaskEvent(kind, job, report.seconds, report.peak_mib, report.failure, usage=report.usage)
 
 
 def is_finished(job: Job) -> bool:

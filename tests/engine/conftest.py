@@ -26,6 +26,7 @@ def negate(x):
 """,
     "notes.py": """
 import os
+import signal
 import sys
 import time
 
@@ -38,6 +39,14 @@ def note(task, value):
     name, number, how = os.environ.get("TOY_FAIL", "-=0=-").split("=")
     if (name, int(number)) != (task, value):
         return
+    if how == "large":
+        block = bytes([1]) * 2_500_000_000
+        time.sleep(8)
+        return
+    if how == "hang":
+        time.sleep(600)
+    if how == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
     if how == "raise":
         raise NoCordError("no cord here; best heat 0.1")
     if how == "defect":
@@ -226,7 +235,15 @@ class Toy:
         assert old in text
         (self.package / name).write_text(text.replace(old, new))
 
-    def start(self, *, plan: bool = False, env: dict | None = None, **options) -> subprocess.Popen:
+    def keep(self, *names: str) -> None:
+        """Take everybody else out of the dataset."""
+        for path in self.dataset.glob("*.txt"):
+            if path.stem not in names:
+                path.unlink()
+
+    def start(
+        self, *, plan: bool = False, env: dict | None = None, before: tuple = (), **options
+    ) -> subprocess.Popen:
         """Start the driver in a new interpreter and session."""
         (self.root / "log").unlink(missing_ok=True)
         (self.root / "told.json").unlink(missing_ok=True)
@@ -240,7 +257,7 @@ class Toy:
         }
         told = {"work": str(self.work), "dataset": str(self.dataset), "plan": plan}
         options = {"worker": "debug", "n_procs": 2, **options}
-        command = [sys.executable, "drive.py", json.dumps({**told, **options})]
+        command = [*before, sys.executable, "drive.py", json.dumps({**told, **options})]
         return subprocess.Popen(command, cwd=self.root, env=environment, start_new_session=True)
 
     def run(self, **options) -> dict:

@@ -1,8 +1,10 @@
 """Killed children, Ctrl-C, kill -9: what is left, and how the next run goes on."""
 
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -54,6 +56,52 @@ def test_a_killed_child_costs_its_own_participant_only(toy):
     again = toy.run(worker="local")
     assert set(again["states"].values()) == {"finished"}
     assert again["executed"] == {"Double": 3, "Read": 1}
+
+
+def test_a_crash_is_not_taken_for_want_of_memory(toy):
+    toy.keep("sub-1", "sub-2")
+    told = toy.run(worker="local", env={"TOY_FAIL": "Read=2=crash"})
+    assert told["states"] == {"sub-1": "finished", "sub-2": "failed"}
+    assert told["reasons"]["sub-2"] == "defect: the process of Read crashed (SIGSEGV)"
+
+
+def test_a_task_that_hangs_is_ended_and_named(toy):
+    told = toy.run(worker="local", env={"TOY_FAIL": "Negate=2=hang"}, task_minutes=0.05)
+    assert told["states"] == {"sub-1": "finished", "sub-2": "failed", "sub-3": "finished"}
+    said = "time: Negate took more than 0.05 minutes and was killed (--task-minutes)"
+    assert told["reasons"]["sub-2"] == said
+    assert toy.run(worker="local")["executed"] == {"Negate": 1}
+
+
+@pytest.fixture
+def little_memory():
+    """Make a control group (first or second version) of 700 MB that processes can be put into."""
+    names = ("memory.limit_in_bytes", "memory.max")
+    tops = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
+    top = next((top for top, name in zip(tops, names, strict=True) if top.is_dir()), tops[1])
+    group = top / f"spinalprep-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        limit = next(group / name for name in names if (group / name).exists())
+        limit.write_text("700000000")
+    except (OSError, StopIteration) as error:
+        pytest.skip(f"no control group of one's own here: {error}")
+    yield group
+    for _ in range(50):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.1)
+
+
+def test_a_kill_by_the_kernel_is_named(toy, little_memory):
+    toy.keep("sub-2", "sub-3")
+    into = ["sh", "-c", f'echo $$ > {little_memory}/cgroup.procs; exec "$@"', "sh"]
+    told = toy.run(worker="local", before=into, env={"TOY_FAIL": "Negate=2=large"})
+    assert told["states"] == {"sub-2": "failed", "sub-3": "finished"}
+    said = "memory: the process of Negate was killed by the kernel: out of memory (0.7 GB in all)"
+    assert told["reasons"]["sub-2"] == said
+    assert toy.run(worker="local")["executed"] == {"Negate": 1}
 
 
 def test_exit_in_a_child_is_a_failure(toy):
