@@ -212,7 +212,7 @@ class Settings:
         default="never",
         metadata=flag(
             "resources",
-            "delete the cache of the selected participants first (flag without a value), or that of "
+            "delete the cache of the selected participants first (flag alone), or that of "
             "each participant who has finished (on-success)",
             bare="first",
         ),
