@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from calibrated import kernel_seconds
+
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 os.environ.update(ONE | {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "ANTS_RANDOM_SEED": "1"})
 os.environ["NO_ET"] = "1"  # pydra asks nobody about its version
@@ -73,8 +75,11 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--calibrate", action="store_true", help="in units of the kernel, too")
     given = parser.parse_args()
     load_libraries()
+    if given.calibrate:
+        sys.stdout.write(f"kernel {kernel_seconds():.2f} s\n")
     sys.stdout.write("node\tcpu_s\twall_s\tpeak_mib\n")
     sys.stdout.flush()
     with tempfile.TemporaryDirectory() as scratch:
@@ -88,6 +93,8 @@ def main() -> None:
                 compute(name, task, folder)
                 os._exit(0)
             os.waitpid(child, 0)
+    if given.calibrate:
+        sys.stdout.write(f"kernel {kernel_seconds():.2f} s\n")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,10 @@ def save(image: Image, path: Path, dtype: type = np.float32) -> Path:
     data = image.data
     if np.issubdtype(dtype, np.integer) and np.issubdtype(data.dtype, np.inexact):
         data = np.rint(data)
-    write_volume(to_nifti(data.astype(dtype, copy=False), image.affine), path)
+    in_file_order: NDArray[Any] = np.asfortranarray(
+        data, dtype
+    )  # much faster than row by row, as it is written
+    write_volume(to_nifti(in_file_order, image.affine), path)
     return Path(path).absolute()
 
 
@@ -176,12 +179,13 @@ def save_inside(values: NDArray[np.float32], inside: Image, path: Path) -> Path:
     header = to_nifti(np.broadcast_to(np.float32(0), shape), inside.affine).header
     header["vox_offset"] = header.single_vox_offset
     header.set_slope_inter(1, 0)
+    places = np.ravel_multi_index(np.nonzero(inside.data), inside.shape, order="F")
+    volume = np.zeros(inside.data.size, np.float32)  # in the order of the file
     with open_to_write(path) as file:
         header.write_to(file)
         for column in values.T:
-            volume = np.zeros(inside.shape, np.float32)
-            volume[inside.data] = column
-            file.write(volume.tobytes(order="F"))
+            volume[places] = column
+            file.write(volume.data)
     return Path(path).absolute()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,9 @@ class _Source:
         """Return the values at voxels (N, 3) of the image's grid."""
         values = np.full(len(ijk), outside, np.float32)
         near = np.flatnonzero(_between(ijk, self.low, self.high))
-        if len(near):
+        if len(near) and not any(self.data.strides):  # one value, broadcast
+            values[near] = self.data[0, 0, 0]
+        elif len(near):
             inside = np.clip(ijk[near] - self.corner, 0, np.array(self.data.shape) - 1)
             values[near] = ndimage.map_coordinates(
                 self.data, inside.T, order=self.order, prefilter=False
@@ -131,17 +134,20 @@ def resample_together(
     high = np.max([source.high for source in sources], axis=0)
     kinds = [np.float32 if one.threshold is None else np.uint8 for one in moving]
     empty = [outside if one.threshold is None else outside >= one.threshold for one in moving]
-    results = [np.full(shape, a, kind) for a, kind in zip(empty, kinds, strict=True)]
-    for where, block, at in slabs(shape, affine):
-        if not _may_meet((block, at), transform, grid, (low, high)):
+    results = [np.full(shape, a, kind, "F") for a, kind in zip(empty, kinds, strict=True)]
+    for slab, block, at in slabs(shape, affine):
+        met = _meeting((block, at), transform, grid, (low, high))
+        if met is None:
             continue
-        ijk = to_voxel(_reached(transform, block, at), grid.affine).reshape(-1, 3)
+        (x, y, z), part, there = met
+        ijk = to_voxel(_reached(transform, part, there), grid.affine).reshape(-1, 3)
         seen = np.flatnonzero(_between(ijk, low, high))
+        ijk = ijk[seen]
         for one, source, result in zip(moving, sources, results, strict=True):
-            values = np.full(len(ijk), outside, np.float32)
-            values[seen] = source.at(ijk[seen], outside)
+            values = np.full(int(np.prod(part)), outside, np.float32)
+            values[seen] = source.at(ijk, outside)
             found = values if one.threshold is None else values >= one.threshold
-            result[:, :, where] = found.reshape(block)
+            result[x, y, slab][:, :, z] = found.reshape(part)
     return [Image(result, np.asarray(affine, np.float64)) for result in results]
 
 
@@ -175,12 +181,31 @@ def _between(ijk: Float, low: Float, high: Float) -> NDArray[np.bool_]:
     return found
 
 
-def _may_meet(piece: Grid, transform: Transform, moving: Image, box: tuple[Float, Float]) -> bool:
-    """Tell whether a piece of a grid may reach a box, from one point in 512 and its border."""
+def _meeting(
+    piece: Grid, transform: Transform, moving: Image, box: tuple[Float, Float]
+) -> tuple[tuple[slice, ...], tuple[int, ...], NDArray[np.float64]] | None:
+    """Return the part of a piece of a grid that may reach a box, from one point in 512; or None.
+
+    Its slices of the piece, its shape and its affine.
+    """
     shape, affine = piece
     few = [np.unique([*range(0, int(n), SPARSE), int(n) - 1]) for n in shape]
     some = np.stack(np.meshgrid(*few, indexing="ij"), axis=-1).astype(np.float64)
     ijk = to_voxel(transform.apply(to_world(some, affine)), moving.affine)
     apart = SPARSE * np.linalg.norm(affine[:3, :3], axis=0).max()
     margin = 2 + 2 * apart / moving.voxel_sizes
-    return bool(np.any(_between(ijk, box[0] - margin, box[1] + margin)))
+    near = _between(ijk, box[0] - margin, box[1] + margin)
+    if not near.any():
+        return None
+    ends = [_ends(np.any(near, axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    part = [(int(n[a]), int(n[b]) + 1) for n, (a, b) in zip(few, ends, strict=True)]
+    shifted = np.array(affine, np.float64)
+    shifted[:3, 3] = to_world(np.array([start for start, _ in part], float), affine)
+    slices = tuple(slice(*ends) for ends in part)
+    return slices, tuple(stop - start for start, stop in part), shifted
+
+
+def _ends(found: Any) -> tuple[int, int]:
+    """Return first and last index that is true, one further each way where there is more."""
+    first, *_, last = np.repeat(np.flatnonzero(found), 2)
+    return max(int(first) - 1, 0), min(int(last) + 1, len(found) - 1)

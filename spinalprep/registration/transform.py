@@ -270,8 +270,10 @@ def write_itk(transform: Affine | Field, path: Path) -> Path:
         )
         return path.absolute()
     finest = (STORED_MM * np.diag(LPS)[:3]).astype(np.float32)
-    vectors = np.rint(transform.displacement / finest)
-    vectors *= np.abs(finest)
+    vectors = np.empty(transform.displacement.shape, np.float32, order="F")  # as files are
+    for axis in range(3):
+        vectors[..., axis] = np.rint(transform.displacement[..., axis] / finest[axis])
+        vectors[..., axis] *= np.abs(finest[axis])
     volume = nib.nifti1.Nifti1Image(vectors[:, :, :, None, :], transform.affine)
     volume.header.set_intent(NIFTI_VECTOR)
     volume.header.set_xyzt_units("mm", "sec")
