@@ -15,7 +15,7 @@ from spinalprep.reports.views import View, Window
 MOST_TILES, FEW_TILES = 32, 8
 WIDE_MM, BEYOND_MM, SHADOW_MM = 45.0, 12.0, 8.0
 LESION_HALF_MM, MOST_LESIONS = 20.0, 12
-TICK_MM, EDGE_MM = 20.0, 5.0
+TICK_MM, EDGE_MM, INSET_MM = 20.0, 5.0, 11.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def overview(scene: Scene, lesions: Image | None = None) -> list[View]:
         notes = _levels(scene, course, width) + _doubt(scene, course, width)
         notes += _discs(scene, course, width)
         notes += _heights(course, width) + _numbers(course, name, lesions, width)
-        notes += views.marks(sides, width, height)
+        notes += views.marks(sides, width, height, INSET_MM)
         alt = f"Curved {name} plane along the cord, z {_span(course)} mm, superior at the top"
         overlay = view.overlay + notes
         shown.append(View(view.pictures, width, height, overlay, alt, f"{name}, along the cord"))

@@ -185,13 +185,16 @@ SAGITTAL = Sides("A", "P", "S", "I", 0.3)  # in the middle is the cord
 CORONAL = Sides("R", "L", "S", "I", 0.3)
 
 
-def marks(sides: Sides, width: float, height: float) -> Markup:
-    """Return the letters of the sides and a bar of 10 mm; sizes in mm."""
+def marks(sides: Sides, width: float, height: float, inset_mm: float = 0.0) -> Markup:
+    """Return the letters of the sides and a bar of 10 mm.
+
+    All sizes are in mm; ``inset_mm`` is how far the letters at the left and right stand inside.
+    """
     size = min(LETTER_SHARE * min(width, height), LARGEST_LETTER_MM)
     pad = 0.35 * size
     places = (
-        (sides.left, pad, height / 2, "start"),
-        (sides.right, width - pad, height / 2, "end"),
+        (sides.left, pad + inset_mm, height / 2, "start"),
+        (sides.right, width - pad - inset_mm, height / 2, "end"),
         (sides.top, sides.at * width, size, "middle"),
         (sides.bottom, sides.at * width, height - pad, "middle"),
     )
