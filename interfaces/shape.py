@@ -13,7 +13,9 @@ from spinalprep.cord.whole import total_table
 from spinalprep.image import load
 from spinalprep.levels.files import read_levels
 from spinalprep.levels.slices import measure_levels, slice_levels
+from spinalprep.normative.calibration import calibrate_norms, load_calibration
 from spinalprep.normative.table import (
+    Norms,
     Subject,
     load_norms,
     normalise_compression,
@@ -45,12 +47,20 @@ def MeasureSlices(
 
 @python.define(outputs=["table"])
 def MeasureLevels(
-    perslice: File, levels: File | None, norms: File | None, age: float | None, sex: str | None
+    perslice: File,
+    levels: File | None,
+    norms: File | None,
+    calibration: File | None,
+    age: float | None,
+    sex: str | None,
 ) -> File:
-    """Average the slices of every vertebral level, and hold them against healthy people."""
+    """Average the slices of every vertebral level, and hold them against healthy people.
+
+    Without a calibration of the masks nobody is held against anybody.
+    """
     table = read_table(Path(perslice.fspath))
     found = read_levels(Path(levels.fspath)) if levels is not None else None
-    healthy = load_norms(Path(norms.fspath)) if norms is not None else None
+    healthy = _comparable(norms, calibration) if norms is not None else None
     summary = measure_levels(table, found, healthy, Subject(age, sex))
     return write_table(summary, Path("perlevel.tsv"))
 
@@ -87,8 +97,17 @@ def ShapeOnTemplate(
 
 
 @python.define(outputs=["table"])
-def ScoreSlices(table: File, norms: File, age: float | None, sex: str | None) -> File:
-    """Hold the shape on PAM50's slices against healthy people."""
-    measured, healthy = read_table(Path(table.fspath)), load_norms(Path(norms.fspath))
-    scored = score_slices(measured, healthy, Subject(age, sex))
-    return write_table(normalise_compression(scored, healthy), Path("scored_slices.tsv"))
+def ScoreSlices(
+    table: File, norms: File, calibration: File | None, age: float | None, sex: str | None
+) -> File:
+    """Hold the shape on PAM50's slices against healthy people, where masks are calibrated."""
+    measured, subject = read_table(Path(table.fspath)), Subject(age, sex)
+    scored = score_slices(measured, _comparable(norms, calibration), subject)
+    even = normalise_compression(scored, load_norms(Path(norms.fspath)))
+    return write_table(even, Path("scored_slices.tsv"))
+
+
+def _comparable(norms: File, calibration: File | None) -> Norms:
+    """Read the healthy people as the masks would have measured them."""
+    found = load_calibration(Path(calibration.fspath)) if calibration is not None else None
+    return calibrate_norms(load_norms(Path(norms.fspath)), found)

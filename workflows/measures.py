@@ -19,11 +19,15 @@ from spinalprep.interfaces.shape import (
 
 @dataclass(frozen=True)
 class Healthy:
-    """Table of healthy people, and who is held against it; None where it is not known."""
+    """Table of healthy people, and who is held against it; None where it is not known.
+
+    ``calibration`` is that of the masks; without one there are no z-scores.
+    """
 
     norms: File
     age: float | None = None
     sex: str | None = None
+    calibration: File | None = None
 
 
 @workflow.define(outputs=["perslice", "perlevel", "total"])
@@ -57,6 +61,7 @@ def Shape(
         perslice=perslice,
         levels=levels,
         norms=healthy.norms if healthy is not None else None,
+        calibration=healthy.calibration if healthy is not None else None,
         age=healthy.age if healthy is not None else None,
         sex=healthy.sex if healthy is not None else None,
     )
@@ -92,7 +97,7 @@ def TemplateSlices(
     table = workflow.add(node).table
     if healthy is None:
         return table
-    scores = ScoreSlices(table=table, norms=healthy.norms, age=healthy.age, sex=healthy.sex)
+    scores = ScoreSlices(table=table, **vars(healthy))
     return workflow.add(scores).table
 
 

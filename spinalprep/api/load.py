@@ -38,11 +38,14 @@ class Scan(Volume):
         ``T2w``, ``T1w``, ``T2starw`` or ``MTS`` where the name ends so, as BIDS has it.
     warnings : tuple of str
         What was odd about the file, and what was done about it.
+    altered : tuple of str
+        Steps of preprocessing that were not the usual ones.
     """
 
     name: str = ""
     contrast: str | None = None
     warnings: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"{super().__repr__()}{': ' if self.name else ''}{self.name}"
@@ -94,7 +97,9 @@ def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = Fals
     suffix = stem.rpartition("_")[2]
     contrast = suffix if suffix in CONTRASTS else None
     conformed = _preprocess(checked, bias_correction, denoise)
-    return Scan(conformed.data, conformed.affine, stem, contrast, checked.warnings)
+    unusual = {"denoise": denoise, "no bias correction": not bias_correction}
+    altered = tuple(name for name, yes in unusual.items() if yes)
+    return Scan(conformed.data, conformed.affine, stem, contrast, checked.warnings, altered)
 
 
 def example(contrast: str = "T2w", *, lesions: int = 1) -> Scan:

@@ -14,7 +14,14 @@ from spinalprep.cord.whole import total_table
 from spinalprep.errors import UsageError
 from spinalprep.image import load, upright
 from spinalprep.levels.slices import measure_levels, slice_levels, with_level_names
-from spinalprep.normative.table import Subject, load_norms, normalise_compression, score_slices
+from spinalprep.normative.calibration import MaskSource, calibrate_norms, load_calibration
+from spinalprep.normative.table import (
+    Norms,
+    Subject,
+    load_norms,
+    normalise_compression,
+    score_slices,
+)
 from spinalprep.registration.coverage import shape_on_template
 from spinalprep.tables import as_saved
 
@@ -45,7 +52,7 @@ def measure(
         ``level``, ``slice`` (of the image), ``total`` (the whole cord) or ``template_slice``.
     age, sex
         Of the person, in years and ``F`` or ``M``: with both there are z-scores against healthy
-        adults.
+        adults, where the masks are comparable with theirs; a warning says why they are not.
 
     Returns
     -------
@@ -72,7 +79,9 @@ def measure(
     2              C4     ...
     """
     slices = _slices(found, levels)
-    subject = Subject(age, sex)
+    subject, norms = Subject(age, sex), load_norms()
+    if by in ("level", "template_slice") and age is not None and sex is not None:
+        norms = _comparable(found)
     if by == "slice":
         return with_level_names(slices)
     if by == "total":
@@ -81,9 +90,9 @@ def measure(
         if levels is None or not levels.known:
             _log.warning("the levels are not known: no row per level; by='slice' needs none")
         known = levels.levels if levels is not None and levels.known else None
-        return with_level_names(as_saved(measure_levels(slices, known, load_norms(), subject)))
+        return with_level_names(as_saved(measure_levels(slices, known, norms, subject)))
     if by == "template_slice":
-        table = with_level_names(as_saved(_on_template(slices, levels, fit, subject)))
+        table = with_level_names(as_saved(_on_template(slices, levels, fit, norms, subject)))
         table.insert(0, "vertebral_level", table.pop("vertebral_level"))  # as in the App's table
         return table
     raise UsageError(f"by={by!r}; expected level, slice, total or template_slice")
@@ -115,6 +124,7 @@ def _on_template(
     slices: pd.DataFrame,
     levels: VertebralLevels | None,
     fit: Registration | None,
+    norms: Norms,
     subject: Subject,
 ) -> pd.DataFrame:
     """Bring the shape to the slices of the template; z-scores on those of PAM50."""
@@ -128,5 +138,24 @@ def _on_template(
     table = shape_on_template(slices, fit.found.centerline, fit.fit.forward, cord, vertebrae)
     if template.name != "PAM50":
         return table
-    scored = score_slices(as_saved(table), load_norms(), subject)
+    scored = score_slices(as_saved(table), norms, subject)
     return normalise_compression(scored, load_norms())
+
+
+def _comparable(found: Segmentation) -> Norms:
+    """Return healthy people as the masks would have measured them; nobody where none can tell."""
+    image, card = found.image, found.cards.get("cord")
+    altered = image.altered + (("a manual centerline",) if "centerline" in found.drawn else ())
+    if found.spread is not None and not found.spread.data.any():
+        altered += ("one view",)
+    source = MaskSource(
+        contrast=image.contrast,
+        weights=None if card is None or "cord" in found.drawn else str(card["sha256"]),
+        temperature=float(card.get("temperature", 1.0)) if card is not None else 1.0,
+        voxel_mm=tuple(float(edge) for edge in np.linalg.norm(image.affine[:3, :3], axis=0)),
+        altered=altered,
+    )
+    reason = load_calibration().refuses(source)
+    if reason:
+        _log.warning("no z-scores: %s", reason)
+    return calibrate_norms(load_norms(), None if reason else load_calibration())

@@ -21,9 +21,10 @@ from spinalprep.bids.labels import NOT_WANTED
 from spinalprep.bids.maps import glob_maps
 from spinalprep.bids.session import ReferenceRun, Session, reference_runs
 from spinalprep.bids.session_files import SessionFiles, gather_files
+from spinalprep.derivatives.comparable import why_uncalibrated
 from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError
 from spinalprep.networks.cards import packaged_weights, read_card
-from spinalprep.normative.table import SHIPPED
+from spinalprep.normative import calibration, table
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template, resolve_template
 from spinalprep.workflows.measures import Healthy
@@ -212,9 +213,17 @@ def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:
         weights=weight_files(shared.weights),
         template=shared.template_files,
         parameters=graph_parameters(settings, shared.template, reference.contrast),
-        healthy=Healthy(File(SHIPPED), *age_and_sex(settings.bids_dir, session.participant)),
+        healthy=_healthy(session.participant, files, shared),
         maps=map_files(files),
     )
     takes: dict[str, stages.Stage[Any]] = {"contrast": stages.PREPROCESS, "map": stages.METRIC}
     problems = (Problem(takes[u.kind].name_of(u.name), u.reason) for u in gathered.unusable)
     return Job(session, files, task, tuple(problems))
+
+
+def _healthy(participant: str, files: SessionFiles, shared: Shared) -> Healthy:
+    """Return healthy people, comparable or not, and who is held against them."""
+    comparable = not why_uncalibrated(files, shared.settings, shared.cards)
+    age, sex = age_and_sex(shared.settings.bids_dir, participant)
+    found = File(calibration.SHIPPED) if comparable else None
+    return Healthy(File(table.SHIPPED), age, sex, found)

@@ -13,6 +13,7 @@ from spinalprep.app.outcome import Outcome
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path
 from spinalprep.bids.names import frame_name
+from spinalprep.derivatives.comparable import why_uncalibrated
 from spinalprep.derivatives.quality import known_levels
 from spinalprep.normative.table import EVERYBODY, Subject, load_norms
 from spinalprep.reports.facts import (
@@ -84,6 +85,8 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
     session, files = outcome.job.session, outcome.job.files
     who = age_and_sex(shared.settings.bids_dir, session.participant)
     levels = known_levels(outcome.results)
+    uncalibrated = why_uncalibrated(files, shared.settings, shared.cards)
+    known = levels.source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY
     return SessionRunFacts(
         reference=files.reference.relative,
         contrasts=tuple(_coreg_facts(outcome, name) for name in files.contrasts),
@@ -93,7 +96,8 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
         metrics=tuple(files.maps) + (("MTR",) if files.mt_pair is not None else ()),
         mt_ratio=files.mt_pair is not None,
         lesions_sought=shared.settings.seeks_lesions(files.reference.contrast),
-        scored=levels.source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY,
+        scored=known and not uncalibrated,
+        uncalibrated=uncalibrated,
     )
 
 

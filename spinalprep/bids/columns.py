@@ -15,10 +15,9 @@ _GM_INTERVAL_NOTE = (
 )
 _Z_NOTE = (
     "healthy adults of the same sex at this level (Valosek 2024; the spread includes "
-    "differences between sites); n/a if sex, age or level is unknown or the age is outside the "
-    "range of the reference (19 to 52 years). Uncalibrated: the reference is based on masks of "
-    "the Spinal Cord Toolbox in T2w images; the offset of this segmentation is known for one "
-    "image only"
+    "differences between sites); n/a if sex, age or level is unknown, the age is outside the "
+    "range of the reference (19 to 52 years), or the cord mask is not calibrated: the reference is "
+    "based on masks of the Spinal Cord Toolbox in T2w images, from which other masks have an offset"
 )
 _Z_SCORES = {
     "area_z": "area",
@@ -387,6 +386,4 @@ def _describe(name: str) -> dict[str, Any]:
         entry["Units"] = unit
     if levels is not None:
         entry["Levels"] = levels
-    if name in _Z_SCORES:
-        entry["Calibrated"] = False
     return entry

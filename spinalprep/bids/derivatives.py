@@ -128,14 +128,25 @@ def write_file(out_dir: Path, path: Path, source: Path, sidecar: Mapping[str, An
     return changed
 
 
-def write_table(out_dir: Path, path: Path, table: pd.DataFrame, *, dictionary: bool = True) -> bool:
+def write_table(
+    out_dir: Path,
+    path: Path,
+    table: pd.DataFrame,
+    *,
+    dictionary: bool = True,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+) -> bool:
     """Write a table as TSV with ``n/a`` for what is missing, and its data dictionary as JSON.
 
-    ``dictionary=False`` leaves the JSON out (``seg-lesions_dseg.tsv`` shares its image's).
+    ``dictionary=False`` leaves the JSON out (``seg-lesions_dseg.tsv`` shares its image's);
+    ``more`` is what else is said of columns, by their names.
     """
     changed = put_text(out_dir, path, table_text(table))
     if dictionary:
-        write_json(out_dir, sidecar_path(path), describe_columns(map(str, table.columns)))
+        described = describe_columns(map(str, table.columns))
+        for name, facts in (more or {}).items():
+            described[name] |= facts
+        write_json(out_dir, sidecar_path(path), described)
     return changed
 
 

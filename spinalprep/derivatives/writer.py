@@ -23,6 +23,9 @@ from spinalprep.bids.derivatives import (
 from spinalprep.bids.names import frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
+from spinalprep.derivatives.comparable import why_uncalibrated
+from spinalprep.normative.calibration import load_calibration
+from spinalprep.normative.table import Z_COLUMNS
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 
@@ -131,7 +134,17 @@ class DerivativeWriter:
     def table(self, key: Kind, table: pd.DataFrame) -> bool:
         """Write a table that says whose it is, with its data dictionary."""
         named = with_identity(table, self.files.reference)
-        return write_table(self.out_dir, self.path(key), named)
+        scores = [name for name in Z_COLUMNS.values() if name in named]
+        more = dict.fromkeys(scores, self.calibration) if scores else {}
+        return write_table(self.out_dir, self.path(key), named, more=more)
+
+    @property
+    def calibration(self) -> dict[str, object]:
+        """What is said of z-scores: by whom masks were calibrated, or why there are none."""
+        reason = why_uncalibrated(self.files, self.settings, self.cards)
+        if reason:
+            return {"Calibrated": False, "NotShownBecause": reason}
+        return {"Calibrated": True, "Calibration": load_calibration().facts()}
 
     def supersede(self, *paths: Path) -> bool:
         """Remove what an earlier run wrote and this run found not to exist, and say so."""

@@ -28,6 +28,19 @@ def same_voxels(one: Path, other: Path) -> bool:
     return bool(apart.min(axis=1).max() <= TOLERANCE * size)
 
 
+def voxel_edges(path: Path) -> tuple[float, float, float]:
+    """Return the edges of a voxel of an image in mm, in the file's order of axes.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI file whose header can be read.
+    """
+    affine = world_affine(nib.loadsave.load(path))
+    first, second, third = (float(edge) for edge in np.linalg.norm(affine[:3, :3], axis=0))
+    return first, second, third
+
+
 def _lattice(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64], float]:
     """Return shape, the centres of the eight corner voxels in RAS+ mm, and the smallest edge."""
     volume: Any = nib.loadsave.load(path)

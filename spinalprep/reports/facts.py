@@ -57,7 +57,9 @@ class SessionRunFacts:
     lesions_sought : bool
         Whether a network looked for lesions.
     scored : bool
-        Whether there are z-scores: levels, sex and a fitting age are known.
+        Whether there are z-scores: levels, sex and a fitting age are known, masks are calibrated.
+    uncalibrated : str
+        Why healthy people can't be compared with; empty where they can.
     """
 
     reference: str
@@ -69,6 +71,7 @@ class SessionRunFacts:
     mt_ratio: bool = False
     lesions_sought: bool = True
     scored: bool = False
+    uncalibrated: str = ""
 
     @property
     def levels_seen_in(self) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spinalprep.levels.discs import level_number
+from spinalprep.levels.discs import level_name, level_number
+from spinalprep.normative.calibration import Calibration
 from spinalprep.normative.table import EVERYBODY, Norms, Subject
 from spinalprep.reports.pictures import HATCHED, to_uri
 from spinalprep.tables import is_true
@@ -66,12 +67,17 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
     return to_uri(figure, dpi=90)
 
 
-def healthy_caption(norms: Norms, subject: Subject) -> str:
-    """Return whose band is drawn, what it is worth, and why not that of the subject's own sex."""
+def healthy_caption(norms: Norms, subject: Subject, uncalibrated: str = "") -> str:
+    """Return whose band is drawn, in whose masks, and why not that of the subject's own sex.
+
+    ``uncalibrated`` says why these masks are not comparable; empty where they are.
+    """
     whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
-    band = f"Band: 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} subjects)"
+    masks = "in other masks, not comparable" if uncalibrated else "calibrated"
+    many = rows["n"].max()
+    band = f"Band ({masks}): 95 % of {WORDS[whose]} aged {ages} (at most {many} subjects)"
     if whose != EVERYBODY:
         return f"{band}."
     if subject.sex is None or subject.age is None:
@@ -79,6 +85,35 @@ def healthy_caption(norms: Norms, subject: Subject) -> str:
     else:
         why = f"because the age of {subject.age:g} is outside the range"
     return f"{band}, {why}; no z-scores."
+
+
+def calibration_note(calibration: Calibration, uncalibrated: str) -> str:
+    """Return how z-scores and band were calibrated, or why there are no z-scores.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    uncalibrated : str
+        Why it is not that of the masks; empty where it is.
+    """
+    reference = (
+        "The reference (Valosek et al. 2024) is based on masks of the Spinal Cord Toolbox in T2w "
+        "images"
+    )
+    if uncalibrated:
+        return f"No z-scores: {uncalibrated}. {reference}; other masks have an offset."
+    rows = calibration.table[calibration.table["measure"] == "area_mm2"]
+    spread = 100 * rows[rows["usable"]]["spread"]
+    lacking = ", ".join(level_name(n) for n in rows[~rows["usable"]]["vertebral_level"])
+    network = calibration.network
+    return (
+        f"{reference}. z-scores and band are calibrated: the offset at each level was measured in "
+        f"{calibration.people} subjects with both kinds of masks ({calibration.made}, network "
+        f"{network['name']} {network['version']}) and is corrected. For any other subject it is "
+        f"uncertain by {spread.min():.0f} to {spread.max():.0f} % of the area (SD), which z-scores "
+        "and band include. All were scanned on one scanner; the offset on others is not known."
+        f"{f' No z-score of the area at {lacking}.' if lacking else ''}"
+    )
 
 
 def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]

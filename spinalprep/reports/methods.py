@@ -1,6 +1,7 @@
 """What was done, in words that may be copied into a paper (CC0)."""
 
 from spinalprep.bids.names import SHOWS_GM
+from spinalprep.normative.calibration import load_calibration
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 
 REFERENCES = {
@@ -162,7 +163,8 @@ def _measured(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[st
     if run.scored:
         parts.append(
             "Areas and diameters were expressed in standard deviations from healthy adults of the "
-            "same sex [Healthy], without correction for the offset between the segmentations."
+            "same sex [Healthy], after correction for the offset between the masks at each "
+            f"level, as measured in {load_calibration().people} subjects."
         )
         cited.append("Healthy")
     return parts, cited

@@ -21,11 +21,12 @@ from spinalprep.bids.labels import label_path
 from spinalprep.bids.names import ImageName
 from spinalprep.errors import InputError
 from spinalprep.image import Image, load, reorient, resample_like
+from spinalprep.normative.calibration import calibrate_norms, load_calibration
 from spinalprep.normative.table import Subject, load_norms
 from spinalprep.reports import pictures, scenes, views
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 from spinalprep.reports.findings import failed, findings
-from spinalprep.reports.healthy import healthy_caption, healthy_plot
+from spinalprep.reports.healthy import calibration_note, healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
 from spinalprep.reports.scenes import Scene
@@ -189,6 +190,7 @@ def _pictures(outputs: _Outputs, scene: Scene) -> dict[str, Any]:
         "doubtful": len(scene.doubtful),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
         "perlevel": shape_rows(_levels_and_total(outputs)),
+        "calibration": calibration_note(load_calibration(), outputs.run.uncalibrated),
         "healthy": None,
         "lesions": lesion_rows(outputs.table("lesion_table")),
         "lesion_shares": lesion_shares(outputs.table("lesion_regions")),
@@ -214,10 +216,12 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     table = outputs.table("template_slices")
     if table is None or facts.template_name != "PAM50":
         return {}
-    norms = load_norms()
+    norms, reason = load_norms(), outputs.run.uncalibrated
+    if not reason:
+        norms = calibrate_norms(norms, load_calibration())
     subject = Subject(*age_and_sex(outputs.out_dir, outputs.run.image.participant))
     picture = healthy_plot(table, norms, subject)
-    return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject)}
+    return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject, reason)}
 
 
 def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:

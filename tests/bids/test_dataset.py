@@ -284,15 +284,6 @@ def test_columns_have_units() -> None:
     assert set(described["state"]["Levels"]) == {"finished", "failed", "skipped", "interrupted"}
 
 
-def test_z_scores_are_marked_as_uncalibrated() -> None:
-    described = describe_columns(["area_z", "diameter_ap_z", "anterior_z", "area_mm2"])
-    assert {name for name, entry in described.items() if "Calibrated" in entry} == {
-        "area_z",
-        "diameter_ap_z",
-    }
-    assert described["area_z"]["Calibrated"] is False
-
-
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spinalprep.normative.calibration import Calibration
 from spinalprep.normative.table import Subject, load_norms
-from spinalprep.reports.healthy import healthy_caption, healthy_plot
+from spinalprep.reports.healthy import calibration_note, healthy_caption, healthy_plot
 
 
 @pytest.fixture
@@ -41,3 +42,25 @@ def test_no_picture_without_levels_or_healthy_people(table: pd.DataFrame) -> Non
     assert healthy_plot(table.assign(vertebral_level=np.nan), load_norms(), woman) is None
     lumbar = table.assign(template_slice=table["template_slice"] - 700, vertebral_level="L1")
     assert healthy_plot(lumbar, load_norms(), woman) is None
+
+
+def test_the_note_says_who_calibrated_or_why_nobody_is_compared() -> None:
+    rows = [
+        {"measure": "area_mm2", "vertebral_level": n, "spread": spread, "usable": spread < 0.1}
+        for n, spread in ((3, 0.062), (4, 0.081), (9, 0.2))
+    ]
+    network = {"name": "cord", "version": "9.1"}
+    found = Calibration(4, "2026-02-03", "T2w", (0.7, 1.3), network, pd.DataFrame(rows))
+    said = calibration_note(found, "")
+    for words in (
+        "in 4 subjects",
+        "2026-02-03",
+        "cord 9.1",
+        "6 to 8 %",
+        "No z-score of the area at T2",
+    ):
+        assert words in said
+    refused = calibration_note(found, "the cord was drawn by hand")
+    assert refused.startswith("No z-scores: the cord was drawn by hand.")
+    assert "2026" not in refused
+    assert "not comparable" in healthy_caption(load_norms(), Subject(30.0, "F"), "other weights")

@@ -36,7 +36,7 @@ def test_healthy_people_are_cited_where_somebody_was_held_against_them() -> None
     run = SessionRunFacts("sub-01_T2w.nii.gz", scored=True)
     facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"))
     text, references = methods_text(run, facts)
-    assert "healthy adults of the same sex [Healthy]" in text
+    assert "healthy adults of the same sex [Healthy], after correction" in text
     assert any("Valosek" in reference for reference in references)
     assert "Healthy" not in " ".join(words())
 

@@ -1,5 +1,6 @@
 """From the truth of a synthetic subject to the tables of the cord's shape."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from spinalprep.image import Image, save
 from spinalprep.levels.discs import Levels
 from spinalprep.levels.files import write_levels
 from spinalprep.levels.label import label_vertebrae
-from spinalprep.normative.table import SHIPPED, load_norms
+from spinalprep.normative.table import MEASURES, SHIPPED, Z_COLUMNS, load_norms
 from spinalprep.phantom.anatomy import Person, make_person, truth_cord
 from spinalprep.tables import read_table
 from spinalprep.workflows.measures import Healthy, Shape
@@ -49,8 +50,19 @@ def inputs(person: Person, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     }
 
 
+def exact(home: Path) -> Path:
+    """Write a calibration of masks that are as those of the table; home must be there."""
+    entry = {"vertebral_level": 0, "n": 4, "offset": 0.0, "slope": 1.0, "spread": 0.0}
+    entry |= {"spread_slice": 0.0, "sd_table": 0.1, "usable": True, "usable_slice": True}
+    levels = [entry | {"measure": m, "vertebral_level": n} for m in MEASURES for n in range(1, 11)]
+    said = {"People": 4, "Date": "2026-01-01", "Contrast": "T2w", "VoxelSizeRange": [0.7, 1.3]}
+    path = home / "calibration.json"
+    path.write_text(json.dumps(said | {"Network": {}, "Levels": levels}))
+    return path
+
+
 def measure(inputs: dict[str, Any], cache: Path, **who: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    graph = Shape(**inputs, healthy=Healthy(SHIPPED, **who))
+    graph = Shape(**inputs, healthy=Healthy(SHIPPED, calibration=exact(cache), **who))
     found = graph(cache_root=cache, worker="debug")
     return read_table(Path(found.perslice)), read_table(Path(found.perlevel))
 
@@ -71,6 +83,15 @@ def test_levels_are_held_against_people_of_the_same_sex(
         assert perlevel.loc[level, "area_mm2"] == pytest.approx(truth_mm2, rel=0.01)
     man = measure(inputs, tmp_path, age=30.0, sex="M")[1].set_index("vertebral_level")
     assert (man.loc[[4, 5, 6], "area_z"] < perlevel.loc[[4, 5, 6], "area_z"]).all()
+
+
+def test_nobody_is_held_against_anybody_in_masks_that_are_not_calibrated(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    graph = Shape(**inputs, healthy=Healthy(SHIPPED, age=30.0, sex="F"))
+    perlevel = read_table(Path(graph(cache_root=tmp_path, worker="debug").perlevel))
+    assert (perlevel["area_mm2"] > 0).all()
+    assert perlevel[list(Z_COLUMNS.values())].isna().all(axis=None)
 
 
 def test_nobody_is_held_against_anybody_without_age_sex_or_levels(

@@ -1,0 +1,105 @@
+"""What the program finds in the labelled images of the development folders, kept on disk.
+
+Other benchmarks read it: cord, grey matter and lesions on the image's own grid (voxel order LAS),
+sections, and levels, all with default settings, once per image and set of weights. The cache knows
+the weights but not the code: give a new folder after a change of the code.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import spinalprep as sp
+from spinalprep.api.measure import measure_sections
+from spinalprep.image import Image, upright
+from spinalprep.networks.cards import packaged_weights
+
+NETWORKS = ("centerline", "cord", "gm", "lesion")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image as the program sees it.
+
+    Attributes
+    ----------
+    cord : Image of bool, shape (I, J, K)
+        Voxel order LAS, as all below.
+    grey_matter, lesions : Image or None
+        Probability; numbers of lesions. None where they were not looked for.
+    sections : DataFrame
+        A row per slice, superior first, with ``level_at``: n at disc n, n + 0.5 in mid-body.
+    discs : mapping of int to ndarray, shape (3,)
+        Where discs meet the centerline, RAS+ mm; those in view.
+    level_source : str
+    level_confidence : float
+    """
+
+    cord: Image
+    grey_matter: Image | None
+    lesions: Image | None
+    sections: pd.DataFrame
+    discs: Mapping[int, np.ndarray]
+    level_source: str
+    level_confidence: float
+
+
+def predict(
+    path: Path,
+    cache: Path,
+    weights: Mapping[str, Path] | None = None,
+    template: Path | None = None,
+) -> Prediction:
+    """Return what the program finds in an image; from the cache where it is there.
+
+    Parameters
+    ----------
+    path : Path
+        An image of a BIDS dataset: its name says the contrast.
+    cache : Path
+        Folder for results; made if it is not there.
+    weights : mapping of str to Path, optional
+        Networks in place of the packaged ones.
+    template : Path, optional
+        Folder of PAM50, whose spacings place discs that are not seen; by default what the
+        program finds. The cache knows nothing of it.
+    """
+    weights = dict(weights or {})
+    files = [weights.get(name, packaged_weights(name)) for name in NETWORKS]
+    print_of_all = sha256(b"".join(sha256(f.read_bytes()).digest() for f in files)).hexdigest()
+    kept = cache / f"{path.name.removesuffix('.nii.gz')}_{print_of_all[:12]}.pkl"
+    if not kept.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        found = _predict(path, weights, template)
+        partial = kept.with_suffix(".part")
+        partial.write_bytes(pickle.dumps(found))
+        partial.rename(kept)
+    result: Prediction = pickle.loads(kept.read_bytes())
+    return result
+
+
+def _predict(path: Path, weights: dict[str, Path], template: Path | None) -> Prediction:
+    image = sp.load(path)
+    models: dict[str, Any] = dict(weights)
+    found = sp.segment(image, models=models or None)
+    levels = sp.label_levels(image, found, template=template)
+    sections, line = measure_sections(found), found.centerline
+    sections["level_at"] = levels.levels.level_at(sections["s_mm"].to_numpy(float))
+    inside = {n: s for n, s in levels.levels.disc_s.items() if 0 <= s <= line.length}
+    grey, lesions = found.grey_matter, found.lesions
+    cord = upright(found.cord)
+    return Prediction(
+        cord.with_data(cord.data > 0.5),
+        upright(grey) if grey is not None else None,
+        upright(lesions) if lesions is not None else None,
+        sections,
+        {n: np.asarray(line.at(s), float).reshape(3) for n, s in inside.items()},
+        levels.source,
+        levels.confidence,
+    )
