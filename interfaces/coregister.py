@@ -9,11 +9,16 @@ from pydra.compose import python
 from spinalprep.image import load, save
 from spinalprep.registration.measures import CoregistrationMeasures
 
+NO_OVERLAP = (
+    "too little of the cord is in both the reference and another contrast to register them; that "
+    "contrast keeps the position that its header gives"
+)
 
-@python.define(outputs=["image", "forward", "inverse", "measures"])
+
+@python.define(outputs=["image", "forward", "inverse", "measures", "warnings"])
 def Coregister(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
-) -> tuple[NiftiGz, File, File, CoregistrationMeasures]:
+) -> tuple[NiftiGz, File, File, CoregistrationMeasures, list[str]]:
     """Register one contrast to the reference around the cord; refuse what gains nothing.
 
     ANTs takes its ``seed`` from the environment; here it belongs to the key of the cache.
@@ -36,4 +41,5 @@ def Coregister(
             before=fit.before,
             after=fit.after,
         ),
+        [] if fit.overlapping else [NO_OVERLAP],
     )

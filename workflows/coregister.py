@@ -9,15 +9,15 @@ from spinalprep.interfaces.template import ApplyTransform
 from spinalprep.registration.measures import CoregistrationMeasures
 
 
-@workflow.define(outputs=["image", "forward", "inverse", "measures"])
+@workflow.define(outputs=["image", "forward", "inverse", "measures", "warnings"])
 def ToReference(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
-) -> tuple[NiftiGz, File, File, CoregistrationMeasures]:
+) -> tuple[NiftiGz, File, File, CoregistrationMeasures, list[str]]:
     """Register, resample once."""
     fit = workflow.add(
         Coregister(moving=moving, reference=reference, cord=cord, seed=seed, sloppy=sloppy)
     )
-    return fit.image, fit.forward, fit.inverse, fit.measures
+    return fit.image, fit.forward, fit.inverse, fit.measures, fit.warnings
 
 
 @workflow.define(outputs=["cord", "lesion"])

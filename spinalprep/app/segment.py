@@ -1,6 +1,5 @@
 """``spinalprep-tools segment``: one image file, no BIDS, no template."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
+from spinalprep.jsontext import json_text
 from spinalprep.lesion.calling import LesionRule
 from spinalprep.networks.views import VIEWS
 
@@ -107,7 +107,7 @@ def segment_file(
     table = result.slices.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.4f")
     put_text(out_dir, out_dir / plain_name(stem, "perslice"), table)
     summary = summarise_result(result, path)
-    put_text(out_dir, out_dir / f"{stem}_segment.json", json.dumps(summary, indent=2) + "\n")
+    put_text(out_dir, out_dir / f"{stem}_segment.json", json_text(summary) + "\n")
     end_temporary(out_dir)
     return result
 

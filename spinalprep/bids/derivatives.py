@@ -1,6 +1,5 @@
 """Write outputs with the JSON that says what they are."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from spinalprep.bids.names import image_stem
 from spinalprep.bids.session import Scan
 from spinalprep.errors import DefectError
 from spinalprep.image import Image, save
+from spinalprep.jsontext import json_text
 
 PAM50_URL = "https://github.com/spinalcordtoolbox/PAM50"
 MISSING = "n/a"
@@ -151,9 +151,8 @@ def write_table(
 
 
 def write_json(out_dir: Path, path: Path, content: Mapping[str, Any]) -> bool:
-    """Write a JSON object."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
-    return put_text(out_dir, path, text + "\n")
+    """Write a JSON object; an undefined number is null."""
+    return put_text(out_dir, path, json_text(content) + "\n")
 
 
 def remove_outputs(out_dir: Path, paths: Iterable[Path]) -> list[Path]:
@@ -249,10 +248,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.6g}" if np.isfinite(value) else MISSING
     return " ".join(str(value).replace('"', "'").split()) or MISSING  # nothing to escape
-
-
-def _plain(value: object) -> object:
-    """Return what JSON can hold of numpy's and pathlib's values."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return str(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,9 @@ def reference_runs(session: Session, reference_anat: str = "auto") -> tuple[Refe
         One per run (or chunk) of the reference contrast. Among several acquisitions the one
         with the longest superior-inferior coverage, then the smallest voxel, then the first
         name is the reference; of MTS the images with the pulse on come before the others.
-        Everything else belongs to the first run.
+        An acquisition of the same contrast that shows another part of the body (less than a third
+        of its height is beside the reference) is a reference of its own. Everything else belongs to
+        the first run.
 
     Raises
     ------
@@ -118,7 +120,10 @@ def reference_runs(session: Session, reference_anat: str = "auto") -> tuple[Refe
     """
     contrast = _reference_contrast(session, reference_anat)
     candidates = [scan for scan in session.scans if scan.contrast == contrast]
-    runs = _acquisitions(candidates)[0]
+    best, *more = _acquisitions(candidates)
+    runs = list(best)
+    for group in more:
+        runs += group if _shows_another_part(group, runs) else ()
     others = tuple(scan for scan in session.scans if scan not in runs)
     first, *rest = sorted(runs, key=_run_order)
     return (ReferenceRun(first, others), *(ReferenceRun(scan) for scan in rest))
@@ -170,6 +175,30 @@ def _acquisitions(scans: Sequence[Scan]) -> list[tuple[Scan, ...]]:
 def _acquisition(scan: Scan) -> tuple[tuple[str, str], ...]:
     """Return what the images of one acquisition share: all entities but run and chunk."""
     return tuple(sorted(item for item in scan.entities.items() if item[0] not in RUN_LIKE))
+
+
+def _shows_another_part(group: Sequence[Scan], runs: Sequence[Scan]) -> bool:
+    """Tell whether images lie beside less than a third of their own height of all that is there."""
+    if _pulse_off(group):  # one of a pair that makes a ratio
+        return False
+    own, taken = ([_span(scan.path) for scan in scans] for scans in (group, runs))
+    if not np.isfinite([*own, *taken]).all():
+        return False
+    return all(
+        max(min(top, end) - max(bottom, start) for start, end in taken) < (top - bottom) / 3
+        for bottom, top in own
+    )
+
+
+def _span(path: Path) -> tuple[float, float]:
+    """Return the lowest and highest z in RAS+ mm, from the header; NaN where it can't be read."""
+    try:
+        shape, affine = volume.read_grid(path)
+    except Exception:  # nibabel, zlib and the file system raise a dozen kinds
+        return float("nan"), float("nan")
+    corners = np.array(list(product(*((-0.5, n - 0.5) for n in shape))))
+    z = volume.to_world(corners, affine)[:, 2]
+    return float(z.min()), float(z.max())
 
 
 def _pulse_off(group: Iterable[Scan]) -> bool:

@@ -12,12 +12,22 @@ from numpy.typing import NDArray
 
 from spinalprep.errors import InputError
 from spinalprep.image.orient import reorient
-from spinalprep.image.volume import PAM50_AXES, Image, world_affine
+from spinalprep.image.volume import (
+    LARGEST_VOXEL_MM,
+    PAM50_AXES,
+    SMALLEST_VOXEL_MM,
+    Image,
+    header_affine,
+    is_voxel_of_mri,
+    length_scale,
+    world_affine,
+)
 
 BYTES_PER_VOXEL = 4 * 8  # float32, and about eight copies alive at once along the chain
 LARGEST_SHEAR_DEG = 1.0
 GRID_TOLERANCE = 0.3  # voxels; a quaternion rounded to float32 moves a corner by 0.1
 POINTER_BYTES = 1024
+LARGEST_TURN_DEG, LARGEST_SHIFT_MM = 1.0, 1.0  # between sform and qform, untold
 
 _log = logging.getLogger("spinalprep")
 
@@ -236,7 +246,60 @@ def _check_affine(path: Path | str, volume: Any) -> tuple[str, ...]:
             f"{path} has a sheared affine ({shear:.1f} degrees off the right angle); expected "
             f"at most {LARGEST_SHEAR_DEG:g} degree: resample it onto an orthogonal grid"
         )
-    return _orientation_warnings(path, volume)
+    _check_voxel_sizes(path, affine)
+    warnings = (_unit_warnings, _orientation_warnings, _agreement_warnings)
+    return tuple(line for warn in warnings for line in warn(path, volume))
+
+
+def _check_voxel_sizes(path: Path | str, affine: NDArray[np.float64]) -> None:
+    """Refuse voxels that no MRI of a person has."""
+    if not is_voxel_of_mri(affine):
+        sizes = np.linalg.norm(affine[:3, :3], axis=0)
+        raise InputError(
+            f"{path} has voxels of {_times(np.round(sizes, 6))} mm; expected {SMALLEST_VOXEL_MM:g} "
+            f"to {LARGEST_VOXEL_MM:g} mm: correct the affine, or its unit of length"
+        )
+
+
+def _unit_warnings(path: Path | str, volume: Any) -> tuple[str, ...]:
+    """Say when lengths were scaled to mm."""
+    scale = length_scale(volume, header_affine(volume))
+    if scale == 1.0:
+        return ()
+    unit = "metres" if scale > 1 else "microns"
+    return (f"{path} gives lengths in {unit}; they were converted to mm",)
+
+
+def _agreement_warnings(path: Path | str, volume: Any) -> tuple[str, ...]:
+    """Say when sform and qform, both coded, disagree; a mirror image exchanges left and right."""
+    try:
+        sform, s_code = volume.header.get_sform(coded=True)
+        qform, q_code = volume.header.get_qform(coded=True)
+    except Exception:  # not NIfTI, or a quaternion that is none: the sform alone counts
+        return ()
+    if not s_code or not q_code:
+        return ()
+    said = f"{path}: sform and qform"
+    if np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0:
+        return (
+            f"{said} are mirror images of each other; the sform is used, and left and right "
+            "depend on it: check the side of a known structure, or correct the header",
+        )
+    turned = _turn_deg(sform[:3, :3], qform[:3, :3])
+    middle = np.append((np.array(volume.shape[:3]) - 1) / 2, 1)
+    apart = float(np.linalg.norm((sform @ middle - qform @ middle)[:3]))
+    apart *= length_scale(volume, sform)
+    if turned <= LARGEST_TURN_DEG and apart <= LARGEST_SHIFT_MM:
+        return ()
+    return (f"{said} differ by {turned:.0f} degrees and {apart:.0f} mm; the sform is used",)
+
+
+def _turn_deg(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the largest angle between the same axis of two matrices."""
+    units = (axes / np.linalg.norm(axes, axis=0) for axes in (one, other))
+    first, second = units
+    cosines = np.clip((first * second).sum(axis=0), -1.0, 1.0)
+    return float(np.rad2deg(np.arccos(cosines)).max())
 
 
 def _shear_deg(directions: NDArray[np.float64]) -> float:

@@ -13,6 +13,7 @@ from spinalprep.errors import InputError
 from spinalprep.image.gzipped import open_to_write, read_volume, write_volume
 
 Float = NDArray[np.floating[Any]]
+SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.05, 20.0  # of any MRI of a person
 PAM50_AXES = "LAS"  # nibabel's name for the voxel order that SCT calls RPI
 
 
@@ -136,7 +137,33 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
 
 
 def world_affine(volume: Any) -> NDArray[np.float64]:
-    """Return the sform of a nibabel image if it is coded, else its qform, else its base."""
+    """Return the sform of a nibabel image if it is coded, else its qform, else its base, in mm."""
+    affine = header_affine(volume)
+    return np.diag([*[length_scale(volume, affine)] * 3, 1.0]) @ affine
+
+
+def length_scale(volume: Any, affine: NDArray[np.float64]) -> float:
+    """Return by how much lengths of a header are multiplied to be mm.
+
+    What the header calls metres or microns is scaled, but only if its voxels are then of a size
+    that MRI has, 0.05 to 20 mm: many a file says microns and means mm.
+    """
+    try:
+        unit = str(volume.header.get_xyzt_units()[0])
+    except (AttributeError, KeyError, ValueError):  # not NIfTI, or a code that there is not
+        return 1.0
+    scale = {"meter": 1000.0, "micron": 0.001}.get(unit, 1.0)
+    return scale if is_voxel_of_mri(affine, scale) else 1.0
+
+
+def is_voxel_of_mri(affine: NDArray[np.float64], scale: float = 1.0) -> bool:
+    """Tell whether all edges of a voxel, scaled, are between 0.05 and 20 mm."""
+    sizes = scale * np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(sizes.min() >= SMALLEST_VOXEL_MM and sizes.max() <= LARGEST_VOXEL_MM)
+
+
+def header_affine(volume: Any) -> NDArray[np.float64]:
+    """Return the affine as `world_affine` chooses it, in the header's own unit of length."""
     affine: NDArray[np.float64] | None
     affine, code = volume.header.get_sform(coded=True)
     if not code:

@@ -24,6 +24,7 @@ CLEAR_PEAK = 0.05  # of the headers: where two steps gain nothing then, more won
 BINS = 32
 AWAY_MM = 3.0  # a wrong place beside the right one
 FEWEST_VOXELS = 500
+REACH_MM = 20.0  # beyond the ends of the moving image, for what lies there by wrong headers
 STEPS = ("search", "Rigid", "near", "Rigid", "Affine")
 
 
@@ -92,6 +93,11 @@ class Coregistration:
         least = max(LEAST_GAIN, LEAST_SHARE * (self.before - 1.0))
         return not self.accepted and self.peak >= least  # NaN holds nothing
 
+    @property
+    def overlapping(self) -> bool:
+        """Whether enough is in both images to compare them, by the headers or as registered."""
+        return bool(np.isfinite(self.before) or np.isfinite(self.after))
+
 
 def coregister(
     moving: Image, reference: Image, reference_cord: Image | None, sloppy: bool = False
@@ -110,12 +116,14 @@ def coregister(
     Returns
     -------
     fit : Coregistration
+        The identity, and no similarity, where the two show no common part of the cord.
 
     Notes
     -----
     A search finds the start; ANTs [1]_ and a search nearby refine it, rigid, then affine, by
     Mattes mutual information. Candidates compete by normalised mutual information [2]_ around
-    the cord, and the best is refused where it gains less than 0.005 over the headers. ANTs
+    the cord, and the best is refused where it gains less than 0.005 over the headers, or, where
+    too little is in both to judge these, stays within 0.05 of chance. ANTs
     jitters the points that it samples, from the seed in ``ANTS_RANDOM_SEED``.
 
     References
@@ -125,7 +133,11 @@ def coregister(
        doi:10.1016/S0031-3203(98)00091-0.
     """
     moving, target = upright(moving), _working_copy(upright(reference))
-    pair = _Pair(moving, target, _around(reference_cord, target))
+    around = _around(reference_cord, target) & _in_reach(moving, target)
+    if around.sum() < FEWEST_VOXELS:
+        unknown, still = float("nan"), Affine.identity()
+        return Coregistration(still, still, unknown, unknown, False, unknown)
+    pair = _Pair(moving, target, around)
     headers = pair.judged(Affine.identity())
     beside = [pair.judged(aside).similarity for aside in _beside()]
     peak = headers.similarity - max(beside) if np.isfinite(beside).all() else float("nan")
@@ -135,7 +147,8 @@ def coregister(
             break
         fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
         best = max(fits, key=lambda fit: fit.score)
-    accepted = _gained(fits) >= LEAST_GAIN
+    known = np.isfinite(headers.similarity)
+    accepted = _gained(fits) >= (LEAST_GAIN if known else CLEAR_PEAK)
     forward = best.transform if accepted else Affine.identity()
     before, after = headers.similarity, best.similarity
     return Coregistration(forward, forward.inverse(), before, after, accepted, peak)
@@ -217,6 +230,20 @@ def _around(cord: Image | None, target: Image) -> NDArray[np.bool_]:
         for k in range(target.shape[2])
     ]
     return np.stack(near, axis=-1)
+
+
+def _in_reach(moving: Image, target: Image) -> NDArray[np.bool_]:
+    """Return the voxels of the target beside the moving image, or near its ends.
+
+    Half of its size beyond each end, at most 20 mm: a short stack is judged where it lies.
+    """
+    more = np.ceil(np.minimum(REACH_MM / moving.voxel_sizes, np.array(moving.shape) / 2))
+    affine = moving.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ more
+    shape = np.array(moving.shape) + 2 * more.astype(int)
+    larger = Image(np.broadcast_to(np.uint8(1), tuple(shape)), affine)
+    within = inside(Affine.identity(), larger, (target.shape, target.affine))
+    return np.asarray(within.data > 0)
 
 
 def _step(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from spinalprep.bids.query import find_sessions
@@ -80,6 +82,22 @@ def test_of_acquisitions_the_longest_then_the_finest_then_the_first(
     ((chosen, others),) = choose(dataset, images)
     assert chosen == reference
     assert len(others) == 1
+
+
+@pytest.mark.parametrize(("shift", "chosen"), [(18.0, 2), (13.0, 2), (11.0, 1), (0.0, 1)])
+def test_what_shows_another_part_of_the_neck_is_measured_too(
+    dataset: Dataset, shift: float, chosen: int
+) -> None:
+    settings = dataset({"sub-1_acq-lower_T2w": TALL, "sub-1_acq-upper_T2w": TALL})
+    path = settings.bids_dir / "sub-1" / "anat" / "sub-1_acq-upper_T2w.nii.gz"
+    image = nib.loadsave.load(path)
+    affine = image.affine.copy()
+    affine[2, 3] += shift  # both are 18 mm high
+    nib.nifti1.Nifti1Image(np.asarray(image.dataobj), affine).to_filename(path)
+    (session,) = find_sessions(settings)
+    runs = reference_runs(session)
+    assert len(runs) == chosen
+    assert sum(1 + len(run.others) for run in runs) == 2
 
 
 def test_runs_of_another_acquisition_are_registered(dataset: Dataset) -> None:

@@ -170,6 +170,46 @@ def test_sform_before_qform_before_nothing(tmp_path: Path) -> None:
     assert "neither sform nor qform" in check(path).warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("unit", "size", "read"),
+    [("meter", 0.001, 1.0), ("micron", 800.0, 0.8), ("micron", 0.8, 0.8), ("unknown", 0.8, 0.8)],
+)
+def test_lengths_are_mm_whatever_the_header_calls_them(
+    tmp_path: Path, unit: str, size: float, read: float
+) -> None:
+    image = nib.nifti1.Nifti1Image(RAMP, np.diag([size] * 3 + [1.0]))
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "a.nii.gz")
+    checked = check(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(checked.image.voxel_sizes, read, rtol=1e-6)
+    np.testing.assert_allclose(load(tmp_path / "a.nii.gz").voxel_sizes, read, rtol=1e-6)
+    assert any("converted to mm" in line for line in checked.warnings) == (read != size)
+
+
+@pytest.mark.parametrize("size", [0.001, 0.02, 25.0])
+def test_voxels_of_no_mri_are_refused(tmp_path: Path, size: float) -> None:
+    path = _write(tmp_path / "a.nii.gz", RAMP, np.diag([size] * 3 + [1.0]))
+    assert "unit of length" in _refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("angle", "mirrored", "said"),
+    [(30.0, False, "30 degrees"), (0.0, True, "mirror images"), (0.0, False, "")],
+)
+def test_sform_against_qform(tmp_path: Path, angle: float, mirrored: bool, said: str) -> None:
+    affine = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0, 1.0])
+    turn = np.deg2rad(angle)
+    affine[:2, :2] @= np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    image = nib.nifti1.Nifti1Image(RAMP, np.eye(4))
+    image.set_sform(np.eye(4), code=1)
+    image.set_qform(affine, code=1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    checked = check(tmp_path / "a.nii.gz")
+    told = [line for line in checked.warnings if "sform and qform" in line]
+    assert len(told) == bool(said)
+    assert all(said in line and "the sform is used" in line for line in told)
+
+
 def test_conform_moves_no_voxel(tmp_path: Path) -> None:
     affine = np.array([[0, 0, 1.5, -3], [-1, 0, 0, 4], [0, 2, 0, -5], [0, 0, 0, 1.0]])
     image = Image(RAMP, affine)

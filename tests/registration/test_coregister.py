@@ -101,6 +101,29 @@ def test_strangers_keep_their_headers() -> None:
     assert not coregister(Image(t2w.data, far), t2w, cord, sloppy=True).headers_hold
 
 
+def test_images_of_different_parts_are_not_registered() -> None:
+    t1w, t2w, cord = _neck(4)
+    affine = t1w.affine.copy()
+    affine[2, 3] += 60.0
+    fit = coregister(Image(t1w.data, affine), t2w, cord)
+    np.testing.assert_array_equal(fit.forward.matrix, np.eye(4))
+    assert not fit.accepted
+    assert not fit.overlapping
+
+
+@pytest.mark.slow
+def test_a_short_stack_is_registered_where_it_lies() -> None:
+    t1w, t2w, cord = _neck(5)
+    stack = Image(t1w.data[:, :, 9:15], t1w.affine.copy())
+    stack.affine[2, 3] += 9.0  # a quarter of what the reference shows
+    moved, motion = _displaced(stack, cord, (0.0, 0.0, 0.0), (3.0, 0.0, 0.0))
+    fit = coregister(moved, t2w, cord)
+    assert fit.accepted
+    assert np.isfinite(fit.before)
+    middle = cord.with_data(cord.data * (np.abs(np.arange(24) - 12) < 3))
+    assert _error(fit.forward, motion, middle) < 1.0
+
+
 def test_similarity_knows_alignment_and_coverage() -> None:
     t1w, t2w, cord = _neck(3)
     around = ndimage.binary_dilation(cord.data > 0, iterations=12)
