@@ -3,9 +3,11 @@
 Other benchmarks read it: cord, grey matter and lesions on the image's own grid (voxel order LAS),
 sections, and levels, all with default settings, once per image and set of weights. The cache knows
 the weights but not the code: give a new folder after a change of the code.
+``python benchmarks/predictions.py SHARED CACHE`` fills it with the images of bids-neck.
 """
 
 import pickle
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -48,6 +50,22 @@ class Prediction:
     discs: Mapping[int, np.ndarray]
     level_source: str
     level_confidence: float
+
+
+def main() -> None:
+    """Fill the cache, one line per image."""
+    shared, cache = (Path(word) for word in sys.argv[1:3])
+    for path in labelled_images(shared / "data" / "bids-neck"):
+        found = predict(path, cache, template=shared / "data" / "PAM50")
+        volume = found.cord.data.sum() * abs(np.linalg.det(found.cord.affine[:3, :3]))
+        sys.stdout.write(f"{path.name}: cord {volume:.0f} mm3, levels {found.level_source}\n")
+        sys.stdout.flush()
+
+
+def labelled_images(dataset: Path) -> list[Path]:
+    """Return the images of a dataset but those with the MT pulse off."""
+    found = dataset.glob("sub-*/anat/*.nii.gz")
+    return sorted(path for path in found if "mt-off" not in path.name)
 
 
 def predict(
@@ -103,3 +121,7 @@ def _predict(path: Path, weights: dict[str, Path], template: Path | None) -> Pre
         levels.source,
         levels.confidence,
     )
+
+
+if __name__ == "__main__":
+    main()
