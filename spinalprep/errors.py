@@ -1,34 +1,34 @@
 """Errors that a user can act on.
 
 * SpinalprepError
-  - UsageError            bad arguments, or a folder that can't be written  (exit code 2)
-  - InputError            an image or a label is not what is needed         (exit code 1)
+  - UsageError            invalid arguments, or an unwritable folder        (exit code 2)
+  - InputError            an image or a label cannot be used                 (exit code 1)
     + NoCordError         no spinal cord in the field of view
-    + EmptyMaskError      a mask has no voxel
+    + EmptyMaskError      a mask is empty
   - NoInputError          nothing usable in the whole dataset               (exit code 4)
   - MixedResultsError     results of several versions at the group level    (exit code 5)
   - ModelError            weights are missing, corrupt or of another kind   (exit code 6)
   - TemplateError         the template is missing or corrupt                (exit code 6)
-  - DefectError           the workflow could not be built: ours             (exit code 70)
+  - DefectError           the workflow could not be built                   (exit code 70)
 """
 
 
 class SpinalprepError(Exception):
-    """Base of every error raised on purpose; ``kind`` is the first word of a status reason."""
+    """Base class of all errors of spinalprep; ``kind`` is the first word of a status reason."""
 
     exit_code = 1
     kind = "defect"
 
 
 class UsageError(SpinalprepError):
-    """The command line can't be carried out."""
+    """The arguments are invalid."""
 
     exit_code = 2
     kind = "input"
 
 
 class InputError(SpinalprepError):
-    """An image, a label or a sidecar is not what a step needs."""
+    """An image, a label or a sidecar cannot be used."""
 
     kind = "input"
 
@@ -38,18 +38,18 @@ class NoCordError(InputError):
 
 
 class EmptyMaskError(InputError):
-    """A mask has no voxel."""
+    """A mask is empty."""
 
 
 class NoInputError(SpinalprepError):
-    """The dataset holds nothing to work on."""
+    """The dataset has no usable input."""
 
     exit_code = 4
     kind = "input"
 
 
 class MixedResultsError(SpinalprepError):
-    """The group level met results of several versions, models or templates."""
+    """The group level found results of several versions, models or templates."""
 
     exit_code = 5
     kind = "input"
@@ -70,6 +70,6 @@ class TemplateError(SpinalprepError):
 
 
 class DefectError(SpinalprepError):
-    """The program contradicts itself."""
+    """An internal error."""
 
     exit_code = 70

@@ -64,7 +64,7 @@ def test_levels_of_the_stack_are_right_and_name_their_source(tmp_path: Path) -> 
     assert sidecar["Model"]["name"] == "discs"
     assert gate(anat) == "PASS"
     page = (tmp_path / "out" / "sub-01.html").read_text()
-    assert "discs found in T2w, numbered from C2/C3 and carried to this image" in page
+    assert "discs found in T2w, numbered from C2/C3 and transferred to this image" in page
     assert "here: detected in T2w" in page
 
 

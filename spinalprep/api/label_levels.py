@@ -29,22 +29,22 @@ from spinalprep.template.levels import disc_heights
 
 @dataclass(frozen=True, repr=False, eq=False)
 class VertebralLevels:
-    """The vertebral levels of a cord, or that they are not known.
+    """The vertebral levels of a cord, which may be unknown.
 
     Attributes
     ----------
     found : Segmentation
-        Whose levels they are.
+        The cord.
     levels : Levels
-        Where the discs are along the centerline, and who says so.
+        Positions of the discs along the centerline, and their source.
     vertebrae : Volume of int16, shape (I, J, K), or None
         Level of every voxel of the cord: C1 = 1, T1 = 8, L1 = 20; 0 elsewhere.
     discs : Volume of int16, shape (I, J, K), or None
         One voxel per disc, where its plane meets the centerline; disc n lies above vertebra n.
     template : Template
-        By whose spacings discs that are not seen were placed.
+        The template whose spacings place discs that were not detected.
     warnings : tuple of str
-        Where the image says otherwise than a hint.
+        Contradictions between the image and a hint.
     """
 
     found: Segmentation
@@ -56,7 +56,7 @@ class VertebralLevels:
 
     @property
     def known(self) -> bool:
-        """Whether there are levels; False rather than wrong ones."""
+        """Whether levels could be determined."""
         return self.levels.known
 
     @property
@@ -100,12 +100,12 @@ def label_levels(
     hint: str | None = None,
     template: str | Path | Template | None = None,
 ) -> VertebralLevels:
-    """Find the vertebral levels of a cord: by labelled discs, a hint, or what the image shows.
+    """Determine vertebral levels from disc labels, a hint, or discs detected in the image.
 
     Parameters
     ----------
     image : Scan, path, nibabel image or Volume, shape (I, J, K)
-        The image that ``found`` is from.
+        The image that was segmented.
     found : Segmentation
         From `segment`.
     discs : image, optional
@@ -114,20 +114,20 @@ def label_levels(
     hint : str, optional
         ``"C3@z=12.5"`` (mid-body) or ``"C2/C3@z=20"`` (disc), several with commas; z in RAS+ mm.
     template : str, path or Template, optional
-        ``"PAM50"``, ``"Generic"`` or a folder: whose spacings place discs that are not seen. By
-        default PAM50 where it is on this machine, else the embedded one.
+        ``"PAM50"``, ``"Generic"`` or a folder; its spacings place discs that are not detected.
+        Default: PAM50 if it is found on this machine, else the embedded template.
 
     Returns
     -------
     levels : VertebralLevels
-        ``levels.known`` is False where the image does not show for sure which level is which.
+        ``levels.known`` is False if the image does not show the levels with certainty.
 
     Raises
     ------
     InputError
-        If labels or hint contradict the cord.
+        If labels or hint do not fit the cord.
     UsageError
-        If the hint can't be read, or there are both discs and a hint.
+        If the hint cannot be parsed, or both discs and a hint are given.
     TemplateError
         If there is no such template.
 

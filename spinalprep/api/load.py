@@ -33,13 +33,13 @@ class Scan(Volume):
     affine : ndarray of float64, shape (4, 4)
         Voxel indices to RAS+ millimetres.
     name : str
-        Of the file; empty where there is none.
+        Name of the file without extension; empty if there is none.
     contrast : str or None
-        ``T2w``, ``T1w``, ``T2starw`` or ``MTS`` where the name ends so, as BIDS has it.
+        ``T2w``, ``T1w``, ``T2starw`` or ``MTS``, from the BIDS suffix of the name.
     warnings : tuple of str
-        What was odd about the file, and what was done about it.
+        Problems of the file, and how they were handled.
     altered : tuple of str
-        Steps of preprocessing that were not the usual ones.
+        Preprocessing steps that differ from the default.
     """
 
     name: str = ""
@@ -62,11 +62,11 @@ def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = Fals
     Parameters
     ----------
     image : path, nibabel image or Volume
-        One volume in three dimensions, any orientation. What `load` returned comes back as it is.
+        A single 3D volume of any orientation. A `Scan` is returned unchanged.
     bias_correction : bool
-        Divide by the smooth field of the coil (N4).
+        Correct the bias field with N4.
     denoise : bool
-        Remove noise by non-local means first.
+        Denoise with non-local means first.
 
     Returns
     -------
@@ -76,9 +76,9 @@ def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = Fals
     Raises
     ------
     InputError
-        One line that says what is wrong with the image and what to do.
+        If the image cannot be processed; the message says why and what to do.
     UsageError
-        If ``image`` is no image.
+        If ``image`` is not an image.
 
     Examples
     --------
@@ -103,14 +103,14 @@ def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = Fals
 
 
 def example(contrast: str = "T2w", *, lesions: int = 1) -> Scan:
-    """Return a small image of a synthetic subject: a neck whose anatomy is known.
+    """Return a small image of a synthetic subject: a neck with known anatomy.
 
     Parameters
     ----------
     contrast : str
         ``T2w``, ``T1w``, ``T2starw`` or ``MTS``.
     lesions : int
-        How many lesions the cord has.
+        Number of lesions in the cord.
 
     Raises
     ------

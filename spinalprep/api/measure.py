@@ -38,7 +38,7 @@ def measure(
     age: float | None = None,
     sex: Literal["F", "M"] | None = None,
 ) -> pd.DataFrame:
-    """Measure the shape of a cord: area, diameters, compression, grey matter, with intervals.
+    """Measure a cord: area, diameters, compression and grey matter, with intervals.
 
     Parameters
     ----------
@@ -51,20 +51,20 @@ def measure(
     by : str
         ``level``, ``slice`` (of the image), ``total`` (the whole cord) or ``template_slice``.
     age, sex
-        Of the person, in years and ``F`` or ``M``: with both there are z-scores against healthy
-        adults, where the masks are comparable with theirs; a warning says why they are not.
+        Age in years and sex, ``F`` or ``M``. With both, z-scores relative to healthy adults are
+        computed if the masks are comparable with theirs; otherwise a warning gives the reason.
 
     Returns
     -------
     table : DataFrame
-        Units are the end of a column's name (``area_mm2``, ``tilt_deg``); docs/outputs.md says
-        what each column is. ``vertebral_level`` is a name (``C3``). Numbers have six digits, as
-        in the tables of the App, which are the same.
+        Column names end with the unit (``area_mm2``, ``tilt_deg``) and are defined in
+        docs/outputs.md. ``vertebral_level`` is a name (``C3``). Numbers have six digits and equal
+        those in the tables of the App.
 
     Raises
     ------
     UsageError
-        If ``by`` is none of these, or ``template_slice`` without a registration and known levels.
+        If ``by`` is unknown, or ``template_slice`` without a registration and known levels.
 
     Examples
     --------
@@ -88,7 +88,9 @@ def measure(
         return as_saved(total_table(slices))
     if by == "level":
         if levels is None or not levels.known:
-            _log.warning("the levels are not known: no row per level; by='slice' needs none")
+            _log.warning(
+                "levels are unknown: there is no row per level; by='slice' needs no levels"
+            )
         known = levels.levels if levels is not None and levels.known else None
         return with_level_names(as_saved(measure_levels(slices, known, norms, subject)))
     if by == "template_slice":
@@ -130,7 +132,7 @@ def _on_template(
     """Bring the shape to the slices of the template; z-scores on those of PAM50."""
     if fit is None or levels is None or not levels.known:
         raise UsageError(
-            "by='template_slice' needs known levels and a registration; give measure(found, "
+            "by='template_slice' needs known levels and a registration; call measure(found, "
             "levels, fit)"
         )
     template = fit.template

@@ -25,18 +25,18 @@ ORDERS: dict[str, int] = {"nearest": 0, "linear": 1, "spline": 3}
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Registration:
-    """How a cord lies in the template: carries images and points both ways.
+    """Transforms between an image and a template, for images and points.
 
     Attributes
     ----------
     found : Segmentation
         The cord.
     template : Template
-        Its name, release and files.
+        The template: name, release and files.
     fit : TemplateFit
-        Fields both ways, and how well the cords fit.
+        Displacement fields in both directions, and the quality of the fit.
     levels_known : bool
-        Without, the height in the template is arbitrary.
+        If False, the position along the template is arbitrary.
     """
 
     found: Segmentation
@@ -46,16 +46,16 @@ class Registration:
 
     @property
     def dice(self) -> float:
-        """Overlap of the two cords on the image's grid, 0 to 1."""
+        """Dice of the two cords on the grid of the image, 0 to 1."""
         return self.fit.dice_subject
 
     def to_template(self, image: ImageLike, interpolation: Interpolation = "spline") -> Volume:
-        """Resample an image on the template's grid.
+        """Resample an image onto the grid of the template.
 
         Parameters
         ----------
         image : Volume, path or nibabel image
-            In the world of the image that was registered, on any grid.
+            In the world coordinates of the registered image, on any grid.
         interpolation : str
             ``nearest`` for labels, ``linear`` for masks and probabilities, ``spline`` for
             intensities.
@@ -67,12 +67,13 @@ class Registration:
         return _moved(image, self.fit.forward, load(self.template.cord), interpolation)
 
     def to_image(self, image: ImageLike, interpolation: Interpolation = "linear") -> Volume:
-        """Resample an image of the template's world on the grid of the registered one.
+        """Resample an image in template space onto the grid of the registered image.
 
         Parameters
         ----------
         image : Volume, path or nibabel image
-            ``fit.template.levels``, say; the files of the template are attributes of `template`.
+            For example ``fit.template.levels``; the files of the template are attributes of
+        `template`.
         interpolation : str
             As for `to_template`.
 
@@ -91,7 +92,7 @@ class Registration:
         return self.fit.forward.apply(np.asarray(points, np.float64))
 
     def __repr__(self) -> str:
-        known = "" if self.levels_known else "; levels unknown, the height is arbitrary"
+        known = "" if self.levels_known else "; levels unknown, the position is arbitrary"
         return f"Registration to {self.template.name}: Dice {self.dice:.3f}{known}"
 
     def _repr_html_(self) -> str:
@@ -111,31 +112,31 @@ def register(
     *,
     template: str | Path | Template | None = None,
 ) -> Registration:
-    """Register a cord to a template, by its levels where they are known.
+    """Register a cord to a template, using its vertebral levels if they are known.
 
-    Grey matter guides the way where it was looked for.
+    Grey matter is used as well if it was segmented.
 
     Parameters
     ----------
     found : Segmentation
         From `segment`.
     levels : VertebralLevels, optional
-        From `label_levels`. Without known levels the middle of the cord is put at the middle of
-        C5: shapes fit, heights are arbitrary.
+        From `label_levels`. Without known levels the middle of the cord is placed at the middle of
+        C5: sections fit, but the position along the template is arbitrary.
     template : str, path or Template, optional
         As for `label_levels`; by default that of ``levels``.
 
     Returns
     -------
     fit : Registration
-        Carries images and points both ways.
+        Transforms images and points in both directions.
 
     Raises
     ------
     InputError
-        If cord and template don't overlap.
+        If cord and template do not overlap.
     TemplateError
-        If there is no such template.
+        If the template does not exist.
 
     Examples
     --------
@@ -143,7 +144,7 @@ def register(
     >>> found = sp.segment(sp.example(), views=1)
     >>> fit = sp.register(found, template="Generic")
     >>> fit
-    Registration to Generic: Dice 0.9...; levels unknown, the height is arbitrary
+    Registration to Generic: Dice 0.9...; levels unknown, the position is arbitrary
     >>> there = fit.points_to_template(found.centerline.at(40.0))
     >>> bool(abs(fit.points_to_image(there) - found.centerline.at(40.0)).max() < 0.1)
     True

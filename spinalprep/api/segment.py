@@ -33,39 +33,40 @@ STRUCTURES: tuple[Structure, ...] = ("cord", "centerline", "gm", "lesion")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Segmentation:
-    """The cord of an image and what is in it, on the grid of the image.
+    """The cord, grey matter and lesions of an image, on its grid.
 
     Attributes
     ----------
     image : Scan
-        What was looked at.
+        The segmented image.
     cord : Volume of uint8, shape (I, J, K)
         Mask, 0 or 1.
     probability : Volume of float32, shape (I, J, K)
-        Of the cord, 0 to 1: areas are measured in it. The mask where a person drew it.
+        Probability of the cord, 0 to 1, from which areas are computed; a manual mask as it is.
     centerline : Centerline
-        Through the middle of the cord, RAS+ mm, superior first.
+        Through the centre of the cord, RAS+ mm, superior first.
     grey_matter : Volume of float32 or None
-        Probability, 0 to 1; None where it was not looked for.
+        Probability, 0 to 1; None if it was not segmented.
     lesions : Volume of int32 or None
-        Lesions 1 to N, the largest first; 0 elsewhere. None where they were not looked for.
+        Lesions 1 to N, the largest first; 0 elsewhere. None if they were not segmented.
     lesion_probability : Volume of float32 or None
         0 to 1.
     spread : Volume of float32 or None
-        Standard deviation of the cord's probability over the views; None where it was drawn.
+        Standard deviation of the cord's probability over the augmented views; None for a manual
+        mask.
     called : CalledLesions or None
-        What the image shows of each lesion, and what was refused; voxel order LAS.
+        Image evidence of each lesion, and rejected candidates; voxel order LAS.
     confidence : float
-        Of the centerline, 0 to 1; 1 where a person drew it.
+        Confidence of the centerline, 0 to 1; 1 for a manual one.
     warnings : tuple of str
-        What was left out, filled or doubtful.
+        What was removed, filled or doubtful.
     doubtful : tuple of int
         Axial slices, counted upwards from 0, the lowest, in which the outline of the cord is
-        doubtful: they are in no mean.
+        doubtful: excluded from all means.
     drawn : frozenset of str
-        What a person drew: ``cord``, ``centerline``, ``gm``, ``lesion``.
+        Manual structures: ``cord``, ``centerline``, ``gm``, ``lesion``.
     cards : mapping of str to mapping
-        The cards of the networks, by their tasks.
+        The cards of the networks, by task.
     """
 
     image: Scan
@@ -119,25 +120,25 @@ def segment(
     models: Mapping[str, str | Path | Model] | None = None,
     views: int = VIEWS,
 ) -> Segmentation:
-    """Find the cord of an image, its grey matter and its lesions.
+    """Segment the cord of an image, its grey matter and its lesions.
 
     Parameters
     ----------
     image : Scan, path, nibabel image or Volume, shape (I, J, K)
-        Any orientation. What is not from `load` goes through it, with its bias correction.
+        Any orientation. Anything but a `Scan` is passed through `load`, with bias correction.
     grey_matter : bool, optional
-        Look for grey matter; by default where the file's name says a contrast that shows it
+        Segment grey matter; by default if the file name ends in a contrast that shows it
         (``T2starw``, ``MTS``).
     lesions : bool or LesionRule, optional
-        Look for lesions, and what has to be true of one; by default where the file's name says
-        ``T2w``, ``T2starw`` or no contrast (in others the healthy have false ones).
+        Segment lesions, and the criteria for one; by default if the file name ends in ``T2w``,
+        ``T2starw`` or no contrast (others give false lesions in healthy subjects).
     drawn : mapping of str to image, optional
-        What a person drew, which wins over the networks: ``cord``, ``centerline`` (one voxel
-        per slice), ``gm``, ``lesion``; on the grid of the image, any voxel order.
+        Manual masks, used instead of the networks: ``cord``, ``centerline`` (one voxel per
+        slice), ``gm``, ``lesion``; on the grid of the image, any voxel order.
     models : mapping of str to path, optional
-        Weights in place of the packaged ones: ``centerline``, ``cord``, ``gm``, ``lesion``.
+        Weights to use instead of the packaged ones: ``centerline``, ``cord``, ``gm``, ``lesion``.
     views : int
-        Of every window, 1 to 4; with one there is no spread.
+        Number of augmented views, 1 to 4; with one there is no spread.
 
     Returns
     -------

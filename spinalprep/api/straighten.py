@@ -1,4 +1,4 @@
-"""The body as seen along the cord."""
+"""Images straightened along the cord."""
 
 from spinalprep.api.load import load
 from spinalprep.api.volume import ImageLike, Volume, as_volume
@@ -19,11 +19,11 @@ def straighten(
     Parameters
     ----------
     image : Scan, path, nibabel image or Volume, shape (I, J, K)
-        Any orientation. What is not from `load` goes through it, with its bias correction.
+        Any orientation. Anything but a `Scan` is passed through `load`, with bias correction.
     centerline : Centerline
         From `segment`, RAS+ mm.
     half_width_mm : float
-        Half the edge of a section.
+        Half of the width of a section.
     spacing_mm : float
         Edge of a voxel.
 

@@ -21,7 +21,7 @@ ImageLike = Image | SpatialImage | str | PathLike[str]
 
 
 class Volume(Image):
-    """An array and where it lies.
+    """An array and its position in space.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Volume(Image):
 
 
 def as_volume(image: Image) -> Volume:
-    """Return an image as one that shows itself."""
+    """Return an image that displays itself in notebooks."""
     return Volume(image.data, image.affine)
 
 

@@ -20,18 +20,18 @@ LEAST_CONTRAST = 0.12  # of the step to the fluid
 
 @dataclass(frozen=True)
 class LesionRule:
-    """What has to be true of a lesion.
+    """Criteria that a lesion has to meet.
 
     Attributes
     ----------
     threshold, min_mm3, min_length_mm : float
         See `lesion_instances`.
     least_z, least_cnr, least_contrast : float
-        See `Evidence`; where there is too little cord around a lesion to know its ``z``, the
-        others decide, and the contrast has to be twice as large. What fills all of the cord in
-        view can be held against nothing: it stands.
+        Minimum image evidence, see `Evidence`. If too little cord around a lesion is in view to
+        compute its ``z``, the others decide, and the contrast has to be twice as large. A lesion
+        that fills all of the cord in view is accepted.
     proof : bool
-        False for what a person drew: it is a lesion whatever the image shows.
+        False for manual lesions, which are accepted without image evidence.
     """
 
     threshold: float = LESION_THRESHOLD
@@ -43,7 +43,7 @@ class LesionRule:
     proof: bool = True
 
     def bears_out(self, evidence: Evidence) -> bool:
-        """Tell whether the image bears a lesion out."""
+        """Tell whether the image evidence supports a lesion."""
         if not self.proof or np.isnan(evidence.contrast):
             return True
         known = not np.isnan(evidence.z)
