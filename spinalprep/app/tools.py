@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spinalprep import __version__
+from spinalprep.app.consensus_tools import add_consensus_commands
 from spinalprep.app.fault_tools import add_fault_options, draw_faults
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.network_tools import add_network_commands
 from spinalprep.app.parser import ArgumentParser
+from spinalprep.app.protocol_tools import add_protocol_commands
 from spinalprep.app.slurm_tools import add_slurm_options, print_script
 from spinalprep.app.training_tools import add_training_commands
 from spinalprep.errors import InputError, SpinalprepError, UsageError
@@ -56,6 +58,8 @@ def build_parser() -> ArgumentParser:
     add_fault_options(command("faults", draw_faults, "simulate artefacts in labelled images"))
     add_network_commands(command)
     add_training_commands(command)
+    add_protocol_commands(command)
+    add_consensus_commands(command)
     sub = command("template", _template, "show which template is found, or fetch PAM50")
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")

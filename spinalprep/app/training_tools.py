@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from spinalprep.app.log import LOG
 from spinalprep.defaults import LESION_THRESHOLD
 from spinalprep.errors import UsageError
-from spinalprep.flags import share
+from spinalprep.flags import named_path, share
 from spinalprep.training.packaged import packaged_recipes
 
 if TYPE_CHECKING:
     from spinalprep.training.evaluation.predictions import Predictions
+    from spinalprep.training.material.cases import Case
     from spinalprep.training.material.dataset import LabelledDataset
     from spinalprep.training.options import RunOptions
 
@@ -42,7 +43,7 @@ def _add_train(sub: ArgumentParser) -> None:
         help="folder with data/ that the packaged networks were trained on (default: ../shared)",
     )
     where.add_argument("--bids", type=Path, metavar="DIR", help="your own labelled dataset")
-    _add_dataset(sub)
+    add_dataset(sub)
     sub.add_argument("--steps", type=int, help="instead of the recipe's")
     _add_run(sub, "validation subjects for early stopping, not used for training", patience=5)
     sub.add_argument(
@@ -54,7 +55,7 @@ def _add_finetune(sub: ArgumentParser) -> None:
     sub.add_argument("name", help="packaged network, or a .safetensors file to start from")
     text = "dataset with labels of cord, grey matter or lesions"
     sub.add_argument("bids", type=Path, metavar="bids_dir", help=text)
-    _add_dataset(sub)
+    add_dataset(sub)
     sub.add_argument("--steps", type=int, help="default: 400")
     sub.add_argument("--rate", type=float, default=3e-4, help="peak learning rate (default: 3e-4)")
     sub.add_argument(
@@ -75,9 +76,18 @@ def _add_evaluate(sub: ArgumentParser) -> None:
         help="centerline, cord, and where they have their own grey matter and lesions: files, or "
         "names of packaged networks, in any order (default: the packaged ones)",
     )
-    _add_dataset(sub)
+    add_dataset(sub)
     sub.add_argument(
         "--participant-label", nargs="+", metavar="LABEL", help="only these participants"
+    )
+    sub.add_argument(
+        "--raters",
+        nargs="+",
+        type=named_path,
+        default=[],
+        metavar="NAME=DIR",
+        help="label folders of further raters: agreement between raters, and of the network with "
+        "each of them",
     )
     sub.add_argument(
         "--lesion-threshold",
@@ -90,7 +100,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     add_threads(sub)
 
 
-def _add_dataset(sub: ArgumentParser) -> None:
+def add_dataset(sub: ArgumentParser) -> None:
     """Add what is told of a dataset of one's own, and where results go."""
     sub.add_argument(
         "--labels",
@@ -143,12 +153,12 @@ def _train(given: Namespace) -> None:
     from spinalprep.training.recipes import find_recipe
     from spinalprep.training.train import find_rates, train
 
-    _prepare_torch(given)
+    prepare_torch(given)
     recipe, options = find_recipe(given.name), _run_options(given)
     if given.bids is None:
         dataset = described_dataset(recipe.dataset, given.shared)
     else:
-        dataset = _own_dataset(given)
+        dataset = own_dataset(given)
     if given.range_test:
         bounds = find_rates(recipe, dataset, given.out_dir, options)
         LOG.info("learning rates from %.2g to %.2g; %s/range_test.png", *bounds, given.out_dir)
@@ -159,8 +169,8 @@ def _train(given: Namespace) -> None:
 def _finetune(given: Namespace) -> None:
     from spinalprep.training.finetune import finetune
 
-    _prepare_torch(given)
-    told = _own_dataset(given), given.out_dir, _run_options(given)
+    prepare_torch(given)
+    told = own_dataset(given), given.out_dir, _run_options(given)
     path = finetune(given.name, *told, rate=given.rate, freeze=given.freeze)
     LOG.info("%s; use it: spinalprep ... --model %s=%s", path, path.stem, path)
 
@@ -171,15 +181,37 @@ def _evaluate(given: Namespace) -> None:
     from spinalprep.training.evaluation.summary import format_summary
     from spinalprep.training.evaluation.trained_on import TrainedOn
 
-    _check_folders(given.derivatives)
-    dataset = _own_dataset(given)
-    _prepare_torch(given)
+    check_folders(given.derivatives)
+    dataset = own_dataset(given)
+    prepare_torch(given)
     cases = dataset.cases(given.participant_label)
     predict, cards = _predictor(given)
     known = TrainedOn(cards, dataset.name)
     for line in format_summary(evaluate(cases, predict, given.out_dir, known, given.seed)):
         LOG.info("%s", line)
     LOG.info("%s", given.out_dir / "evaluation.tsv")
+    if given.raters:
+        _compare_raters(given, cases, predict)
+
+
+def _compare_raters(
+    given: Namespace, cases: "list[Case]", predict: "Callable[[Path], Predictions]"
+) -> None:
+    """Print how far raters agree with each other, and the network with each of them."""
+    from dataclasses import replace
+
+    from spinalprep.training.evaluation.raters import compare_raters
+
+    raters = {"manual": cases}
+    for name, folder in given.raters:
+        check_folders(folder)
+        if name in raters:
+            raise UsageError(f"--raters {name}: the name is taken; expected another one")
+        dataset = replace(own_dataset(given), labels=folder)
+        raters[name] = dataset.cases(given.participant_label)
+    summary = compare_raters(raters, predict, given.out_dir, given.seed)
+    for line in summary.to_string(index=False, na_rep="n/a", float_format="%.3f").splitlines():
+        LOG.info("%s", line)
 
 
 def _predictor(given: Namespace) -> "tuple[Callable[[Path], Predictions], list[dict[str, Any]]]":
@@ -201,12 +233,12 @@ def _predictor(given: Namespace) -> "tuple[Callable[[Path], Predictions], list[d
     return predict, [model.card for model in models]
 
 
-def _own_dataset(given: Namespace) -> "LabelledDataset":
+def own_dataset(given: Namespace) -> "LabelledDataset":
     """Return the user's own dataset, in which everybody is an ordinary person."""
     from spinalprep.training.material.cases import read_persons
     from spinalprep.training.material.dataset import user_dataset
 
-    _check_folders(given.bids, given.labels)
+    check_folders(given.bids, given.labels)
     persons = read_persons(given.bids, given.person_column, given.same_person)
     return user_dataset(given.bids, given.labels, persons)
 
@@ -227,7 +259,7 @@ def _run_options(given: Namespace) -> "RunOptions":
     )
 
 
-def _prepare_torch(given: Namespace) -> None:
+def prepare_torch(given: Namespace) -> None:
     """Set the number of threads; refuse a GPU that is not there."""
     import torch
 
@@ -236,7 +268,7 @@ def _prepare_torch(given: Namespace) -> None:
     torch.set_num_threads(given.threads)
 
 
-def _check_folders(*folders: Path | None) -> None:
+def check_folders(*folders: Path | None) -> None:
     """Refuse what is no folder."""
     for folder in folders:
         if folder is not None and not folder.is_dir():

@@ -162,6 +162,11 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         "mm3",
         None,
     ),
+    "volume_mm3_per_mm": (
+        "volume of the cord per millimetre along the centerline, doubtful slices included",
+        "mm3/mm",
+        None,
+    ),
     "outside_mm3": ("of which outside the cord", "mm3", None),
     "width_ap_mm": ("extent across the cord, anteroposterior", "mm", None),
     "width_rl_mm": ("extent across the cord, right-left", "mm", None),

@@ -1,4 +1,4 @@
-"""Volume and mean area of the whole cord, with intervals."""
+"""Volume and mean area of the whole cord, and of ranges of levels, with intervals."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ from spinalprep.tables import is_true
 
 ALL = "all"  # vertebral levels
 VOLUME = ("volume_mm3", "volume_mm3_lower", "volume_mm3_upper")
+PER_MM = "volume_mm3_per_mm"
+RANGES = {"C2-C3": (2, 3), "C2-C7": (2, 7)}  # first and last vertebral level; C1 = 1
 
 
 @dataclass(frozen=True)
@@ -76,27 +78,45 @@ def measure_whole(slices: pd.DataFrame) -> tuple[Estimate, Estimate]:
 
 
 def total_table(slices: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for all slices together.
+    """Return a row for all slices together, and one for every range of levels that is all there.
 
     Parameters
     ----------
     slices : DataFrame
-        From `shape.measure_slices`.
+        From `shape.measure_slices`, with ``vertebral_level``, a number or NaN, where it is known.
 
     Returns
     -------
     total : DataFrame
-        As `shape.summarise` returns it, with ``vertebral_level`` ``all``, number and length of
-        the doubtful slices, which are in no mean, and the volume, which has them in it; volume,
-        area and their intervals are those of `measure_whole`. Where no slice counts there is the
-        volume alone.
+        As `shape.summarise` returns it, with ``vertebral_level`` ``all`` in the first row, then
+        the names of ``RANGES``; number and length of the doubtful slices, which are in no mean;
+        the volume, which has them in it, also per millimetre of the centerline. Volume, area and
+        their intervals are those of `measure_whole`. Where no slice counts there is the volume
+        alone.
+
+    Notes
+    -----
+    A range is measured where a slice of every level in it is there and the cord goes on above and
+    below: cut off by the field of view its volume would say nothing.
     """
-    total = summarise(slices.assign(vertebral_level=ALL), "vertebral_level").reindex([0])
-    total = total.assign(vertebral_level=ALL, slices=int(is_averaged(slices).sum()))
+    rows = [_total_row(slices, ALL)]
+    if "vertebral_level" in slices:
+        level = pd.to_numeric(slices["vertebral_level"], errors="coerce")
+        for name, (first, last) in RANGES.items():
+            if set(range(first - 1, last + 2)) <= set(level.dropna()):
+                rows.append(_total_row(slices[level.between(first, last)], name))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _total_row(slices: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return one row for all these slices."""
+    total = summarise(slices.assign(vertebral_level=name), "vertebral_level").reindex([0])
+    total = total.assign(vertebral_level=name, slices=int(is_averaged(slices).sum()))
     doubtful = is_true(slices["doubtful"])
     total["doubtful_slices"] = int(doubtful.sum())
     total["doubtful_mm"] = float(slices["length_mm"][doubtful].sum())
     volume, area = measure_whole(slices)
     for columns, found in ((VOLUME, volume), (("area_mm2", *INTERVALS["area_mm2"]), area)):
         total[list(columns)] = found.value, found.lower, found.upper
+    total[PER_MM] = volume.value / float(slices["length_mm"].sum())
     return total

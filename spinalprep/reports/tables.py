@@ -15,6 +15,8 @@ SHAPE_COLUMNS = {
     "diameter_rl_mm": "RL diameter (mm)",
     "diameter_rl_z": "RL z",
     "compression_ratio": "AP / RL",
+    "volume_mm3": "volume (mm3)",
+    "volume_mm3_per_mm": "volume / mm",
     "mscc_percent": "MSCC (%)",
     "solidity": "solidity",
     "symmetry_rl": "symmetry",

@@ -59,3 +59,35 @@ def test_a_cord_that_is_cut_everywhere_has_a_volume_only() -> None:
     assert row["volume_mm3"] > 500
     assert np.isnan(row["area_mm2"])
     assert np.isnan(row["diameter_ap_mm"])
+
+
+def test_ranges_of_levels_add_up_their_slices() -> None:
+    table = measure_slices(*cylinder((60, 60, 20)))
+    table["vertebral_level"] = np.repeat([1.0, 2, 3, 4, 5, 6, 7, 8], [2, 2, 3, 3, 3, 3, 2, 2])
+    total = total_table(table).set_index("vertebral_level")
+    assert list(total.index) == ["all", "C2-C3", "C2-C7"]
+    assert total.loc["C2-C3", "slices"] == 5
+    assert total.loc["C2-C3", "length_mm"] == pytest.approx(10.0)
+    for name, levels in (("C2-C3", [2, 3]), ("C2-C7", [2, 3, 4, 5, 6, 7])):
+        part = table[table["vertebral_level"].isin(levels)]
+        volume = float((part["area_mm2"] * part["length_mm"]).sum())
+        assert total.loc[name, "volume_mm3"] == pytest.approx(volume)
+        assert total.loc[name, "area_mm2"] == pytest.approx(25 * np.pi, rel=0.02)
+        assert total.loc[name, "volume_mm3_per_mm"] == pytest.approx(25 * np.pi, rel=0.02)
+
+
+@pytest.mark.parametrize("missing", [1.0, 3.0, 4.0])
+def test_a_range_that_is_cut_off_or_has_a_gap_is_not_measured(missing: float) -> None:
+    table = measure_slices(*cylinder((60, 60, 20)))
+    table["vertebral_level"] = np.repeat([1.0, 2, 3, 4], 5)
+    assert list(total_table(table)["vertebral_level"]) == ["all", "C2-C3"]
+    table.loc[table["vertebral_level"] == missing, "vertebral_level"] = np.nan
+    assert list(total_table(table)["vertebral_level"]) == ["all"]
+
+
+def test_doubtful_slices_are_in_the_volume_of_a_range_and_in_no_mean() -> None:
+    table = measure_slices(*cylinder((60, 60, 20)), doubtful=range(6, 8))
+    table["vertebral_level"] = np.repeat([1.0, 2, 3, 4], 5)
+    row = total_table(table).set_index("vertebral_level").loc["C2-C3"]
+    assert (row["slices"], row["doubtful_slices"]) == (8, 2)
+    assert row["volume_mm3"] == pytest.approx(row["area_mm2"] * 20.0, rel=1e-3)

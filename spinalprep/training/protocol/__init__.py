@@ -1,0 +1,1 @@
+"""The table of a paper, trained row by row on other data."""
