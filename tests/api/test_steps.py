@@ -9,6 +9,8 @@ import pytest
 
 import spinalprep as sp
 from spinalprep.image import reorient, upright
+from spinalprep.normative.calibration import calibrate_norms, load_calibration
+from spinalprep.normative.table import load_norms
 from spinalprep.phantom.anatomy import make_person, truth_cord
 
 
@@ -127,3 +129,30 @@ def test_what_a_notebook_shows_is_escaped_and_has_a_picture(
         assert page.count("data:image/png;base64,") in (2, 4)  # along the cord, or whole slices
     assert "&lt;script&gt;" in odd._repr_html_()
     assert "1 lesion" in repr(found)
+
+
+def test_there_are_no_scores_in_masks_that_are_not_calibrated(
+    found: sp.Segmentation, levels: sp.VertebralLevels, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = sp.measure(found, levels, age=30.0, sex="F")
+    assert (table["area_mm2"] > 0).all()
+    assert table["area_z"].isna().all()
+    assert "no z-scores: voxels of 1 x 1 x 3 mm are not calibrated" in caplog.text
+    caplog.clear()
+    assert sp.measure(found, levels)["area_z"].isna().all()
+    assert "z-scores" not in caplog.text
+
+
+def test_scores_are_those_of_the_calibrated_table(
+    found: sp.Segmentation, levels: sp.VertebralLevels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = load_calibration()
+    network = {**shipped.network, "sha256": found.cards["cord"]["sha256"]}
+    network["temperature"] = found.cards["cord"].get("temperature", 1.0)
+    mine = replace(shipped, network=network, voxel_mm=(0.5, 5.0))
+    monkeypatch.setattr("spinalprep.api.measure.load_calibration", lambda: mine)
+    some = replace(found, spread=found.probability)  # as if several views had been averaged
+    table = sp.measure(some, levels, age=30.0, sex="F").set_index("vertebral_level")
+    norm = calibrate_norms(load_norms(), mine).of_levels("area_mm2", "F").loc[4]
+    z = (np.log(table.loc["C4", "area_mm2"]) - np.log(norm["mean"])) / norm["sd"]
+    assert table.loc["C4", "area_z"] == pytest.approx(z, abs=0.15)

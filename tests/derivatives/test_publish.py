@@ -1,6 +1,7 @@
 """What stages leave becomes files, and sidecars that say who made them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from spinalprep.bids.session_files import SessionFiles
 from spinalprep.derivatives.publish import publish
 from spinalprep.derivatives.writer import DerivativeWriter
 from spinalprep.image import Image, save
+from spinalprep.normative.calibration import load_calibration
 from spinalprep.registration.measures import CoregistrationMeasures
 from spinalprep.settings import Settings
 from spinalprep.stages import Node
@@ -228,3 +230,40 @@ def test_the_automatic_cord_goes_with_the_drawn_one(dataset: Dataset) -> None:
     assert "space-T2w_label-SC_desc-auto_mask.nii.gz" in dataset.names()
     publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
     assert not any("auto" in name for name in dataset.names())
+
+
+def shape_with_scores(dataset: Dataset) -> stages.CordShape:
+    perslice = dataset.table("perslice", vertebral_level=[3.0], area_mm2=[80.0])
+    perlevel = dataset.table("perlevel", vertebral_level=[3.0], area_mm2=[80.0], area_z=[0.5])
+    return stages.CordShape(perslice=perslice, perlevel=perlevel, total=perslice)
+
+
+def test_scores_say_who_calibrated_the_masks_or_why_there_are_none(dataset: Dataset) -> None:
+    calibration = load_calibration()
+    raw = dataset.home / "in" / "sub-1" / "anat"
+    raw.mkdir(parents=True)
+    save(Image(np.ones((3, 3, 3), np.float32), np.eye(4)), raw / "sub-1_T2w.nii.gz")
+    cards = {**CARDS, "cord": {**CARDS["cord"], **calibration.network}}
+    name = "space-T2w_label-SC_desc-perlevel_morph"
+    publish(replace(dataset.writer(), cards=cards), Node(stages.SHAPE), shape_with_scores(dataset))
+    told = dataset.sidecar(name)
+    assert told["area_z"]["Calibrated"] is True
+    assert told["area_z"]["Calibration"]["People"] == calibration.people
+    assert told["area_z"]["Calibration"]["Network"]["sha256"] == calibration.network["sha256"]
+    assert told["area_z"]["Calibration"]["MedianSpread"]["area_mm2"] > 0
+    assert "Calibrated" not in told["area_mm2"]
+    others = {
+        "drawn by hand": replace(dataset.writer("cord"), cards=cards),
+        "other weights": dataset.writer(),
+        "--denoise, --skip n4": replace(dataset.writer(denoise=True, skip=("n4",)), cards=cards),
+        "manual centerline": replace(dataset.writer("centerline"), cards=cards),
+    }
+    for reason, writer in others.items():
+        publish(writer, Node(stages.SHAPE), shape_with_scores(dataset))
+        told = dataset.sidecar(name)
+        assert told["area_z"]["Calibrated"] is False
+        assert reason in told["area_z"]["NotShownBecause"]
+    thick = np.diag([0.7, 0.7, 7.5, 1.0])
+    save(Image(np.ones((3, 3, 3), np.float32), thick), raw / "sub-1_T2w.nii.gz")
+    publish(replace(dataset.writer(), cards=cards), Node(stages.SHAPE), shape_with_scores(dataset))
+    assert "0.7 x 0.7 x 7.5 mm" in dataset.sidecar(name)["area_z"]["NotShownBecause"]
