@@ -10,7 +10,7 @@ from pydra.compose import python
 from spinalprep.cord.centerline import centerline_from_mask, rasterise
 from spinalprep.cord.ends import trim_ends
 from spinalprep.cord.files import read_centerline, write_centerline
-from spinalprep.cord.mask import binarise, fill_drawn
+from spinalprep.cord.mask import binarise, fill_drawn, mask_of_drawn
 from spinalprep.cord.trace import find_centerline
 from spinalprep.image import load, save
 
@@ -116,11 +116,16 @@ def BinariseCord(cord: NiftiGz, centerline: File) -> NiftiGz:
     return save(probability.with_data(mask), Path("cord.nii.gz"), dtype=np.uint8)
 
 
-@python.define(outputs=["cord", "warnings"])
-def FillDrawnCord(cord: NiftiGz) -> tuple[NiftiGz, list[str]]:
-    """Fill the holes of a cord that a person drew, and say so."""
+@python.define(outputs=["cord", "probability", "warnings"])
+def FillDrawnCord(cord: NiftiGz) -> tuple[NiftiGz, NiftiGz, list[str]]:
+    """Fill the holes of a cord that a person drew, and say so; return its mask and its shares."""
     filled, warnings = fill_drawn(load(cord.fspath))
-    return save(filled, Path("cord.nii.gz")), list(warnings)
+    mask = filled.with_data(mask_of_drawn(filled))
+    return (
+        save(mask, Path("cord.nii.gz"), dtype=np.uint8),
+        save(filled, Path("probability.nii.gz")),
+        list(warnings),
+    )
 
 
 @python.define(outputs=["mask"])

@@ -39,9 +39,12 @@ def CorrectBias(image: NiftiGz, sloppy: bool) -> NiftiGz:
 
 
 @python.define(outputs=["label"])
-def ConformLabel(label: File, image: NiftiGz) -> NiftiGz:
-    """Bring a manual label to the voxel order of its image; refuse another grid."""
+def ConformLabel(label: File, image: NiftiGz, role: str, value: int | None = None) -> NiftiGz:
+    """Bring a manual label to the voxel order of its image, and its values to 0 to 1."""
+    from spinalprep.image.label_values import label_values
     from spinalprep.image.sanity import conform_label
 
-    conformed = conform_label(Path(label.fspath), load(image.fspath))
-    return save(conformed, Path("label.nii.gz"))
+    path = Path(label.fspath)
+    conformed = conform_label(path, load(image.fspath))
+    values = label_values(conformed.data, str(path), role, value)
+    return save(conformed.with_data(values), Path("label.nii.gz"))

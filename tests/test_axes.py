@@ -370,6 +370,10 @@ def drawn_with_a_hole(s: Scene) -> list[object]:
     return [filled, told]
 
 
+def mask_of_a_drawn_cord(s: Scene) -> list[object]:
+    return [s.on(mask.mask_of_drawn(s.mask))]
+
+
 CHEAP: dict[str, Callable[[Scene], object]] = {
     "image.orient.reorient": lambda s: reorient(s.image),
     "image.orient.upright": lambda s: upright(s.image),
@@ -398,6 +402,7 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "cord.ends.clip_centerline": lambda s: ends.clip_centerline(s.line, s.image, 4, 9),
     "cord.mask.binarise": lambda s: s.on(mask.binarise(s.cord, s.line)),
     "cord.mask.fill_drawn": drawn_with_a_hole,
+    "cord.mask.mask_of_drawn": mask_of_a_drawn_cord,
     "cord.shape.measure_slices": lambda s: measure_slices(s.cord, s.line, s.gm, s.gm),
     "cord.straight.StraightSpace.straighten": lambda s: StraightSpace(s.line).straighten(
         s.image, 8.0, 1.0

@@ -111,7 +111,8 @@ def AutomaticCord(
     """Find the cord as `run_cascade` says; a centerline that a person drew leads to it."""
     centerline = None
     if centerline_label is not None:
-        drawn = workflow.add(ConformLabel(label=centerline_label, image=image)).label
+        line = ConformLabel(label=centerline_label, image=image, role="centerline")
+        drawn = workflow.add(line).label
         centerline = workflow.add(CenterlineFromCord(cord=drawn)).centerline
     found = run_cascade(Graph(), image, Networks(**vars(networks)), centerline)
     return tuple(getattr(found, field.name) for field in fields(found))
@@ -119,17 +120,21 @@ def AutomaticCord(
 
 @workflow.define(outputs=["cord", "probability", "centerline", "warnings"])
 def ManualCord(
-    image: NiftiGz, label: File, centerline_label: File | None = None
+    image: NiftiGz, label: File, centerline_label: File | None = None, value: int | None = None
 ) -> tuple[NiftiGz, NiftiGz, File, list[str]]:
-    """Take the cord that a person drew, and the centerline that was drawn or runs through it."""
-    conformed = workflow.add(ConformLabel(label=label, image=image), name="conform_cord").label
+    """Take the cord that a person drew, and the centerline that was drawn or runs through it.
+
+    ``value`` is the class that is the cord, if the label has several.
+    """
+    conform = ConformLabel(label=label, image=image, role="cord", value=value)
+    conformed = workflow.add(conform, name="conform_cord").label
     filled = workflow.add(FillDrawnCord(cord=conformed))
-    cord = guide = filled.cord
+    guide = filled.probability
     if centerline_label is not None:
-        drawn = ConformLabel(label=centerline_label, image=image)
+        drawn = ConformLabel(label=centerline_label, image=image, role="centerline")
         guide = workflow.add(drawn, name="conform_centerline").label
     line = workflow.add(CenterlineFromCord(cord=guide))
-    return cord, cord, line.centerline, filled.warnings
+    return filled.cord, filled.probability, line.centerline, filled.warnings
 
 
 @workflow.define(outputs=["mask"])

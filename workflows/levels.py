@@ -74,7 +74,7 @@ def GivenLevels(
     told = {"image": image, "centerline": centerline, "template_z": template_z}
     told |= {"weights": weights, "card": card}
     if label is not None:
-        drawn = workflow.add(ConformLabel(label=label, image=cord)).label
+        drawn = workflow.add(ConformLabel(label=label, image=cord, role="discs")).label
         levels = workflow.add(LevelsFromDiscs(discs=drawn, **told)).levels
     else:
         found = workflow.add(LevelsFromHint(hint=hint, **told))

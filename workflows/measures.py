@@ -110,10 +110,12 @@ def Lesions(
     threshold: float,
     min_mm3: float,
     label: File | None = None,
+    value: int | None = None,
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[float], list[float], float]:
     """Take the lesions that a person drew, or call those that the network proposes."""
     if label is not None:
-        lesion = workflow.add(ConformLabel(label=label, image=cord)).label
+        drawn = ConformLabel(label=label, image=cord, role="lesion", value=value)
+        lesion = workflow.add(drawn).label
     task = CallLesions(
         lesion=lesion,
         image=image,

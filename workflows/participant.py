@@ -44,6 +44,7 @@ class Parameters:
     min_lesion_mm3: float = MIN_LESION_MM3
     level_hint: str | None = None
     seed: int = 0
+    label_values: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -184,14 +185,16 @@ def _drawn_cord(image: Path, told: Inputs) -> stages.DrawnCord | None:
     labels = told.labels
     if "cord" not in labels:
         return None
-    task = ManualCord(image=image, label=labels["cord"], centerline_label=labels.get("centerline"))
+    line, value = labels.get("centerline"), told.parameters.label_values.get("cord")
+    task = ManualCord(image=image, label=labels["cord"], centerline_label=line, value=value)
     return add_stage(stages.MANUAL, task)
 
 
 def _grey_matter(image: Path, automatic: stages.SegmentedCord, told: Inputs) -> Path | None:
     """Return grey matter: drawn, or found where the contrast shows it."""
     if "gm" in told.labels:
-        task = GreyMatter(image=image, label=told.labels["gm"])
+        value = told.parameters.label_values.get("gm")
+        task = GreyMatter(image=image, label=told.labels["gm"], value=value)
         return add_stage(stages.MANUAL_GM, task).probability
     return automatic.gm if told.parameters.shows_gm else None
 
@@ -352,6 +355,7 @@ def _lesions(
         threshold=p.lesion_threshold,
         min_mm3=p.min_lesion_mm3,
         label=label,
+        value=p.label_values.get("lesion"),
     )
     lesions = add_stage(stages.LESION, task)
     tables = LesionTables(

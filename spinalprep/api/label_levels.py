@@ -147,7 +147,7 @@ def label_levels(
     evidence = _see_discs(las, line)
     warnings: list[str] = []
     if discs is not None:
-        labelled = discs_from_labels(on_grid(discs, las), line)
+        labelled = discs_from_labels(on_grid(discs, las, "discs"), line)
         levels = levels_from_labels_and_signs(labelled, template_z, line.length, evidence)
     elif hint is not None:
         levels, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)

@@ -14,10 +14,11 @@ from spinalprep.api.load import Scan, load
 from spinalprep.api.volume import ImageLike, Volume, brought_back, to_spatial
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
-from spinalprep.cord.mask import fill_drawn
+from spinalprep.cord.mask import fill_drawn, mask_of_drawn
 from spinalprep.defaults import LESION_CONTRASTS
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, upright
+from spinalprep.image.label_values import label_values
 from spinalprep.image.sanity import conform_label, conform_loaded_label
 from spinalprep.lesion.calling import DRAWN, CalledLesions, LesionRule, call_lesions
 from spinalprep.lesion.instances import lesion_volumes
@@ -164,7 +165,7 @@ def segment(
     scan, given = load(image), _read_drawn(drawn)
     shows_gm = grey_matter if grey_matter is not None else scan.contrast in SHOWS_GM
     las = upright(scan)
-    labels = {name: on_grid(label, las) for name, label in given.items()}
+    labels = {name: on_grid(label, las, name) for name, label in given.items()}
     rule = DRAWN if "lesion" in labels else _lesion_rule(lesions, scan.contrast)
     wanted = {"lesion": rule not in (None, DRAWN), "gm": shows_gm and "gm" not in labels}
     networks = _networks(models or {}, [name for name, yes in wanted.items() if yes])
@@ -261,12 +262,15 @@ def _read_drawn(drawn: Mapping[Structure, ImageLike] | None) -> Mapping[Structur
     return drawn or {}
 
 
-def on_grid(label: ImageLike, las: Image) -> Image:
-    """Return a label that a person drew on the grid of an image."""
+def on_grid(label: ImageLike, las: Image, role: str) -> Image:
+    """Return a label that a person drew on the grid of an image, its values read as one of them."""
     source, name = to_spatial(label)
     if isinstance(source, Path):
-        return conform_label(source, las).as_saved()
-    return conform_loaded_label(source, name.replace("image", "label"), las).as_saved()
+        found, name = conform_label(source, las), str(source)
+    else:
+        name = name.replace("image", "label")
+        found = conform_loaded_label(source, name, las)
+    return found.with_data(label_values(found.data, name, role)).as_saved()
 
 
 def _line(labels: Mapping[Structure, Image]) -> Centerline | None:
@@ -282,13 +286,13 @@ def _with_drawn(
     found = replace(found, gm=labels.get("gm", found.gm), lesion=labels.get("lesion", found.lesion))
     if "cord" not in labels:
         return found
-    cord, warnings = fill_drawn(labels["cord"])
-    cord = cord.as_saved()
-    line = _line(labels) or centerline_from_mask(cord).as_saved()
+    soft, warnings = fill_drawn(labels["cord"])
+    soft = soft.as_saved()
+    line = _line(labels) or centerline_from_mask(soft).as_saved()
     return replace(
         found,
-        cord=cord,
-        probability=cord,
+        cord=soft.with_data(mask_of_drawn(soft)),
+        probability=soft,
         centerline=line,
         confidence=1.0,
         warnings=list(warnings),

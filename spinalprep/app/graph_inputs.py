@@ -7,6 +7,7 @@ from pathlib import Path
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 
+from spinalprep.bids.labels import Labels
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.image.grids import same_voxels
@@ -48,8 +49,10 @@ def template_files(template: Template | None, settings: Settings) -> TemplateFil
     )
 
 
-def graph_parameters(settings: Settings, template: Template | None, contrast: str) -> Parameters:
-    """Return the settings that change numbers."""
+def graph_parameters(
+    settings: Settings, template: Template | None, contrast: str, labels: Labels
+) -> Parameters:
+    """Return the settings that change numbers, and which classes of labels are meant."""
     return Parameters(
         n4="n4" not in settings.skip,
         denoise=settings.denoise,
@@ -63,6 +66,7 @@ def graph_parameters(settings: Settings, template: Template | None, contrast: st
         min_lesion_mm3=settings.min_lesion_mm3,
         level_hint=settings.level_hint,
         seed=settings.random_seed,
+        label_values=labels.values,
     )
 
 

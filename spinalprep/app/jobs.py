@@ -212,7 +212,7 @@ def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:
         labels={role: File(path) for role, path in files.labels.paths.items()},
         weights=weight_files(shared.weights),
         template=shared.template_files,
-        parameters=graph_parameters(settings, shared.template, reference.contrast),
+        parameters=graph_parameters(settings, shared.template, reference.contrast, files.labels),
         healthy=_healthy(session.participant, files, shared),
         maps=map_files(files),
     )

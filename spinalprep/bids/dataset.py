@@ -1,7 +1,5 @@
 """The output folder as a dataset: what it says of itself, and who is in it."""
 
-import csv
-import io
 import json
 import logging
 import os
@@ -19,7 +17,8 @@ from spinalprep.bids.derivative_kinds import NOT_IN_BIDS
 from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
 from spinalprep.bids.labels import labels_folder
-from spinalprep.errors import UsageError
+from spinalprep.bids.saved_tables import read_people
+from spinalprep.errors import InputError, UsageError
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 
@@ -151,7 +150,9 @@ def write_participants(settings: Settings, participants: Sequence[str]) -> None:
     Everyone in the dataset is listed, so that parallel jobs write the same table.
     """
     out_dir = settings.out_dir
-    columns, rows = _read_participants(settings.bids_dir / "participants.tsv")
+    columns, rows, notes = _read_participants(settings.bids_dir / "participants.tsv")
+    for note in notes:
+        _log.warning(note)
     everyone = {*participants, *_folders(out_dir), *_folders(settings.bids_dir)}
     for label in sorted(everyone):
         name = f"sub-{label}"
@@ -176,7 +177,7 @@ def age_and_sex(bids_dir: Path, participant: str) -> tuple[float | None, str | N
 
     None where it is not said, or is neither of the words that BIDS allows for them.
     """
-    _, rows = _read_participants(bids_dir / "participants.tsv")
+    _, rows, _ = _read_participants(bids_dir / "participants.tsv")
     row = {key.lower(): value for key, value in rows.get(f"sub-{participant}", {}).items()}
     try:
         age = float(row.get("age", ""))
@@ -268,28 +269,19 @@ def _write_lists(out_dir: Path) -> None:
     write_table(out_dir, out_dir / "dseg.tsv", levels, dictionary=False)
 
 
-def _read_participants(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Return columns and rows by participant; a table that can't be read counts as empty."""
+def _read_participants(
+    path: Path,
+) -> tuple[tuple[str, ...], dict[str, dict[str, str]], tuple[str, ...]]:
+    """Return columns, rows by participant, and what is odd; an unreadable table is empty."""
+    nobody: dict[str, dict[str, str]] = {}
+    if not path.exists():
+        return ("participant_id",), nobody, ()
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        if path.exists():
-            _log.warning("%s can't be read (%s); its participants are listed with n/a", path, error)
-        return ["participant_id"], {}
-    reader = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-    columns = list(reader.fieldnames or ())
-    if "participant_id" not in columns:
-        _log.warning("%s has no column participant_id; its participants are listed with n/a", path)
-        return ["participant_id"], {}
-    rows = {}
-    for row in reader:
-        name = row["participant_id"]
-        rows[name if name.startswith("sub-") else f"sub-{name}"] = {
-            key: value for key, value in row.items() if isinstance(key, str) and value
-        }
-    for name, row in rows.items():
-        row["participant_id"] = name
-    return columns, rows
+        table = read_people(path)
+    except InputError as error:
+        return ("participant_id",), nobody, (f"{error}; its participants are listed with n/a",)
+    rows = {row["participant_id"]: dict(row) for row in table.rows}
+    return table.columns, rows, table.notes
 
 
 def _folders(root: Path) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from spinalprep.bids.lookups import label_value
 from spinalprep.bids.names import image_stem
 from spinalprep.bids.session import Scan
 from spinalprep.errors import InputError, UsageError
@@ -67,6 +68,8 @@ class Label:
         Why it is ignored.
     relative : str
         The file below the folder of labels, with forward slashes.
+    value : int or None
+        Which of its values is meant, if a look-up table beside it says so.
     """
 
     path: Path
@@ -74,6 +77,7 @@ class Label:
     used: bool
     reason: str = ""
     relative: str = ""
+    value: int | None = None
 
     @property
     def uri(self) -> str:
@@ -91,6 +95,12 @@ class Labels:
     def paths(self) -> dict[str, Path]:
         """The file of every role that a person drew."""
         return {label.role: label.path for label in self.found if label.used}
+
+    @property
+    def values(self) -> dict[str, int]:
+        """The value that is meant, of the roles for which a look-up table says so."""
+        used = (label for label in self.found if label.used)
+        return {label.role: label.value for label in used if label.value is not None}
 
     def path(self, role: str) -> Path | None:
         """Return the file of a role, None if nobody drew it."""
@@ -190,7 +200,8 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
         elif role in taken:
             reason = f"{taken[role]} is used"
         relative = path.relative_to(folder).as_posix()
-        found.append(Label(path, role, not reason, reason, relative))
+        value = label_value(path, role) if role and not reason else None
+        found.append(Label(path, role, not reason, reason, relative, value))
     for label in found:
         _tell(label)
     return Labels(tuple(found))

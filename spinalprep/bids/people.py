@@ -1,6 +1,7 @@
 """What the participant level left for the group level, person by person."""
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from spinalprep.bids.derivative_kinds import TABLE, Kind
 from spinalprep.bids.derivative_names import Derivative, find_outputs, output_path, outputs_of
 from spinalprep.bids.derivatives import MISSING, sidecar_path
 from spinalprep.bids.names import CONTRASTS, ImageName
+from spinalprep.bids.saved_tables import read_people
 from spinalprep.bids.status import collect_status
-from spinalprep.errors import InputError, NoInputError, UsageError
+from spinalprep.errors import NoInputError, UsageError
 from spinalprep.settings import Settings
 from spinalprep.tables import read_table
+
+_log = logging.getLogger("spinalprep")
 
 NEEDED: tuple[Kind, ...] = ("coverage_template",)
 
@@ -95,21 +99,15 @@ def read_participants(settings: Settings) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it can't be read as a table.
+        If it can't be read as a table of people.
     """
     for folder in (settings.bids_dir, settings.out_dir):
         path = folder / "participants.tsv"
         if path.is_file():
-            try:
-                table = pd.read_csv(
-                    path, sep="\t", dtype=str, na_values=[MISSING, ""], keep_default_na=False
-                )
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path} can't be read as a table: {error}") from error
-            if "participant_id" in table:
-                ids = table["participant_id"].astype(str)
-                table["participant_id"] = ids.where(ids.str.startswith("sub-"), "sub-" + ids)
-                return table.drop_duplicates("participant_id")
+            table = read_people(path)
+            for note in table.notes:
+                _log.warning(note)
+            return pd.DataFrame(list(table.rows), columns=list(table.columns), dtype=object)
     return pd.DataFrame({"participant_id": pd.Series(dtype=str)})
 
 

@@ -6,9 +6,10 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.section import fill_holes
-from spinalprep.errors import NoCordError
+from spinalprep.errors import EmptyMaskError, InputError, NoCordError
 from spinalprep.image import Image, back_on, to_world, upright
 
+LARGEST_MM2 = 600.0  # in the median slice: no cord is as large, with a tumor or a syrinx neither
 REACH_MM = 6.0  # a cord's half width: farther from the centerline nothing can be the cord alone
 
 
@@ -61,7 +62,7 @@ def fill_drawn(cord: Image) -> tuple[Image, tuple[str, ...]]:
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Mask or probability, any voxel order.
+        Shares of 0 to 1, any voxel order.
 
     Returns
     -------
@@ -82,6 +83,41 @@ def fill_drawn(cord: Image) -> tuple[Image, tuple[str, ...]]:
     )
     filled = np.where(holes, cord.data.max(), cord.data)
     return given.with_data(back_on(filled, given)), (line,)
+
+
+def mask_of_drawn(cord: Image) -> NDArray[np.bool_]:
+    """Return the mask of a cord that a person drew: the voxels with a share of at least 0.5.
+
+    Parameters
+    ----------
+    cord : Image, shape (I, J, K)
+        Shares of 0 to 1, any voxel order.
+
+    Returns
+    -------
+    mask : ndarray of bool, shape (I, J, K)
+        On the grid of ``cord``.
+
+    Raises
+    ------
+    EmptyMaskError
+        If no voxel belongs to it.
+    InputError
+        If it is larger than any cord: more than 600 mm2 in the median axial slice.
+    """
+    standing = upright(cord)
+    counts = (standing.data >= 0.5).sum(axis=(0, 1))
+    if not counts.any():
+        raise EmptyMaskError("the cord mask is empty: draw the cord, or remove the file")
+    area = float(np.median(counts[counts > 0]) * np.prod(standing.voxel_sizes[:2]))
+    if area > LARGEST_MM2:
+        raise InputError(
+            f"the cord mask has {area:,.0f} mm2 in its median slice; expected at most "
+            f"{LARGEST_MM2:g}: are background and cord exchanged, or is it the mask of another "
+            "structure?"
+        )
+    mask: NDArray[np.bool_] = cord.data >= 0.5
+    return mask
 
 
 def count_components(cord: NDArray[np.bool_]) -> int:

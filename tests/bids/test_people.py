@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from spinalprep.bids.dataset import write_participants
 from spinalprep.bids.derivative_kinds import OUTPUTS, TABLE, Kind
 from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.derivatives import sidecar_path
@@ -137,8 +138,19 @@ def test_people_s_tables_come_together(tmp_path: Path) -> None:
     assert gather_tables([], "qc") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'participant_id\n"sub-01'])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"participant_id\nsub-01\t3"])
 def test_a_table_of_people_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "participants.tsv").write_bytes(content)
     with pytest.raises(InputError, match=r"participants\.tsv can't be read as a table"):
         read_participants(settings(tmp_path))
+
+
+def test_both_levels_read_the_same_rows(tmp_path: Path) -> None:
+    asked = settings(tmp_path)
+    rows = "participant_id\tsite\nsub-01\tM\xfcnchen\n\n02\nsub-01\tUlm\n"
+    asked.bids_dir.mkdir(exist_ok=True)
+    (asked.bids_dir / "participants.tsv").write_bytes(rows.encode("latin-1"))
+    write_participants(asked, ["01", "02"])
+    own = read_participants(asked).fillna("n/a").to_numpy().tolist()
+    copied = pd.read_csv(asked.out_dir / "participants.tsv", sep="\t", keep_default_na=False)
+    assert own == copied.to_numpy().tolist() == [["sub-01", "München"], ["sub-02", "n/a"]]

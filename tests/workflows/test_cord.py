@@ -143,3 +143,26 @@ def test_holes_of_a_drawn_cord_are_filled_and_that_is_said(tmp_path: Path) -> No
     assert (load(Path(found.cord)).data > 0).sum() == 9 * 7 * 6
     assert len(found.warnings) == 1
     assert "8 voxels in slices 2 to 3" in found.warnings[0]
+
+
+@pytest.mark.parametrize("stored", ["binary 2", "classes", "shares of 255"])
+def test_what_a_drawn_cord_is_published_as(tmp_path: Path, stored: str) -> None:
+    affine = np.diag([-1.0, 1.0, 2.0, 1.0])
+    cord = np.zeros((20, 20, 6), np.float32)
+    cord[6:15, 6:13] = 1.0
+    image = save(Image(cord + 1, affine), tmp_path / "T2w.nii.gz")
+    around = np.zeros_like(cord)
+    around[4:17, 4:15] = 1.0
+    ways = {
+        "binary 2": (2 * cord, None),
+        "classes": (3 * around - 2 * cord, 1),  # the canal is 3
+        "shares of 255": (63.75 * around + 191.25 * cord, None),
+    }
+    data, value = ways[stored]
+    label = save(Image(data, affine), tmp_path / "label.nii.gz")
+    task = ManualCord(image=image, label=label, value=value)
+    found: Any = task(cache_root=tmp_path / "c", worker="debug")
+    np.testing.assert_array_equal(load(Path(found.cord)).data, cord)
+    soft = load(Path(found.probability)).data
+    assert soft.max() == 1
+    assert (soft > 0).sum() == (around if stored == "shares of 255" else cord).sum()

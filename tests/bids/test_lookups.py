@@ -1,0 +1,33 @@
+"""Tables beside labels that say which value is the structure."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spinalprep.bids.lookups import label_value
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        ("index\tname\n1\tspinal canal\n2\tspinal cord\n", 2),
+        ("name\tindex\nSpinal_Cord\t4\nGM\t5\n", 4),
+        ("index\tname\n1\tSC\n2\tcord\n", None),  # two names for it
+        ("index\tname\n1\tcanal\n", None),
+        ("index\tname\none\tcord\n", None),
+        ("", None),
+    ],
+)
+def test_a_table_names_the_cord(tmp_path: Path, content: str, value: int | None) -> None:
+    (tmp_path / "sub-01_T2w_label-SC_mask.tsv").write_text(content)
+    assert label_value(tmp_path / "sub-01_T2w_label-SC_mask.nii.gz", "cord") == value
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"LabelMap": 3}', '{"LabelMap": null}'])
+def test_a_sidecar_names_grey_matter_or_is_of_no_use(tmp_path: Path, content: str) -> None:
+    sidecar, label = tmp_path / "a_gmseg-manual.json", tmp_path / "a_gmseg-manual.nii.gz"
+    sidecar.write_text(json.dumps({"LabelMap": {"1": "white matter", "2": "grey matter"}}))
+    assert (label_value(label, "gm"), label_value(label, "cord")) == (2, None)
+    sidecar.write_text(content)
+    assert label_value(label, "gm") is None
