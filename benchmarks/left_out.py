@@ -95,8 +95,8 @@ def tell(structure: str, measure: str, people: tuple[str, ...], seeds: list[Figu
     worst = max if measure in ("centerline_mm", "relative_volume_difference") else min
     over = [[pick(column) for pick in (median, worst)] for column in zip(*rows, strict=True)]
     lines = [(name, [*row, mean(row)]) for name, row in zip(people, rows, strict=True)]
-    lines += [("median of people", [pair[0] for pair in over])]
-    lines += [("worst person", [pair[1] for pair in over])]
+    lines += [("median of subjects", [pair[0] for pair in over])]
+    lines += [("worst subject", [pair[1] for pair in over])]
     for name, numbers in lines:
         said = "  ".join(f"{n:.3f}" for n in numbers)
         sys.stdout.write(f"{structure:5s} {measure:26s} {name:17s} {said}\n")

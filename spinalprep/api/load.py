@@ -129,7 +129,7 @@ def example(contrast: str = "T2w", *, lesions: int = 1) -> Scan:
     Scan of 56 x 72 x 44 voxels of 1 x 1 x 3 mm, axes LAS, float32: example_T2w
     """
     if contrast not in CONTRASTS:
-        raise UsageError(f"there is no example of {contrast!r}; expected {', '.join(CONTRASTS)}")
+        raise UsageError(f"no example of {contrast!r}; expected {', '.join(CONTRASTS)}")
     image = _render(contrast, lesions)
     return Scan(image.data.copy(), image.affine.copy(), f"example_{contrast}", contrast)
 

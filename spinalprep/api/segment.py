@@ -244,7 +244,7 @@ def _networks(given: Mapping[str, str | Path | Model], beside: Sequence[str]) ->
     names = ("centerline", "cord", *beside)
     unknown = sorted(set(given) - set(TASKS))
     if unknown:
-        raise UsageError(f"no network is for {unknown[0]!r}; expected one of {', '.join(TASKS)}")
+        raise UsageError(f"no network for {unknown[0]!r}; expected one of {', '.join(TASKS)}")
     models: dict[str, Model] = {}
     for name in names:
         weights = given.get(name)
@@ -258,7 +258,9 @@ def _networks(given: Mapping[str, str | Path | Model], beside: Sequence[str]) ->
 def _read_drawn(drawn: Mapping[Structure, ImageLike] | None) -> Mapping[Structure, ImageLike]:
     unknown = sorted(set(drawn or {}) - set(STRUCTURES))
     if unknown:
-        raise UsageError(f"drawn: {unknown[0]!r} is none; expected one of {', '.join(STRUCTURES)}")
+        raise UsageError(
+            f"drawn: unknown structure {unknown[0]!r}; expected one of {', '.join(STRUCTURES)}"
+        )
     return drawn or {}
 
 

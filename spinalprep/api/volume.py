@@ -82,8 +82,8 @@ def to_spatial(image: ImageLike) -> tuple[Path | SpatialImage, str]:
         given = image if hasattr(image.header, "get_sform") else _as_nifti(image)
         return given, str(image.get_filename() or "the image")
     raise UsageError(
-        f"{type(image).__name__} is no image; expected a path, a nibabel image, or Volume(data, "
-        "affine)"
+        f"{type(image).__name__} is not an image; expected a path, a nibabel image, or "
+        "Volume(data, affine)"
     )
 
 

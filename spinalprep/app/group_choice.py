@@ -101,7 +101,7 @@ def choose_group(settings: Settings) -> Group:
     if unsearched:
         LOG.warning(
             "%d of %d have no lesion mask and are in no lesion map: their contrast is searched "
-            "only with --lesion-contrasts, or if a lesion mask is drawn",
+            "only with --lesion-contrasts, or if there is a manual lesion mask",
             unsearched,
             len(people),
         )

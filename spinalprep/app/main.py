@@ -55,10 +55,14 @@ def within_limits(settings: Settings) -> Settings:
     """Return settings that ask for no more than this process may use; say what was too much."""
     cpus, most = count_cpus(), most_gb()
     if settings.nprocs > cpus and settings.worker != "slurm":
-        LOG.warning("--nprocs %d: %d can be used here, and are", settings.nprocs, cpus)
+        LOG.warning(
+            "--nprocs %d exceeds the %d CPUs available, which are used", settings.nprocs, cpus
+        )
         settings = replace(settings, nprocs=cpus)
     if settings.mem_gb > most and settings.worker != "slurm":
-        LOG.warning("--mem %.1fGB: the limit is %.1f GB here, and holds", settings.mem_gb, most)
+        LOG.warning(
+            "--mem %.1fGB exceeds the limit of %.1f GB, which is used", settings.mem_gb, most
+        )
         settings = replace(settings, mem_gb=most)
     return settings
 

@@ -54,8 +54,10 @@ def _add_segment(sub: ArgumentParser) -> None:
         type=int,
         choices=(1, 2, 3, 4),
         default=4,
-        help="how often the networks look: at the image as it is, mirrored, darker, brighter; 1 is "
-        "fastest and tells no spread (default: 4)",
+        help=(
+            "number of augmented views: unmodified, mirrored, darker, brighter; 1 is fastest "
+            "and gives no spread (default: 4)"
+        ),
     )
     add_threads(sub)
 
@@ -66,8 +68,10 @@ def _add_models(sub: ArgumentParser) -> None:
         nargs="?",
         choices=("show", "export", "calibrate"),
         default="show",
-        help="show: the card; export: write ONNX; calibrate: measure how soft probabilities are, "
-        "and write it into the card (default: show)",
+        help=(
+            "show: the card; export: write ONNX; calibrate: measure the temperature and write "
+            "it to the card (default: show)"
+        ),
     )
     sub.add_argument("name", nargs="?", help="packaged network or weight file (show: all packaged)")
     sub.add_argument("-o", "--out-file", type=Path, metavar="FILE.onnx", help="with export")

@@ -64,8 +64,8 @@ def _refuse_what_is_wrong(settings: Settings) -> None:
     read_filters(settings.bids_filter_file)
     if settings.worker == "slurm" and not scheduler_is_here():
         raise UsageError(
-            "--worker slurm: sbatch, squeue, scontrol and scancel are not all here; start it on a "
-            "node of the cluster, outside a container"
+            "--worker slurm: sbatch, squeue, scontrol and scancel were not all found; start it "
+            "on a cluster node, outside a container"
         )
 
 

@@ -23,7 +23,7 @@ _OF_THE_JOB = ("participant_label", "nprocs", "mem_gb", "worker", "sbatch_args",
 SCRIPT = """#!/bin/bash
 # {n} participants as one array of SLURM jobs{limit_text}{group_text}.
 # Written by spinalprep-tools slurm {version}. Submit: bash THIS_FILE
-# A job that fails leaves the others alone; submitted again, only what is missing is computed.
+# A failed job does not affect the others; if submitted again, only what is missing is computed.
 set -euo pipefail
 mkdir -p {folders}
 
@@ -83,27 +83,38 @@ def add_slurm_options(sub: ArgumentParser) -> None:
         "--image", type=Path, metavar="FILE.sif", help="run in this Apptainer image (default: no)"
     )
     sub.add_argument(
-        "--limit", type=positive, metavar="N", help="people at once (default: as SLURM likes)"
+        "--limit",
+        type=positive,
+        metavar="N",
+        help=("maximum number of participants at a time (default: set by SLURM)"),
     )
     sub.add_argument(
-        "--cpus", type=positive, default=PERSON.cpus, metavar="N", help="a person (default: 4)"
+        "--cpus",
+        type=positive,
+        default=PERSON.cpus,
+        metavar="N",
+        help=("CPUs per participant (default: 4)"),
     )
     sub.add_argument(
-        "--mem", type=gigabytes, metavar="SIZE", help="a person, as of spinalprep (default: 4 GiB)"
+        "--mem",
+        type=gigabytes,
+        metavar="SIZE",
+        help=("memory per participant, as for spinalprep (default: 4 GiB)"),
     )
     sub.add_argument(
         "--minutes",
         type=positive,
         default=PERSON.minutes,
         metavar="N",
-        help="a person (default: %(default)s)",
+        help="minutes per participant (default: %(default)s)",
     )
     sub.add_argument(
-        "--sbatch-args", default="", metavar="WORDS", help="partition, account..., as one text"
+        "--sbatch-args",
+        default="",
+        metavar="WORDS",
+        help=("partition, account etc., as one quoted argument"),
     )
-    sub.add_argument(
-        "--no-group", action="store_true", help="no job of the group level after the people's"
-    )
+    sub.add_argument("--no-group", action="store_true", help="do not submit a group-level job")
     sub.add_argument(
         "words",
         nargs=REMAINDER,
@@ -141,14 +152,18 @@ def array_script(settings: Settings, person: Resources, given: Namespace) -> str
         If the dataset has no participant.
     """
     if settings.level != "participant":
-        raise UsageError("slurm: expected the participant level; the group's job follows by itself")
+        raise UsageError(
+            "slurm: expected the participant level; the group-level job is added automatically"
+        )
     if given.image is not None and not given.image.is_file():
-        raise UsageError(f"{given.image} is not a file; expected an image of Apptainer")
+        raise UsageError(f"{given.image} is not a file; expected an Apptainer image")
     people = _people(settings)
     place = Place(given.image.resolve() if given.image is not None else None)
     logs = settings.out_dir / LOGS
     if any(character in str(logs) for character in "%\n\"'\\ "):
-        raise UsageError(f"sbatch takes no blanks, quotes or % in {logs}; give another folder")
+        raise UsageError(
+            f"sbatch does not accept blanks, quotes or % in {logs}; use another folder"
+        )
     common = {
         "logs": logs,
         "sbatch_args": f" {given.sbatch_args}" if given.sbatch_args else "",

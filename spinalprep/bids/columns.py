@@ -86,7 +86,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "diameter_ap_mm": ("anteroposterior diameter of the ellipse with equal moments", "mm", None),
     "diameter_rl_mm": ("right-left diameter of the ellipse with equal moments", "mm", None),
     "compression_ratio": (
-        "front-to-back over right-left diameter; lower is flatter",
+        "anteroposterior over right-left diameter; lower is flatter",
         None,
         None,
     ),

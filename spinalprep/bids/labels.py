@@ -227,7 +227,7 @@ def check_same_grid(label: Path, image: Path) -> str | None:
     except InputError as error:
         return str(error)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
-        return f"{label} can't be compared with {image.name} ({error})"
+        return f"{label} cannot be compared with {image.name} ({error})"
     if theirs.same_grid(ours, GRID_TOLERANCE * float(ours.voxel_sizes.min())):
         return None
     return (

@@ -183,9 +183,9 @@ def _failure(job: Job, end: _End, request: Request) -> Failure:
     if end.state.startswith("CANCELLED"):
         kind, message = "cancelled", f"{who} was cancelled"
     elif end.wanted_memory:
-        kind, message = "memory", f"{who} needed more than the {request.mem_gb:g} GiB it had"
+        kind, message = "memory", f"{who} exceeded its {request.mem_gb:g} GiB of memory"
     elif end.state in ("TIMEOUT", "DEADLINE"):
-        kind, message = "time", f"{who} needed more than the {request.minutes} minutes it had"
+        kind, message = "time", f"{who} exceeded its {request.minutes} minutes"
     elif end.state in _CLUSTER:
         kind, message = "cancelled", f"{who} was lost with its node ({end.state})"
     else:

@@ -293,7 +293,7 @@ def _make_lesions(person: Person, count: int, chance: np.random.Generator) -> tu
         if all(_gap(lesion, other) >= LESION_GAP_MM for other in made):
             made.append(lesion)
     if len(made) < count:
-        raise ValueError(f"{count} lesions find no place in one cord; expected fewer")
+        raise ValueError(f"{count} lesions do not fit into one cord; expected fewer")
     return tuple(made)
 
 

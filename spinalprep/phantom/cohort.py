@@ -297,9 +297,9 @@ def _write_truth(folder: Path, space: _Space, seed: int, count: int) -> None:
     path = folder / join_name({"space": template.name, "label": "planted"}, "mask", IMAGE)
     put_bytes(folder, path, _nifti(_volume(space.domain, planted, np.uint8), space.domain.affine))
     text = (
-        f"People of {COHORTS[0]} have, with probability {PLANTED_SHARE}, one more lesion whose "
-        "centre is in label-planted, and lose "
-        f"{AREA_LOSS} mm2 of area at C2 and C3; nothing else differs between the cohorts.\n"
+        f"Subjects of {COHORTS[0]} have, with probability {PLANTED_SHARE}, one more lesion with "
+        f"its centre in label-planted, and {AREA_LOSS} mm2 less area at C2 and C3; nothing else "
+        "differs between the cohorts.\n"
     )
     put_text(folder, folder / "README", text)
     end_temporary(folder)
@@ -321,7 +321,9 @@ def _describe(out_dir: Path, results: Path, people: pd.DataFrame) -> None:
         write_json(folder, folder / "dataset_description.json", content)
         write_table(folder, folder / "participants.tsv", people)
         put_text(
-            folder, folder / "README", "Synthetic subjects: no human being is in this dataset.\n"
+            folder,
+            folder / "README",
+            "Synthetic subjects: this dataset contains no images of real people.\n",
         )
         end_temporary(folder)
 

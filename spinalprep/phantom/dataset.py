@@ -27,14 +27,14 @@ SIDECARS = {
     "T1w": {"EchoTime": 0.004, "RepetitionTime": 2.0, "MRAcquisitionType": "3D"},
     "T2starw": {"EchoTime": 0.014, "RepetitionTime": 0.6, "MRAcquisitionType": "2D"},
 }
-README = """Synthetic subjects made by spinalprep: no image of a human being is in this dataset.
+README = """Synthetic subjects made by spinalprep: this dataset contains no images of real people.
 
-Each person has a T2w, a T1w taken after a small known motion, and a T2starw of thick slices.
-derivatives/labels holds one voxel per disc, as a rater would mark them. derivatives/truth holds
-what is true of each person on the grid of the T2w: cord, centerline, vertebrae, discs, lesions,
-the area across the cord at each slice, and the transform that resamples the T1w on the T2w.
-In *_truth.json: t1w_motion takes RAS+ points (mm) of the still person, where the T2w was taken,
-to where the T1w found them; disc_s_mm is the arc length of the discs from the top of the
+Each subject has a T2w, a T1w acquired after a small known motion, and a T2starw with thick slices.
+derivatives/labels has one voxel per disc, as a rater would mark them. derivatives/truth has
+the ground truth of each subject on the grid of the T2w: cord, centerline, levels, discs, lesions,
+the cross-sectional area at each slice, and the transform that resamples the T1w onto the T2w.
+In *_truth.json: t1w_motion maps RAS+ points (mm) from the position during the T2w to that
+during the T1w; disc_s_mm is the arc length of the discs from the top of the
 centerline; lesion_volume_mm3 is the analytic volume of each lesion.
 """
 
@@ -78,7 +78,9 @@ def write_dataset(out_dir: Path, people: int = 2, seed: int = FIRST_TEST_SEED) -
     for name in ("labels", "truth"):
         describe_dataset(out_dir / "derivatives" / name, f"phantom {name}", "derivative")
     pd.DataFrame(rows).to_csv(out_dir / "participants.tsv", sep="\t", index=False)
-    _dump(out_dir / "participants.json", {"lesions": {"Description": "number of planted lesions"}})
+    _dump(
+        out_dir / "participants.json", {"lesions": {"Description": "number of simulated lesions"}}
+    )
     (out_dir / "README").write_text(README)
     unknown = f"*_{OUTPUTS['perslice'].suffix}.*\n*_{TRANSFORM}.*\n*_truth.json"
     for name, files in (("labels", "*_labels-*"), ("truth", unknown)):

@@ -18,15 +18,15 @@ from spinalprep.phantom.dataset import describe_dataset
 from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
 
 PLAIN = "plain"  # the image as it is
-README = """Labelled images with faults drawn into them by spinalprep.
+README = """Labelled images with artefacts simulated by spinalprep.
 
-A participant is one of the source and a kind of fault, or "plain": the image as it is. The true
-cord, and lesions where one was drawn in, are in derivatives/labels, each with a JSON file that says
-where the fault lies. `spinalprep-tools evaluate` reads this dataset.
+A participant is a source image with one kind of artefact, or "plain", the unmodified image. The
+true cord, and lesions if one was inserted, are in derivatives/labels, each with a JSON file that
+describes the artefact. `spinalprep-tools evaluate` reads this dataset.
 """
 COLUMNS = {
-    "source": {"Description": "participant, or file, of the image"},
-    "kind": {"Description": "kind of the fault; plain: the image as it is"},
+    "source": {"Description": "participant or file of the image"},
+    "kind": {"Description": "kind of artefact; plain: the unmodified image"},
 }
 
 

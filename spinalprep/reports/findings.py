@@ -63,7 +63,7 @@ def _scores(upper: pd.DataFrame) -> str:
     if "area_z" not in upper or upper["area_z"].isna().any():
         return ""
     scores = zip(upper["vertebral_level"], upper["area_z"].astype(float), strict=True)
-    return f" ({', '.join(f'z at {level} {z:+.1f}' for level, z in scores)}, uncalibrated)"
+    return f" ({', '.join(f'z at {level} {z:+.1f}' for level, z in scores)})"
 
 
 def _lesions(run: SessionRunFacts, lesions: pd.DataFrame | None) -> str:

@@ -95,10 +95,12 @@ def adapted_card(card: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
             "datasets": list(dict.fromkeys([*before.get("datasets", [""]), *data["datasets"]])),
             "people": sorted(names),
             "added": data["people"],
-            "sources": "those of the weights it started from, and labels of the user's own",
+            "sources": "those of the original weights, and the user's own labels",
         },
         "started_from": {
             key: old.get(key) for key in ("name", "version", "sha256", "data", "recipe")
         },
-        "figures": {"note": "none: judge it on people left out with spinalprep-tools evaluate"},
+        "figures": {
+            "note": ("none: evaluate it on held-out subjects with spinalprep-tools evaluate")
+        },
     }

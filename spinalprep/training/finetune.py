@@ -73,7 +73,7 @@ def adapting_recipe(model: Model) -> SliceRecipe:
     if not fitting or not in_slices or isinstance(model.network, OnnxNetwork):
         known = (one.role for one in recipes if isinstance(one, SliceRecipe))
         raise UsageError(
-            f"weights of task {role!r}{'' if in_slices else ' in three dimensions'} can't be "
+            f"weights of task {role!r}{'' if in_slices else ' in three dimensions'} cannot be "
             f"adapted; expected a .safetensors file in two dimensions of {', '.join(known)}"
         )
     recipe = fitting[0]

@@ -29,10 +29,10 @@ def find_recipe(name: str) -> Recipe:
     table = _table_of(name)
     kind = table.get("task")
     if kind not in TASKS:
-        raise UsageError(f"{name}: task {kind!r} is none of {', '.join(TASKS)}")
+        raise UsageError(f"{name}: task {kind!r} is not one of {', '.join(TASKS)}")
     recipe = from_table(TASKS[kind].recipe_type, table, name)
     if recipe.preset not in PRESETS:
-        raise UsageError(f"{name}: preset {recipe.preset!r} is none of {', '.join(PRESETS)}")
+        raise UsageError(f"{name}: preset {recipe.preset!r} is not one of {', '.join(PRESETS)}")
     find_loss(recipe.loss)
     return recipe
 
@@ -47,7 +47,7 @@ def _table_of(name: str) -> dict[str, Any]:
     known = packaged_recipes()
     if not name.endswith(".toml") and name not in known:
         raise UsageError(
-            f"there is no recipe {name!r}; expected one of {', '.join(known)}, or a .toml file"
+            f"unknown recipe {name!r}; expected one of {', '.join(known)}, or a .toml file"
         )
     path = known.get(name, Path(name))
     told = {"name": path.stem} | read_toml(path)

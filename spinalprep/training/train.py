@@ -110,7 +110,7 @@ def train(
     )
     done = read_progress(out_dir)
     if not done.kept:
-        LOG.warning("no step lowered the validation loss: these are the weights it started from")
+        LOG.warning("no step lowered the validation loss: the weights are unchanged")
     taught = Taught(dataset, parts.taught, parts.stopped_by, parts.left_out)
     card = make_card(task, taught, done, options.seed)
     if start is not None:
@@ -190,7 +190,9 @@ def split(task: TrainingTask[Any, Any], material: Material, options: RunOptions)
     """
     spared = options.fold is not None or options.leave_out or options.validate
     if (spared or options.stop_early) and not task.can_leave_out:
-        raise UsageError(f"{task.recipe.name} is trained on all its material; nobody is left out")
+        raise UsageError(
+            f"{task.recipe.name} is trained on all of its data; no subject can be held out"
+        )
     left_out = options.leave_out
     if options.fold is not None:
         left_out = (*left_out, *people_of_fold(material.people_in_folds, *options.fold))
@@ -201,7 +203,7 @@ def split(task: TrainingTask[Any, Any], material: Material, options: RunOptions)
         stopped_by = _a_quarter(material.people)
     taught = material.without(stopped_by)
     if (spared or stopped_by) and not taught.people:
-        raise UsageError("nobody is left to train on; expected at least two people with labels")
+        raise UsageError("no subjects left for training; expected at least two with labels")
     watched = material.only(stopped_by) if stopped_by else None
     return Parts(taught, watched, stopped_by, left_out)
 
@@ -210,8 +212,8 @@ def _a_quarter(people: tuple[str, ...]) -> tuple[str, ...]:
     """Return about a quarter of the people, by their names."""
     if len(people) < 2:
         raise UsageError(
-            f"labels of {len(people)} person; expected at least two people, one to train on "
-            "and one who tells when to stop"
+            f"labels of {len(people)} subject; expected at least two, one for training and one "
+            "for validation"
         )
     return people_of_fold(people, 1, min(len(people), 4))
 

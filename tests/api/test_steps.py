@@ -101,7 +101,7 @@ def test_what_can_t_be_done_is_one_line(
         sp.load(tmp_path / "nothing.nii")
     with pytest.raises(sp.UsageError, match="ndarray is no image"):
         sp.load(image.data)  # type: ignore[arg-type]
-    with pytest.raises(sp.UsageError, match="no network is for 'brain'"):
+    with pytest.raises(sp.UsageError, match="no network for 'brain'"):
         sp.segment(image, models={"brain": "cord"})
     with pytest.raises(sp.UsageError, match="drawn: 'skull' is none"):
         sp.segment(image, drawn={"skull": image})  # type: ignore[dict-item]

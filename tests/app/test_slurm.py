@@ -90,7 +90,7 @@ def test_a_container_sees_every_folder(cohort: Path, capsys: pytest.CaptureFixtu
     ("words", "code", "said"),
     [
         (["raw", "out", "group"], 2, "expected the participant level"),
-        (["raw", "a b/out", "participant"], 2, "takes no blanks"),
+        (["raw", "a b/out", "participant"], 2, "does not accept blanks"),
         (["raw", "out", "participant", "--participant-label", "9"], 4, "has no sub-9"),
         (["out", "out", "participant"], 4, "no participant"),
         (["--image", "no.sif", "raw", "out", "participant"], 2, "no.sif is not a file"),

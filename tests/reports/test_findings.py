@@ -19,7 +19,7 @@ def levels(**more: object) -> pd.DataFrame:
 def test_the_area_at_c2_c3_is_weighted_by_slices() -> None:
     assert findings(RUN, levels(), TOTAL, None, None)[0] == "cord area at C2-C3 74.0 mm²"
     scored = findings(RUN, levels(area_z=[0.5, -1.25, 0.0]), TOTAL, None, None)[0]
-    assert scored.endswith("(z at C2 +0.5, z at C3 -1.2, uncalibrated)")
+    assert scored.endswith("(z at C2 +0.5, z at C3 -1.2)")
 
 
 def test_without_c2_the_whole_cord_is_told() -> None:

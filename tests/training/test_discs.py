@@ -109,7 +109,7 @@ def test_a_training_leaves_weights_with_the_scale_of_their_logits(
     assert set(measured) == {"disc", "c2c3"}
     assert all(low < 0 < high for _, _, low, high in measured.values())
     assert json.loads(path.with_suffix(".json").read_text())["steps"] == 2
-    with pytest.raises(UsageError, match="nobody is left out"):
+    with pytest.raises(UsageError, match="no subject can be held out"):
         train("discs", dataset, tmp_path / "other", RunOptions(leave_out=("10062",)))
 
 

@@ -176,9 +176,9 @@ def test_lesions_that_somebody_drew_are_learned(home: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "freeze", "told"),
     [
-        (RunOptions(leave_out=("x",)), 0, "nobody here is called x"),
-        (RunOptions(leave_out=("a", "b", "c")), 0, "at least two people"),
-        (RunOptions(validate=("a", "b", "c", "d")), 0, "nobody is left to train on"),
+        (RunOptions(leave_out=("x",)), 0, "unknown subjects x"),
+        (RunOptions(leave_out=("a", "b", "c")), 0, "no subjects left|at least two"),
+        (RunOptions(validate=("a", "b", "c", "d")), 0, "no subjects left for training"),
         (RunOptions(), 9, "expected 0 to 4 blocks"),
     ],
 )
@@ -193,7 +193,7 @@ def test_what_can_t_be_done_is_said(
 def test_three_dimensions_can_t_be_adapted(tmp_path: Path) -> None:
     card = {"task": "cord", "preset": "cord_unet3d", "depth": 48, "name": "cord3d"}
     save_model(PRESETS["cord_unet3d"](), tmp_path / "cord3d.safetensors", card)
-    with pytest.raises(UsageError, match="'cord' in three dimensions can't be adapted"):
+    with pytest.raises(UsageError, match="'cord' in three dimensions cannot be adapted"):
         adapting_recipe(load_model(tmp_path / "cord3d.safetensors"))
 
 

@@ -30,5 +30,5 @@ def test_the_interval_holds_the_truth_and_widens_with_the_spread_of_people() -> 
 
 
 def test_one_number_of_people_is_no_curve() -> None:
-    with pytest.raises(InputError, match="two numbers of people"):
+    with pytest.raises(InputError, match="two numbers of subjects"):
         fit_learning_curve(np.ones(3), np.full(3, 0.1))

@@ -57,5 +57,5 @@ def test_a_range_test_is_read_as_a_person_would() -> None:
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:
     rates = rising_rates(1e-6, 1.0, 100)
-    with pytest.raises(UsageError, match="does not fall"):
+    with pytest.raises(UsageError, match="does not decrease"):
         suggest_rates(rates, np.linspace(1, 5, 100))

@@ -69,7 +69,7 @@ def test_a_leaning_cord_is_straight_and_round(cords: StraightVolumes) -> None:
 
 def test_what_was_not_drawn_is_passed_over() -> None:
     image, cord = neck()
-    with pytest.raises(InputError, match="no volume has a drawn cord"):
+    with pytest.raises(InputError, match="no volume has a manual cord mask"):
         straighten_volumes([LabelledVolume("a", image, gm=cord)], 0.5, 32.0)
 
 
@@ -163,7 +163,7 @@ def test_it_is_trained_and_finds_the_cord(
 def test_a_name_that_nobody_has_is_refused(
     tiny: StraightenedRecipe, dataset: LabelledDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="nobody here is called x"):
+    with pytest.raises(UsageError, match="unknown subjects x"):
         train(tiny, dataset, tmp_path, RunOptions(leave_out=("x",)))
 
 

@@ -108,7 +108,7 @@ def test_folds_hold_those_whose_cord_was_drawn(recipe: SliceRecipe, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["x", "PAM50"])  # a template is nobody
 def test_a_name_that_nobody_has_is_refused(name: str, recipe: SliceRecipe, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"nobody here is called {name}; expected some of a, b"):
+    with pytest.raises(UsageError, match=f"unknown subjects {name}; expected one or more of a, b"):
         train(recipe, DATASET, tmp_path, RunOptions(validate=(name,)))
 
 

@@ -90,12 +90,12 @@ def judge(case: Case, predictions: Predictions) -> Iterator[dict[str, object]]:
     grid = reorient(load(case.image))
     wrong = {role: check_same_grid(path, case.image) for role, path in case.truth.items()}
     for text in filter(None, wrong.values()):
-        LOG.warning("%s; it is left out", text)
+        LOG.warning("%s; it is not evaluated", text)
     truths = {role: _on(grid, path) for role, path in case.truth.items() if not wrong[role]}
     for role, truth in truths.items():
         drawn = np.asarray(truth.any(axis=(0, 1)), bool)
         if role != "lesion" and not drawn.any():
-            LOG.warning("%s is empty and is left out", case.truth[role])
+            LOG.warning("%s is empty and is not evaluated", case.truth[role])
             continue
         row: dict[str, object] = {
             "person_id": case.person,
@@ -123,12 +123,14 @@ def _warn(table: pd.DataFrame) -> None:
     """Say what the numbers are not."""
     seen = sorted(set(table.loc[table["trained_on"] == "yes", "person_id"]))
     if seen:
-        LOG.warning("trained on %s: no measure of accuracy for them", ", ".join(seen))
+        LOG.warning(
+            "the weights were trained on %s: no measure of accuracy for them", ", ".join(seen)
+        )
     if (table.loc[table["answered"] == "yes", "trained_on"] == UNKNOWN).any():
-        LOG.warning("whom the weights were trained on is not known")
+        LOG.warning("the training subjects of the weights are not known")
     missing = int((table["answered"] == "no").sum())
     if missing:
-        LOG.warning("%d labels have no automatic mask in the folder and don't count", missing)
+        LOG.warning("%d labels have no automatic mask in the folder and are not evaluated", missing)
 
 
 def _compare(

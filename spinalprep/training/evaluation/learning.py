@@ -64,7 +64,7 @@ def fit_learning_curve(people: Array, error: Array) -> LearningCurve:
     (0.08, 1.0, 0.01)
     """
     if len(np.unique(people)) < 2:
-        raise InputError("a learning curve needs two numbers of people or more; got one")
+        raise InputError("a learning curve needs at least two numbers of subjects; got one")
     slope, level = np.polyfit(np.log(people), np.log(np.maximum(error, SMALLEST)), 1)
     return LearningCurve(float(np.exp(level)), float(-slope))
 

@@ -11,49 +11,68 @@ from spinalprep.training.evaluation.predictions import MASKS
 from spinalprep.training.evaluation.trained_on import UNKNOWN
 
 COLUMNS = {
-    "person_id": "who; several participants may be one person",
+    "person_id": "person; several participants may be one person",
     "image": "the raw image",
     "contrast": "its suffix",
     "structure": "cord, gm (grey matter) or lesion",
-    "trained_on": "yes if the card of the weights names the person, and a dataset of this name or "
-    "of none: no measure of accuracy; n/a where the weights are not known",
-    "answered": "yes, or no: the folder has no automatic mask of this image; not in any mean",
-    "slices": "axial slices that were compared: those with a label; all slices for lesions",
-    "truth_mm3": "volume that a person drew",
-    "found_mm3": "volume that was found in these slices",
-    "beyond_mm3": "volume that was found in the other slices, which nobody labelled",
-    "dice": "overlap over mean size",
-    "relative_volume_difference": "found over drawn, minus one",
-    "ppv": "share of the found voxels that are drawn",
+    "trained_on": (
+        "yes if the card of the weights names the person, and a dataset of this name "
+        "or of none: not a measure of accuracy; n/a if the weights are not known"
+    ),
+    "answered": (
+        "yes, or no: the folder has no automatic mask of this image, which is excluded "
+        "from all means"
+    ),
+    "slices": "axial slices compared: those with a label; all slices for lesions",
+    "truth_mm3": "volume of the manual mask",
+    "found_mm3": "automatic volume in these slices",
+    "beyond_mm3": "automatic volume in the other slices, which have no label",
+    "dice": "Dice",
+    "relative_volume_difference": "automatic over manual volume, minus one",
+    "ppv": "fraction of automatic voxels that are labelled",
     "surface_mm": "average symmetric surface distance in mm",
     "surface95_mm": "larger 95th percentile of the two directed surface distances in mm",
-    "calibration_error": "expected calibration error of the probability in these slices, over "
-    "voxels of at least 0.01 or drawn",
-    "centerline_mm": "root mean square distance from the middle of the drawn cord in mm",
-    "localisation": "share of labelled slices in which the centerline is inside the drawn cord",
-    "lesion_sensitivity": "share of drawn lesions of which a quarter of the voxels was found",
-    "lesion_precision": "share of found lesions of which a quarter of the voxels is drawn",
-    "slice_specificity": "share of slices without a drawn lesion in which none was found",
-    "false_lesion_mm3": "volume found in an image in which a person drew no lesion",
+    "calibration_error": (
+        "expected calibration error of the probability in these slices, over "
+        "voxels of at least 0.01 or labelled"
+    ),
+    "centerline_mm": "root mean square distance from the centre of the manual cord mask in mm",
+    "localisation": (
+        "fraction of labelled slices in which the centerline is inside the manual cord mask"
+    ),
+    "lesion_sensitivity": (
+        "fraction of labelled lesions of which a quarter of the voxels was found"
+    ),
+    "lesion_precision": (
+        "fraction of detected lesions of which a quarter of the voxels is labelled"
+    ),
+    "slice_specificity": "fraction of slices without a labelled lesion in which none was found",
+    "false_lesion_mm3": "lesion volume in an image with an empty lesion label",
     "seconds": "time of the networks",
     "peak_mib": "peak memory of the process while they ran, MiB (Linux; elsewhere so far)",
 }
 SUMMARY = {
     "structure": COLUMNS["structure"],
     "contrast": "suffix of the images, or all",
-    "measure": "as in evaluation.tsv; false_lesion_share is the share of lesion-free people with "
-    "a lesion found, volume_correlation is Pearson's r of drawn and found volume over people",
-    "people": "people with this measure, each counted once: the mean over their images",
-    "trained_on": "how many of these people the weights were trained on: with any, no measure of "
-    "accuracy; n/a where that is not known of all",
+    "measure": (
+        "as in evaluation.tsv; false_lesion_share is the fraction of lesion-free "
+        "subjects with a detected lesion, volume_correlation is Pearson's r of manual "
+        "and automatic volume over subjects"
+    ),
+    "people": "subjects with this measure, each counted once: the mean over their images",
+    "trained_on": (
+        "number of these subjects that the weights were trained on: if any, not a "
+        "measure of accuracy; n/a if not known for all"
+    ),
     "images": "their images",
     "mean": "mean over participants",
     "lower": (
-        "lower limit of the 95 % bootstrap interval over participants; n/a below three people"
+        "lower limit of the 95 % bootstrap interval over participants; n/a for fewer than "
+        "three subjects"
     ),
-    "upper": "its upper end",
-    "median": "median over people",
-    "worst": "the worst person",
+    "upper": "its upper limit",
+    "median": "median over subjects",
+    "worst": "the worst subject",
 }
 LOWER_IS_BETTER = (
     "surface_mm",

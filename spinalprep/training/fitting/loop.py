@@ -295,8 +295,8 @@ def _resume(path: Path, state: _State, device: str) -> None:
     content = torch.load(path, weights_only=True, map_location=device)
     if content.get("run", "") != state.schedule.run:
         raise UsageError(
-            f"{path} belongs to another training (other people, recipe, seed or steps); "
-            "choose another folder, or delete it to start anew"
+            f"{path} belongs to another training (other subjects, recipe, seed or steps); "
+            "choose another folder, or delete it to start again"
         )
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])

@@ -199,8 +199,8 @@ def find_loss(words: str) -> Loss:
         told = re.fullmatch(r"\s*(\d+(?:\.\d+)?)?\s*\*?\s*([a-z_]+)\s*(?:\((.*)\))?\s*", part)
         if told is None or told[2] not in LOSSES:
             raise UsageError(
-                f"loss {words!r}: {part.strip()!r} is none of {', '.join(LOSSES)}; "
-                "expected names joined by +, with factors if not 1"
+                f"loss {words!r}: {part.strip()!r} is not one of {', '.join(LOSSES)}; expected "
+                "names joined by +, with factors if not 1"
             )
         parts.append((float(told[1] or 1.0), _loss_of(told[2], told[3])))
     return lambda logits, truth, weight: torch.stack(

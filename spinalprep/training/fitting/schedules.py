@@ -126,8 +126,8 @@ def suggest_rates(
     fall = curve[0] - curve[bottom]
     if bottom == 0 or fall <= 0.02 * abs(curve[0]):
         raise UsageError(
-            f"the loss does not fall between rates {rates[0]:g} and {rates[-1]:g}; "
-            "try another range, or more steps"
+            f"the loss does not decrease between rates {rates[0]:g} and {rates[-1]:g}; try "
+            "another range, or more steps"
         )
     lowest, ended = (
         float(rates[np.flatnonzero(curve[: bottom + 1] <= curve[0] - share * fall)[0]])

@@ -110,9 +110,9 @@ class LabelledDataset:
     lesion_free: bool = False
     digital_people: int = OWN_DIGITAL_PEOPLE
     template: TemplateFolders | None = None
-    sources: str = "labels of the user's own, and synthetic subjects"
+    sources: str = "the user's own labels, and synthetic subjects"
     licence: str = "that of the user's own data"
-    limits: str = "people and scanners of one dataset; judge it on people left out"
+    limits: str = "subjects and scanners of one dataset; evaluate it on held-out subjects"
 
     @property
     def persons(self) -> dict[str, str]:
@@ -199,7 +199,9 @@ def described_dataset(description: str, root: Path) -> LabelledDataset:
 def _packaged(name: str) -> Path:
     known = packaged_datasets()
     if name not in known:
-        raise UsageError(f"no dataset {name!r} is described; expected {', '.join(known)}, or .toml")
+        raise UsageError(
+            f"no description of dataset {name!r}; expected {', '.join(known)}, or .toml"
+        )
     return known[name]
 
 

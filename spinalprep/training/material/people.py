@@ -120,7 +120,7 @@ def people_of_fold(people: Iterable[str], fold: int, folds: int) -> tuple[str, .
     """
     names = sorted(set(people))
     if len(names) < folds:
-        raise UsageError(f"{folds} folds need as many people; there are {len(names)}")
+        raise UsageError(f"{folds} folds need as many subjects; there are {len(names)}")
     return tuple(names[fold - 1 :: folds])
 
 
@@ -136,6 +136,6 @@ def check_people(named: Iterable[str], people: Iterable[str]) -> None:
     unknown = sorted(set(named) - known)
     if unknown:
         raise UsageError(
-            f"nobody here is called {', '.join(unknown)}; "
-            f"expected some of {', '.join(sorted(known))}"
+            f"unknown subjects {', '.join(unknown)}; expected one or more of "
+            f"{', '.join(sorted(known))}"
         )

@@ -73,7 +73,7 @@ def read_spines(dataset: LabelledDataset) -> Spines:
         If the dataset is not described with a template.
     """
     if dataset.template is None:
-        raise UsageError("discs are learned from those of a template; expected --shared")
+        raise UsageError("disc detection is trained on the discs of a template; expected --shared")
     if not dataset.template.small.is_dir():
         raise InputError(f"{dataset.template.small} is missing; give the folder with --shared")
     digital = digital_spines(DIGITAL_SEEDS)

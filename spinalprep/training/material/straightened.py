@@ -79,7 +79,7 @@ def straighten_volumes(
     """
     straight = tuple(_straightened(volumes, spacing_mm, width_mm))
     if not straight:
-        raise InputError("no volume has a drawn cord of several slices to learn from")
+        raise InputError("no volume has a manual cord mask of several slices to train on")
     return StraightVolumes(straight)
 
 

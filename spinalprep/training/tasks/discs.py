@@ -30,8 +30,8 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
     pieces = "spines"
     can_leave_out = False  # they show no disc
     synthetic = (
-        "contrast, geometry and field of view randomised; no image of a person with visible discs "
-        "served for training"
+        "contrast, geometry and field of view randomised; no real subject with visible discs "
+        "was used for training"
     )
 
     def read(self, dataset: LabelledDataset) -> Spines:
@@ -46,7 +46,7 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
     def describe(self) -> dict[str, Any]:
         """Return what a card says of the network's inputs and outputs."""
         return {
-            "inputs": "the straightened mid-sagittal plane, mean of 8 mm, brought to one contrast",
+            "inputs": "the straightened mid-sagittal plane, mean of 8 mm, locally equalised",
             "spacing": [1.0, 1.0],
             "orientation": "rows from superior to inferior, columns from posterior to anterior",
             "channels": 1,
@@ -63,8 +63,8 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
         """Return what a card says of sources and limits."""
         return {
             "sources": (
-                "a template (its T2w at 1 x 1 x 2 mm and label maps), synthetic "
-                "subjects, axial stacks of people as images without a sign of a level"
+                "a template (its T2w at 1 x 1 x 2 mm and label maps), synthetic subjects, "
+                "axial stacks as images without discs"
             ),
-            "limits": "one real anatomy, the template's; fused or operated discs were never shown",
+            "limits": "one real anatomy, the template's; fused or operated discs were not used",
         }

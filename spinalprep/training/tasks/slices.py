@@ -87,7 +87,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         slices = slices.with_gm() if recipe.needs_gm else slices
         if not slices.people:
             label = "label of grey matter" if recipe.needs_gm else "label"
-            raise InputError(f"{dataset.bids_dir} teaches nothing: no slice has a {label}")
+            raise InputError(f"{dataset.bids_dir} has no training data: no slice has a {label}")
         return slices
 
     def draw(self, material: Slices, seed: int, step: int) -> Batch:
