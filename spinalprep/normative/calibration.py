@@ -116,10 +116,12 @@ class Calibration:
     def facts(self) -> dict[str, Any]:
         """Return for sidecars who was measured, when, with what, and how far it is to be trusted.
 
-        Spreads are the median over usable levels, on the scale of `Norms`.
+        Spreads are the median over usable levels, on the scale of `Norms`; levels are numbers,
+        C1 = 1.
         """
-        usable = self.table[self.table["usable"]]
-        spreads = usable.groupby("measure")["spread"].median()
+        usable = self.table[self.table["usable"]].groupby("measure")
+        spreads = usable["spread"].median()
+        levels = usable["vertebral_level"].agg(lambda numbers: sorted(map(int, numbers)))
         return {
             "People": self.people,
             "Date": self.made,
@@ -127,6 +129,7 @@ class Calibration:
             "VoxelSizeRange": list(self.voxel_mm),
             "Network": dict(self.network),
             "MedianSpread": {str(name): round(float(x), 4) for name, x in spreads.items()},
+            "VertebralLevels": {str(name): list(own) for name, own in levels.items()},
         }
 
 
@@ -180,12 +183,11 @@ def _calibrated(measure: str, norms: pd.DataFrame, rows: pd.DataFrame) -> pd.Dat
     norms = norms[norms["vertebral_level"].isin(rows.index)]
     own = rows.loc[norms["vertebral_level"]]
     slices = norms["template_slice"].notna().to_numpy()
-    kept = ~slices | own["usable_slice"].to_numpy(bool)
-    norms, own, slices = norms[kept], own[kept], slices[kept]
     place = np.where(slices, _place_of(norms), norms["vertebral_level"] + 0.5)
     offset = np.interp(place, rows.index.to_numpy(float) + 0.5, rows["offset"])
     spread = np.where(slices, own["spread_slice"], own["spread"])
     sd = np.hypot(norms["sd"].to_numpy(), spread)
+    sd[slices & ~own["usable_slice"].to_numpy(bool)] = np.nan  # their mean still serves the level
     mean = from_scale(measure, to_scale(measure, norms["mean"]) + offset)
     return norms.assign(mean=mean, sd=sd)
 

@@ -23,7 +23,15 @@ from spinalprep.normative.calibration import (
     calibrate_norms,
     load_calibration,
 )
-from spinalprep.normative.table import EVERYBODY, MEASURES, Norms, Subject, load_norms, score_slices
+from spinalprep.normative.table import (
+    EVERYBODY,
+    MEASURES,
+    Norms,
+    Subject,
+    load_norms,
+    score_levels,
+    score_slices,
+)
 
 LEVELS = range(3, 8)
 OFFSET = {level: 0.10 + 0.02 * (level - 3) for level in LEVELS}
@@ -139,6 +147,16 @@ def test_z_is_that_of_healthy_people_in_the_same_masks() -> None:
     table = table.assign(doubtful=False)
     scored = score_slices(table, norms, Subject(30.0, "F"))
     np.testing.assert_allclose(scored["area_z"], [2.0, np.nan, np.nan, 2.0, 2.0])
+    sections = pd.DataFrame({"level_at": np.linspace(3, 8, 101)})
+    sections["area_mm2"] = np.exp(
+        np.interp(sections["level_at"], [4.5, 6.5], np.log(areas)[[1, 3]])
+    )
+    perlevel = score_levels(
+        pd.DataFrame({"vertebral_level": list(LEVELS)}), sections, norms, Subject(30.0, "F")
+    )
+    assert perlevel["area_z"].notna().tolist() == [True, True, False, True, True]
+    two = 2 * np.hypot(0.1, 0.075) / np.hypot(0.1, 0.05)  # the level is surer than a slice
+    assert perlevel["area_z"].iloc[1] == pytest.approx(two, abs=0.01)
     nobody = score_slices(table, calibrate_norms(healthy(), None), Subject(30.0, "F"))
     assert nobody["area_z"].isna().all()
 
