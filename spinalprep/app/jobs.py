@@ -143,6 +143,8 @@ def plan_run(shared: Shared, sessions: Sequence[Session]) -> Plan:
     for session in sessions:
         for warning in session.warnings:
             LOG.debug("%s: %s", session.name, warning)
+        for line in session.left_out:
+            LOG.info("%s: %s", session.name, line)
         try:
             jobs |= {job.files.key: job for job in build_jobs(session, shared)}
         except InputError as error:
@@ -192,7 +194,8 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
         If the session has no image that can be the reference.
     """
     if not session.scans:
-        raise InputError("no T1w, T2w, T2starw or MTS image matches the request")
+        there = "".join(f"; {line}" for line in session.left_out)
+        raise InputError(f"no T1w, T2w, T2starw or MTS image matches the request{there}")
     chosen = reference_runs(session, shared.settings.reference_anat)
     return [_build(session, run, shared) for run in chosen]
 

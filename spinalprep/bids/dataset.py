@@ -17,6 +17,7 @@ from spinalprep.bids.derivative_kinds import NOT_IN_BIDS
 from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
 from spinalprep.bids.labels import labels_folder
+from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.saved_tables import read_people
 from spinalprep.errors import InputError, UsageError
 from spinalprep.settings import Settings
@@ -163,10 +164,7 @@ def write_participants(settings: Settings, participants: Sequence[str]) -> None:
         columns=list(columns),
     )
     described = settings.bids_dir / "participants.json"
-    try:
-        usable = isinstance(json.loads(described.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        usable = False
+    usable = _is_object(described)
     write_table(out_dir, out_dir / "participants.tsv", table, dictionary=not usable)
     if usable:
         put_copy(out_dir, out_dir / "participants.json", described)
@@ -282,6 +280,15 @@ def _read_participants(
         return ("participant_id",), nobody, (f"{error}; its participants are listed with n/a",)
     rows = {row["participant_id"]: dict(row) for row in table.rows}
     return table.columns, rows, table.notes
+
+
+def _is_object(path: Path) -> bool:
+    """Tell whether a file is a JSON object."""
+    try:
+        read_object(path)
+    except InputError:
+        return False
+    return True
 
 
 def _folders(root: Path) -> set[str]:

@@ -14,6 +14,7 @@ from spinalprep.bids.names import CONTRASTS
 
 INDEX_FOLDER = "spinalprep-1"  # inside --bids-database-dir; the number changes with the content
 STAMP = "stamp.json"
+MADE = re.compile(r"_(?:space|desc|label|seg|atlas|from)-")  # no raw image
 
 _log = logging.getLogger("spinalprep")
 
@@ -82,13 +83,12 @@ def _ignored(labels: Sequence[str] | None) -> list[re.Pattern[str]]:
     some = "|".join(map(re.escape, labels or ()))
     wanted = f"sub-(?:{some})" if labels else r"sub-[^/]+"
     image = rf".*_(?:{'|'.join(CONTRASTS)})\.nii(?:\.gz)?$"
-    made = r".*_(?:space|desc|label|seg|atlas|from)-"
     return [
         re.compile(rf"^/(?!{wanted}(?:/|$))"),
         re.compile(r"^/sub-[^/]+/(?!ses-[^/]+(?:/|$)|anat(?:/|$))"),
         re.compile(r"^/sub-[^/]+/ses-[^/]+/(?!anat(?:/|$))"),
         re.compile(rf"/anat/(?!{image})"),
-        re.compile(rf"/anat/{made}"),
+        re.compile(rf"/anat/.*{MADE.pattern}"),
     ]
 
 

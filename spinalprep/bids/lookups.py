@@ -1,10 +1,10 @@
 """Which value of a label is the structure, where a table or a sidecar beside it says so."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from spinalprep.bids.names import image_stem
+from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.saved_tables import read_saved_table
 from spinalprep.errors import InputError
 
@@ -41,9 +41,9 @@ def _entries(label: Path) -> Iterator[tuple[str, str]]:
             read = read_saved_table(table)
             given = [(row.get("index", ""), row.get("name", "")) for row in read.rows]
         elif sidecar.is_file():
-            content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+            content = read_object(sidecar)
             given = [(str(key), str(name)) for key, name in content.get("LabelMap", {}).items()]
-    except (InputError, OSError, ValueError, AttributeError):
+    except (InputError, AttributeError):
         return  # of no use: the values speak for themselves, or are refused
     yield from ((value, name) for value, name in given if value.strip().isdecimal())
 

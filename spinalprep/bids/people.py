@@ -1,6 +1,5 @@
 """What the participant level left for the group level, person by person."""
 
-import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from spinalprep.bids.derivative_kinds import TABLE, Kind
 from spinalprep.bids.derivative_names import Derivative, find_outputs, output_path, outputs_of
 from spinalprep.bids.derivatives import MISSING, sidecar_path
 from spinalprep.bids.names import CONTRASTS, ImageName
+from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.saved_tables import read_people
 from spinalprep.bids.status import collect_status
-from spinalprep.errors import NoInputError, UsageError
+from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
 from spinalprep.tables import read_table
 
@@ -283,7 +283,6 @@ def _origin(name: str, cord: Mapping[str, Any], lesion: Mapping[str, Any]) -> Or
 def _read(path: Path) -> dict[str, Any]:
     """Return a sidecar; one that can't be read is empty."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(path)
+    except InputError:
         return {}
-    return content if isinstance(content, dict) else {}

@@ -1,6 +1,5 @@
 """Find the images to work on, one session at a time."""
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,10 +8,12 @@ from typing import Any
 
 from spinalprep.bids.filters import Filters, read_filters
 from spinalprep.bids.index import open_index, participants
+from spinalprep.bids.left_out import ignored_folders, unread_images
 from spinalprep.bids.names import CONTRASTS, parse_name
+from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.session import Scan, Session
 from spinalprep.bids.sidecar import Listings, read_sidecar
-from spinalprep.errors import NoInputError, UsageError
+from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
 
 SHOWN = 5  # labels named in a message
@@ -45,7 +46,7 @@ def find_sessions(settings: Settings) -> Iterator[Session]:
         If a filter names an entity that pybids does not know.
     """
     check_dataset(settings.bids_dir)
-    labels = _wanted(settings)
+    labels = _without_ignored(settings.bids_dir, _wanted(settings))
     layout = open_index(
         settings.bids_dir,
         labels if settings.participant_label else None,
@@ -56,17 +57,20 @@ def find_sessions(settings: Settings) -> Iterator[Session]:
         entities, _, _ = parse_name(path.name)
         participant, session = _folder_labels(path, settings.bids_dir)
         if entities.get("sub") == participant and entities.get("ses") == session:
-            found[participant][session].append(path)
+            if participant in labels:
+                found[participant][session].append(path)
         else:
             _log.warning("%s is ignored: its name does not match its folder", path)
     if not any(label in found for label in labels):
-        raise NoInputError(_nothing(settings))
+        raise NoInputError(_nothing(settings, labels))
     for label in labels:
+        _leave_ignored_visits(settings.bids_dir, label, found[label])
         for session, paths in sorted(found[label].items(), key=lambda item: item[0] or ""):
             yield read_session(settings, label, session, paths)
         if not found[label]:
-            why = f"sub-{label} has no T1w, T2w, T2starw or MTS image matches the request"
-            yield Session(label, None, (), (why,))
+            why = f"sub-{label} has no T1w, T2w, T2starw or MTS image that matches the request"
+            unread = tuple(unread_images(settings.bids_dir, label).values())
+            yield Session(label, None, (), (why,), unread)
 
 
 def check_dataset(bids_dir: Path) -> None:
@@ -83,11 +87,9 @@ def check_dataset(bids_dir: Path) -> None:
     if not description.is_file():
         raise NoInputError(f"{bids_dir} is not a BIDS dataset: it has no {description.name}")
     try:
-        content = json.loads(description.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NoInputError(f"{description} can't be read as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise NoInputError(f"{description} does not contain a JSON object")
+        read_object(description)
+    except InputError as error:
+        raise NoInputError(f"{bids_dir} is not a BIDS dataset: {error}") from error
     if not participants(bids_dir):
         raise NoInputError(f"{bids_dir} has no participant: there is no sub-* folder")
 
@@ -96,11 +98,12 @@ def read_session(settings: Settings, label: str, session: str | None, paths: lis
     """Return the session of these image files, with their sidecars read."""
     scans: list[Scan] = []
     notes: list[str] = []
+    left_out: list[str] = []
     listings: Listings = {}
-    for path in _without_twins(paths, notes):
+    for path in _without_twins(paths, left_out):
         entities, contrast, _ = parse_name(path.name)
         if entities.get("part", "mag") != "mag":
-            notes.append(f"{path.name} is ignored: no magnitude image")
+            left_out.append(f"{path.name} is ignored: no magnitude image")
             continue
         relative = path.relative_to(settings.bids_dir).as_posix()
         if not settings.skip_bids_validation and not _is_bids(relative):
@@ -109,7 +112,9 @@ def read_session(settings: Settings, label: str, session: str | None, paths: lis
         notes.extend(warnings)
         beside = {key: value for key, value in entities.items() if key not in ("sub", "ses")}
         scans.append(Scan(settings.bids_dir, relative, label, session, contrast, beside, metadata))
-    return Session(label, session, tuple(scans), tuple(notes))
+    unread = unread_images(settings.bids_dir, label).get(session)
+    left_out += [unread] if unread is not None else []
+    return Session(label, session, tuple(scans), tuple(notes), tuple(left_out))
 
 
 def _wanted(settings: Settings) -> tuple[str, ...]:
@@ -124,6 +129,29 @@ def _wanted(settings: Settings) -> tuple[str, ...]:
             f"{', '.join(present[:SHOWN])}{more}"
         )
     return tuple(sorted(set(asked))) or present
+
+
+def _without_ignored(bids_dir: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels that ``.bidsignore`` does not leave out; the others are said."""
+    ignored = ignored_folders(bids_dir, [f"sub-{label}" for label in labels])
+    for folder in sorted(ignored):
+        _log.warning("%s is left out: .bidsignore names it", folder)
+    kept = tuple(label for label in labels if f"sub-{label}" not in ignored)
+    if not kept:
+        raise NoInputError(f"{bids_dir}: .bidsignore names every participant that is asked for")
+    return kept
+
+
+def _leave_ignored_visits(bids_dir: Path, label: str, found: dict[str | None, list[Path]]) -> None:
+    """Take the visits away that ``.bidsignore`` leaves out, and say so."""
+    visits = [session for session in found if session is not None]
+    if not visits:
+        return
+    ignored = ignored_folders(bids_dir, [f"sub-{label}/ses-{session}" for session in visits])
+    for session in visits:
+        if f"sub-{label}/ses-{session}" in ignored:
+            _log.warning("sub-%s, ses-%s is left out: .bidsignore names it", label, session)
+            del found[session]
 
 
 def _matching(layout: Any, settings: Settings) -> Iterator[Path]:
@@ -171,12 +199,12 @@ def _folder_labels(path: Path, root: Path) -> tuple[str, str | None]:
     return subject.removeprefix("sub-"), session
 
 
-def _without_twins(paths: list[Path], notes: list[str]) -> Iterator[Path]:
+def _without_twins(paths: list[Path], left_out: list[str]) -> Iterator[Path]:
     """Yield the files, of a ``.nii`` and a ``.nii.gz`` of one name the compressed one."""
     names = {path.name for path in paths}
     for path in paths:
         if path.suffix == ".nii" and f"{path.name}.gz" in names:
-            notes.append(f"{path.name} is ignored: {path.name}.gz is beside it")
+            left_out.append(f"{path.name} is ignored: {path.name}.gz is beside it")
         else:
             yield path
 
@@ -188,8 +216,8 @@ def _is_bids(relative: str) -> bool:
     return bool(BIDSValidator().is_bids(f"/{relative}"))
 
 
-def _nothing(settings: Settings) -> str:
-    """Say that no image is left, and what was asked for."""
+def _nothing(settings: Settings, labels: tuple[str, ...]) -> str:
+    """Say that no image is left, what was asked for, and what there is instead."""
     asked = []
     if settings.participant_label:
         asked.append(f"participant {', '.join(settings.participant_label)}")
@@ -198,4 +226,7 @@ def _nothing(settings: Settings) -> str:
     if settings.bids_filter_file is not None:
         asked.append("the filters of --bids-filter-file")
     where = f"{settings.bids_dir} has no T1w, T2w, T2starw or MTS image in an anat folder"
-    return f"{where} that matches {' and '.join(asked)}" if asked else where
+    where += f" that matches {' and '.join(asked)}" if asked else ""
+    unread = (line for label in labels for line in unread_images(settings.bids_dir, label).values())
+    first = next(unread, None)
+    return f"{where}; {first}" if first is not None else where

@@ -72,12 +72,15 @@ class Session:
         In the order of their names; empty where the participant has no usable image.
     warnings : tuple of str
         One line for each oddity met while reading.
+    left_out : tuple of str
+        One line for each image that is there and not worked on.
     """
 
     participant: str
     session: str | None
     scans: tuple[Scan, ...]
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -1,12 +1,13 @@
 """Read the JSON beside an image; missing and broken ones are a warning, never an end."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from spinalprep.bids.names import parse_name
+from spinalprep.bids.saved_json import read_object
+from spinalprep.errors import InputError
 
 Listings = dict[Path, list[str]]
 
@@ -34,14 +35,9 @@ def read_sidecar(
     found = list(_applicable(image, root, {} if listings is None else listings))
     for path in found:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            warnings.append(f"{path.name} can't be read as JSON ({error}); it is ignored")
-            continue
-        if isinstance(content, dict):
-            metadata.update(content)
-        else:
-            warnings.append(f"{path.name} does not contain a JSON object; it is ignored")
+            metadata.update(read_object(path))
+        except InputError as error:
+            warnings.append(f"{error}; it is ignored")
     if not found:
         warnings.append(f"{image.name} has no sidecar JSON; its acquisition parameters are unknown")
     return metadata, tuple(warnings)

@@ -1,5 +1,6 @@
 """Which images are found, and what is said when there are none."""
 
+import codecs
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -171,6 +172,8 @@ def test_a_participant_without_images_is_told_apart(dataset: Dataset) -> None:
     [
         (b"{", "can't be read as JSON"),
         (b"\xff\xfe", "can't be read as JSON"),
+        (b"[" * 100_000, "can't be read as JSON (nested too deeply)"),
+        (b" " * 10_000_001, "can't be read as JSON (it has 10 MB)"),
         (b"[1]", "does not contain a JSON object"),
         (None, "has no sidecar JSON"),
     ],
@@ -202,7 +205,7 @@ def test_oddities_are_warnings(dataset: Dataset) -> None:
     (anat / "sub-01_T2w.nii").touch()
     (session,) = find_sessions(settings)
     assert [scan.stem for scan in session.scans] == ["sub-01_T2w", "sub-01_mt-on_MTS"]
-    said = "\n".join(session.warnings)
+    said = "\n".join((*session.warnings, *session.left_out))
     assert "sub-01_T2w.nii is ignored: sub-01_T2w.nii.gz is beside it" in said
     assert "sub-01_part-phase_T2starw.nii.gz is ignored: no magnitude image" in said
     assert "sub-01_mt-on_MTS.nii.gz is not a valid BIDS name" in said
@@ -217,3 +220,53 @@ def test_a_file_in_the_wrong_folder_is_ignored(
     (settings.bids_dir / "sub-01" / "anat" / "sub-02_T1w.nii.gz").touch()
     assert stems(settings) == {"sub-01": ["sub-01_T2w"]}
     assert "name does not match its folder" in caplog.text
+
+
+def test_a_byte_order_mark_and_numbers_that_are_none_don_t_matter(dataset: Dataset) -> None:
+    settings = dataset(["sub-01_T2w"])
+    sidecar = settings.bids_dir / "sub-01" / "anat" / "sub-01_T2w.json"
+    sidecar.write_bytes(codecs.BOM_UTF8 + b'{"EchoTime": NaN, "FlipAngle": 90}')
+    description = settings.bids_dir / "dataset_description.json"
+    description.write_bytes(description.read_text().encode("utf-16"))
+    (session,) = find_sessions(settings)
+    assert (session.scans[0].metadata, session.warnings) == (
+        {"EchoTime": None, "FlipAngle": 90},
+        (),
+    )
+
+
+@pytest.mark.parametrize("line", ["sub-02", "sub-02/", "/sub-02/**", "# c\nsub-02/anat/", "*-02/"])
+def test_who_is_in_bidsignore_is_left_out_and_said(
+    dataset: Dataset, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataset(["sub-01_T2w", "sub-02_T2w"])
+    (settings.bids_dir / ".bidsignore").write_text(line + "\n*_T2w.nii.gz\n")
+    assert list(stems(settings)) == ["sub-01"]
+    assert "sub-02 is left out: .bidsignore names it" in caplog.text
+    with pytest.raises(NoInputError, match="bidsignore names every participant"):
+        stems(replace(settings, participant_label=("02",)))
+
+
+def test_a_visit_in_bidsignore_is_left_out_and_said(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataset(IMAGES)
+    (settings.bids_dir / ".bidsignore").write_text("sub-01/ses-2\n")
+    assert "sub-01_ses-2" not in stems(settings)
+    assert "sub-01_ses-1" in stems(settings)
+    assert "sub-01, ses-2 is left out: .bidsignore names it" in caplog.text
+
+
+def test_images_that_nothing_can_use_are_named(dataset: Dataset) -> None:
+    settings = dataset(
+        ["sub-01_T2w", "sub-01_UNIT1", "sub-01_acq-x_PDw", "sub-02_ses-1_inv-1_MP2RAGE"]
+    )
+    first, second = find_sessions(settings)
+    (line,) = first.left_out
+    assert line == (
+        "not read: sub-01_UNIT1.nii.gz, sub-01_acq-x_PDw.nii.gz "
+        "(only raw T2w, T1w, T2starw and MTS images are)"
+    )
+    assert (second.scans, len(second.left_out)) == ((), 1)
+    with pytest.raises(NoInputError, match=r"in an anat folder that.*not read: sub-02_ses-1_inv-1"):
+        stems(replace(settings, participant_label=("02",)))

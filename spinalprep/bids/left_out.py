@@ -1,0 +1,81 @@
+"""What of a dataset is not worked on although it looks like it: said, never silent."""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from spinalprep.bids.index import MADE, anat_folders
+from spinalprep.bids.names import CONTRASTS, parse_name
+
+IGNORE_FILE = ".bidsignore"
+SHOWN = 5
+_NIFTI = (".nii", ".nii.gz")
+
+_log = logging.getLogger("spinalprep")
+
+
+def ignored_folders(bids_dir: Path, folders: Iterable[str]) -> set[str]:
+    """Return which of some folders ``.bidsignore`` leaves out of the dataset.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        The dataset.
+    folders : iterable of str
+        Folders of participants or visits below it (``sub-01``, ``sub-01/ses-1``).
+
+    Notes
+    -----
+    Single images that are named there are worked on: the file is written for validators, which
+    complain of names, not of images.
+    """
+    try:
+        lines = (bids_dir / IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return set()
+    try:
+        spec = GitIgnoreSpec.from_lines(lines.splitlines())
+    except ValueError as error:
+        _log.warning("%s can't be read (%s); nobody is left out", bids_dir / IGNORE_FILE, error)
+        return set()
+    # a pattern of file names does not match the name of a folder inside
+    return {folder for folder in folders if spec.match_file(f"{folder}/anat/images")}
+
+
+def unread_images(bids_dir: Path, label: str) -> dict[str | None, str]:
+    """Return by visit one line on the anatomical images that no step can use.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        The dataset.
+    label : str
+        A participant, without ``sub-``.
+    """
+    found: dict[str | None, str] = {}
+    for folder in anat_folders(bids_dir, label):
+        try:
+            names = [name for name in sorted(os.listdir(folder)) if _is_unread(name)]
+        except OSError:  # that of reading its images is told
+            continue
+        if names:
+            inside = folder.parent.name
+            session = inside.removeprefix("ses-") if inside.startswith("ses-") else None
+            shown = ", ".join(map(_printable, names[:SHOWN]))
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            only = f"{', '.join(CONTRASTS[:-1])} and {CONTRASTS[-1]}"
+            found[session] = f"not read: {shown}{more} (only raw {only} images are)"
+    return found
+
+
+def _is_unread(name: str) -> bool:
+    """Tell whether a file is an image that `spinalprep.bids.query` does not look for."""
+    _, suffix, extension = parse_name(name)
+    return extension in _NIFTI and (suffix not in CONTRASTS or MADE.search(name) is not None)
+
+
+def _printable(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
