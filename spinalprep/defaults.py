@@ -10,3 +10,6 @@ LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
 MIN_LESION_MM3 = 3.0  # smaller lesions are dropped
 FAULT_KINDS = ("equalfluid", "wall", "faded", "cut", "blurredends", "thick", "lesionend")
 FAULT_SEED = 106_000  # of the figures; limits are chosen on 107000 and those that follow
+TUMOR_THRESHOLD = 0.5
+MIN_TUMOR_CM3, MIN_EDEMA_CM3, MIN_CAVITY_CM3 = 0.2, 0.5, 0.5  # smaller pieces are dropped
+TumorCrop = Literal["cascade", "centerline", "none"]

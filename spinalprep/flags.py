@@ -154,6 +154,11 @@ def volume(text: str) -> float:
     return _number(text, sys.float_info.max, "a volume in mm3")
 
 
+def cm3(text: str) -> float:
+    """Read a volume in cm3."""
+    return _number(text, sys.float_info.max, "a volume in cm3")
+
+
 def gigabytes(text: str) -> float:
     """Read an amount of memory as gigabytes (1e9 bytes).
 

@@ -9,11 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from spinalprep.defaults import LESION_CONTRASTS, LESION_THRESHOLD, MIN_LESION_MM3, Contrast
+from spinalprep.defaults import (
+    LESION_CONTRASTS,
+    LESION_THRESHOLD,
+    MIN_CAVITY_CM3,
+    MIN_EDEMA_CM3,
+    MIN_LESION_MM3,
+    MIN_TUMOR_CM3,
+    TUMOR_THRESHOLD,
+    Contrast,
+    TumorCrop,
+)
 from spinalprep.flags import (
     EVERY,
     absolute,
     argument,
+    cm3,
     flag,
     gigabytes,
     label,
@@ -171,7 +182,38 @@ class Settings:
         metadata=flag("other networks", "multi-class lumbar segmentation", not_yet=EVERY),
     )
     pathology: Literal["tumor"] | None = field(
-        default=None, metadata=flag("other networks", "tumour, edema and cavity", not_yet=EVERY)
+        default=None,
+        metadata=flag(
+            "other networks",
+            "experimental: also search for an intramedullary tumor, edema and cavities, in T2w and "
+            "in T1w with ce-gadolinium; needs --model tumor=PATH",
+        ),
+    )
+    tumor_crop: TumorCrop = field(
+        default="centerline",
+        metadata=flag(
+            "other networks",
+            "crop to 30 mm around the centerline, to the cord of a network of its own (cascade), "
+            "or not at all",
+        ),
+    )
+    tumor_threshold: float = field(
+        default=TUMOR_THRESHOLD,
+        metadata=flag(
+            "other networks", "least probability of a tumor voxel", read=share, metavar="P"
+        ),
+    )
+    min_tumor_cm3: float = field(
+        default=MIN_TUMOR_CM3,
+        metadata=flag("other networks", "smaller tumors are dropped", read=cm3, metavar="CM3"),
+    )
+    min_edema_cm3: float = field(
+        default=MIN_EDEMA_CM3,
+        metadata=flag("other networks", "smaller edema is dropped", read=cm3, metavar="CM3"),
+    )
+    min_cavity_cm3: float = field(
+        default=MIN_CAVITY_CM3,
+        metadata=flag("other networks", "smaller cavities are dropped", read=cm3, metavar="CM3"),
     )
 
     nprocs: int = field(

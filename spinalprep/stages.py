@@ -184,6 +184,21 @@ class LesionsOnTemplate(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundTumor(Result):
+    """Tumor, edema, cavity and the whole of them: masks, probabilities (``soft``) and measures."""
+
+    tumor: Path
+    edema: Path
+    cavity: Path
+    abnormality: Path
+    tumor_soft: Path
+    edema_soft: Path
+    cavity_soft: Path
+    abnormality_soft: Path
+    table: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class MtRatioMap(Result):
     """Magnetization transfer ratio in percent."""
 
@@ -253,13 +268,14 @@ TEMPLATE_SLICES = Stage("template_slices", ShapeOnTemplate)
 LESION = Stage("lesion", SeparatedLesions)
 LESION_TABLES = Stage("lesion_tables", MeasuredLesions)
 LESION_TEMPLATE = Stage("lesion_template", LesionsOnTemplate)
+TUMOR = Stage("tumor", FoundTumor)
 MASKS = Stage("masks", MasksOnContrast, each=True)  # contrast
 MTR = Stage("mtr", MtRatioMap)
 METRIC = Stage("metric", MeasuredMetric, each=True)  # map
 
 STAGES: tuple[Stage[Any], ...] = (
     *(PREPROCESS, AUTOMATIC, MANUAL, MANUAL_GM, CENTERLINE, COREGISTER, DISCS, LEVELS, SHAPE),
-    *(TEMPLATE, TEMPLATE_SLICES, LESION, LESION_TABLES, LESION_TEMPLATE, MASKS, MTR, METRIC),
+    *(TEMPLATE, TEMPLATE_SLICES, LESION, LESION_TABLES, LESION_TEMPLATE, TUMOR, MASKS, MTR, METRIC),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}
 

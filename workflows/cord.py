@@ -32,6 +32,19 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Every network, by its name in ``--model``; those of tumors where one is looked for."""
+
+    centerline: WeightFile
+    cord: WeightFile
+    discs: WeightFile
+    gm: WeightFile
+    lesion: WeightFile
+    tumor_cord: WeightFile | None = None
+    tumor: WeightFile | None = None
+
+
+@dataclass(frozen=True)
 class CordWeights:
     """The fields of `Networks` as files (pydra can't hash a generic class)."""
 

@@ -16,7 +16,7 @@ from spinalprep.workflows.cord import (
     CenterlineMask,
     CordWeights,
     ManualCord,
-    WeightFile,
+    Weights,
 )
 from spinalprep.workflows.coregister import ToContrast, ToReference
 from spinalprep.workflows.levels import GivenLevels, OtherDiscs, OwnDiscs, SeenLevels
@@ -26,6 +26,7 @@ from spinalprep.workflows.metrics import Maps, add_metrics
 from spinalprep.workflows.preprocess import Preprocess
 from spinalprep.workflows.stage import Regions, add_stage
 from spinalprep.workflows.template import LesionInTemplate, ToTemplate
+from spinalprep.workflows.tumor import TumorSearch, TumorWeights, add_tumor
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,7 @@ class Parameters:
     level_hint: str | None = None
     seed: int = 0
     label_values: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Every network, by its name in ``--model``."""
-
-    centerline: WeightFile
-    cord: WeightFile
-    discs: WeightFile
-    gm: WeightFile
-    lesion: WeightFile
+    tumor: TumorSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +142,8 @@ def Participant(
     fit = _template(anatomy, shape, told)
     regions = _regions(anatomy, fit, told)
     lesions = _lesions(anatomy, fit, regions, told)
+    on_grid = {name: c.fit.image for name, c in moved.items() if c.fit is not None}
+    _tumor(anatomy, {"": image, **on_grid}, told)
     if maps is not None:
         forward = {name: c.fit.forward for name, c in moved.items() if c.fit is not None}
         add_metrics(maps, {"": reference, **contrasts}, forward, regions, gm)
@@ -376,6 +369,14 @@ def _lesions(
         )
         add_stage(stages.LESION_TEMPLATE, moved)
     return lesions
+
+
+def _tumor(found: Anatomy, images: Mapping[str, Path], told: Inputs) -> None:
+    """Add the search for a tumor in images on the reference's grid."""
+    search, weights = told.parameters.tumor, told.weights
+    if search is not None and weights.tumor is not None:
+        networks = TumorWeights(weights.tumor, weights.tumor_cord)
+        add_tumor(search, networks, images, found.cord, found.levels.levels)
 
 
 def _masks(

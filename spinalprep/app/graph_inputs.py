@@ -7,21 +7,23 @@ from pathlib import Path
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 
-from spinalprep.bids.labels import Labels
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.image.grids import same_voxels
+from spinalprep.lesion.tumors import TumorRule
 from spinalprep.networks.cards import card_path
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
 from spinalprep.template.pack import packed_atlas
 from spinalprep.template.regions import combined_regions, region_names
-from spinalprep.workflows.cord import WeightFile
+from spinalprep.workflows.cord import WeightFile, Weights
 from spinalprep.workflows.metrics import Maps
-from spinalprep.workflows.participant import Parameters, TemplateFiles, Weights
+from spinalprep.workflows.participant import Parameters, TemplateFiles
+from spinalprep.workflows.tumor import TumorSearch
 
 NETWORKS = tuple(network.name for network in fields(Weights))
+OF_TUMORS = ("tumor_cord", "tumor")  # networks that are read where a tumor is looked for
 
 
 def weight_files(paths: Mapping[str, Path]) -> Weights:
@@ -50,9 +52,10 @@ def template_files(template: Template | None, settings: Settings) -> TemplateFil
 
 
 def graph_parameters(
-    settings: Settings, template: Template | None, contrast: str, labels: Labels
+    settings: Settings, template: Template | None, files: SessionFiles
 ) -> Parameters:
     """Return the settings that change numbers, and which classes of labels are meant."""
+    contrast = files.reference.contrast
     return Parameters(
         n4="n4" not in settings.skip,
         denoise=settings.denoise,
@@ -66,8 +69,23 @@ def graph_parameters(
         min_lesion_mm3=settings.min_lesion_mm3,
         level_hint=settings.level_hint,
         seed=settings.random_seed,
-        label_values=labels.values,
+        label_values=files.labels.values,
+        tumor=_tumor_search(settings, files),
     )
+
+
+def _tumor_search(settings: Settings, files: SessionFiles) -> TumorSearch | None:
+    """Return how a tumor is looked for; None where it is not, or no image could show it."""
+    t2w, gd_t1w = files.tumor_contrasts
+    if settings.pathology != "tumor" or (t2w is None and gd_t1w is None):
+        return None
+    rule = TumorRule(
+        settings.tumor_threshold,
+        settings.min_tumor_cm3,
+        settings.min_edema_cm3,
+        settings.min_cavity_cm3,
+    )
+    return TumorSearch(t2w, gd_t1w, settings.tumor_crop, rule)
 
 
 def map_files(files: SessionFiles) -> Maps | None:

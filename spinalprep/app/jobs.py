@@ -10,6 +10,7 @@ from fileformats.generic import File
 from spinalprep import stages
 from spinalprep.app.graph_inputs import (
     NETWORKS,
+    OF_TUMORS,
     graph_parameters,
     map_files,
     template_files,
@@ -179,10 +180,31 @@ def gather_shared(settings: Settings) -> Shared:
     unknown = sorted(set(settings.models) - set(NETWORKS))
     if unknown:
         raise ModelError(f"--model {unknown[0]}=...: expected one of {', '.join(NETWORKS)}")
-    weights = {name: settings.models.get(name, packaged_weights(name)) for name in NETWORKS}
+    needed = [n for n in NETWORKS if n not in OF_TUMORS]
+    if settings.pathology == "tumor":
+        needed += _tumor_networks(settings)
+    weights = {name: settings.models.get(name, packaged_weights(name)) for name in needed}
     cards = {name: read_card(path) for name, path in weights.items()}
     maps = glob_maps(settings.bids_dir, settings.metrics)
     return Shared(settings, template, template_files(template, settings), weights, cards, maps)
+
+
+def _tumor_networks(settings: Settings) -> list[str]:
+    """Return the networks of a tumor that are needed.
+
+    Raises
+    ------
+    ModelError
+        If one is neither given nor shipped.
+    """
+    needed = [n for n in OF_TUMORS if n == "tumor" or settings.tumor_crop == "cascade"]
+    for name in needed:
+        if name not in settings.models and not packaged_weights(name).is_file():
+            raise ModelError(
+                f"--pathology tumor: no weights of {name} are shipped; train them "
+                f"(spinalprep-tools train {name}, docs/tumor.md) and give --model {name}=PATH"
+            )
+    return needed
 
 
 def build_jobs(session: Session, shared: Shared) -> list[Job]:
@@ -215,7 +237,7 @@ def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:
         labels={role: File(path) for role, path in files.labels.paths.items()},
         weights=weight_files(shared.weights),
         template=shared.template_files,
-        parameters=graph_parameters(settings, shared.template, reference.contrast, files.labels),
+        parameters=graph_parameters(settings, shared.template, files),
         healthy=_healthy(session.participant, files, shared),
         maps=map_files(files),
     )

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spinalprep import __version__, stages
 from spinalprep.app.jobs import Shared
@@ -98,7 +99,18 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
         lesions_sought=shared.settings.seeks_lesions(files.reference.contrast),
         scored=known and not uncalibrated,
         uncalibrated=uncalibrated,
+        **_tumor_facts(shared, outcome),
     )
+
+
+def _tumor_facts(shared: Shared, outcome: Outcome) -> dict[str, Any]:
+    """Gather whether a tumor was looked for, and in which images."""
+    files = outcome.job.files
+    t2w, gd_t1w = (
+        files.scans[name].relative if name is not None else None for name in files.tumor_contrasts
+    )
+    sought = shared.settings.pathology == "tumor"
+    return {"tumor_sought": sought, "tumor_t2w": t2w, "tumor_gd_t1w": gd_t1w}
 
 
 def _coreg_facts(outcome: Outcome, name: str) -> CoregFacts:

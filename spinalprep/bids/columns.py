@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from spinalprep.bids.tumor_columns import TUMOR_COLUMNS
+
 _METRIC_NOTE = "corrected for the tilt of the cord relative to the slice"
 _INTERVAL_NOTE = (
     "+-1.96 standard deviations, from the partial volumes and, for automatic masks, the spread "
@@ -246,6 +248,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
     ),
     "contrast_to_noise": ("the same in standard deviations of the noise", None, None),
+    **TUMOR_COLUMNS,
     "refused_lesions": (
         "number of candidate lesions rejected for lack of image evidence",
         None,

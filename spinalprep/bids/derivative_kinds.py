@@ -12,6 +12,8 @@ IMAGE, TABLE = ".nii.gz", ".tsv"
 TRANSFORM = "xfm"
 NOT_IN_BIDS = (TRANSFORM, "morph", "metric", "qc", "statmap")  # suffixes that its schema lacks
 
+SYNTHETIC = "; by networks trained on synthetic tumors only, for research use"
+
 Kind = Literal[
     "preproc",
     "preproc_reference",
@@ -25,6 +27,15 @@ Kind = Literal[
     "lesion",
     "lesion_probability",
     "lesions",
+    "tumor",
+    "edema",
+    "cavity",
+    "abnormality",
+    "tumor_probability",
+    "edema_probability",
+    "cavity_probability",
+    "abnormality_probability",
+    "tumor_table",
     "vertebrae",
     "discs",
     "spinal_levels",
@@ -119,6 +130,26 @@ OUTPUTS: Mapping[Kind, Output] = {
     "lesion": Output("lesions in the spinal cord", "mask", label="lesion", mask=True),
     "lesion_probability": Output("lesions in the spinal cord, soft", "probseg", label="lesion"),
     "lesions": Output("lesions, numbered by size", "dseg", seg="lesions"),
+    "tumor": Output(f"tumor in the spinal cord{SYNTHETIC}", "mask", label="tumor", mask=True),
+    "edema": Output(f"edema around it{SYNTHETIC}", "mask", label="edema", mask=True),
+    "cavity": Output(
+        f"liquid-filled cavities in the spinal cord{SYNTHETIC}", "mask", label="cavity", mask=True
+    ),
+    "abnormality": Output(
+        f"tumor, edema and cavities together{SYNTHETIC}", "mask", label="abnormality", mask=True
+    ),
+    "tumor_probability": Output(f"tumor, soft{SYNTHETIC}", "probseg", label="tumor"),
+    "edema_probability": Output(f"edema, soft{SYNTHETIC}", "probseg", label="edema"),
+    "cavity_probability": Output(f"cavities, soft{SYNTHETIC}", "probseg", label="cavity"),
+    "abnormality_probability": Output(
+        f"tumor, edema and cavities together, soft{SYNTHETIC}", "probseg", label="abnormality"
+    ),
+    "tumor_table": Output(
+        f"measures of tumor, edema and cavities{SYNTHETIC}",
+        "morph",
+        label="abnormality",
+        extension=TABLE,
+    ),
     "vertebrae": Output("vertebral levels of the spinal cord, C1 = 1", "dseg", seg="vertebrae"),
     "discs": Output(
         "intervertebral discs at the cord, one voxel each, disc n above vertebra n",

@@ -49,9 +49,25 @@ class SessionFiles:
         """All images by the names of their stages; the reference's is empty."""
         return {"": self.reference, **self.contrasts}
 
+    @property
+    def tumor_contrasts(self) -> tuple[str | None, str | None]:
+        """The images in which a tumor is looked for, T2w and Gd-T1w, by the names of their stages.
+
+        The first T2w, and the first T1w whose ``ce-`` begins with ``gad`` or ``gd``; None where
+        there is none.
+        """
+        t2w = next((name for name, scan in self.scans.items() if scan.contrast == "T2w"), None)
+        enhanced = (name for name, scan in self.scans.items() if shows_gadolinium(scan))
+        return t2w, next(enhanced, None)
+
     def is_drawn(self, role: str) -> bool:
         """Tell whether a person's label of a role is used (``cord``, ``lesion``, ``gm`` ...)."""
         return role in self.labels.paths
+
+
+def shows_gadolinium(scan: Scan) -> bool:
+    """Tell whether a name says that it is a T1w image after gadolinium (``ce-gadolinium``)."""
+    return scan.contrast == "T1w" and scan.entities.get("ce", "").lower().startswith(("gad", "gd"))
 
 
 @dataclass(frozen=True)

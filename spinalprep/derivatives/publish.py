@@ -189,6 +189,24 @@ def _lesion_template(to: DerivativeWriter, found: stages.LesionsOnTemplate) -> b
     return changed | to.image("lesion_probability_template", found.soft, origin)
 
 
+def _tumor(to: DerivativeWriter, found: stages.FoundTumor) -> bool:
+    origin = to.tumor_found()
+    masks: dict[Kind, Path] = {
+        "tumor": found.tumor,
+        "edema": found.edema,
+        "cavity": found.cavity,
+        "abnormality": found.abnormality,
+        "tumor_probability": found.tumor_soft,
+        "edema_probability": found.edema_soft,
+        "cavity_probability": found.cavity_soft,
+        "abnormality_probability": found.abnormality_soft,
+    }
+    changed = to.table("tumor_table", read_table(found.table))
+    for kind, file in masks.items():
+        changed |= to.image(kind, file, origin)
+    return changed
+
+
 def _mtr(to: DerivativeWriter, found: stages.MtRatioMap) -> bool:
     pair = to.files.mt_pair or ()
     sources = tuple(to.files.scans[name].uri for name in pair)
@@ -228,6 +246,7 @@ WRITERS: Mapping[stages.Stage[Any], Write] = dict(
         _row(stages.LESION, _lesion),
         _row(stages.LESION_TABLES, _lesion_tables),
         _row(stages.LESION_TEMPLATE, _lesion_template),
+        _row(stages.TUMOR, _tumor),
         _row(stages.MASKS, _masks),
         _row(stages.MTR, _mtr),
         _row(stages.METRIC, _metric),

@@ -44,11 +44,14 @@ class Origin:
         The role of the label where a person drew it.
     parameters : mapping
         Settings that changed it beside those that change everything.
+    sources : tuple of str
+        URIs of the images that it was made of, where that is not the stage's own.
     """
 
     model: Mapping[str, object] | None = None
     drawn: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
 
 COMPUTED = Origin()
@@ -175,7 +178,7 @@ class DerivativeWriter:
 
     def provenance(self, origin: Origin = COMPUTED, *, in_template: bool = False) -> Provenance:
         """Say where an output came from."""
-        sources = [self.scan.uri]
+        sources = list(origin.sources or (self.scan.uri,))
         if origin.drawn is not None:
             sources.append(str(self.files.labels.uri(origin.drawn)))
         template = self.template
@@ -196,6 +199,20 @@ class DerivativeWriter:
         s = self.settings
         own = {"lesion_threshold": s.lesion_threshold, "min_lesion_mm3": s.min_lesion_mm3}
         return Origin(self.model("lesion"), parameters=own)
+
+    def tumor_found(self) -> Origin:
+        """Return the origin of what the networks of tumors found."""
+        s = self.settings
+        t2w, gd_t1w = self.files.tumor_contrasts
+        own = {
+            "tumor_crop": s.tumor_crop,
+            "tumor_threshold": s.tumor_threshold,
+            "min_tumor_cm3": s.min_tumor_cm3,
+            "min_edema_cm3": s.min_edema_cm3,
+            "min_cavity_cm3": s.min_cavity_cm3,
+        }
+        seen = [self.files.scans[name].uri for name in (t2w, gd_t1w) if name is not None]
+        return Origin(self.model("tumor"), parameters=own, sources=tuple(seen))
 
     def model(self, name: str) -> dict[str, object]:
         """Return what sidecars tell of a network."""

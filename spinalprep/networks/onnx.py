@@ -112,7 +112,7 @@ def save_onnx(network: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     """
     if path.suffix != ".onnx":
         raise ModelError(f"{path} does not end in .onnx")
-    dimensions = 3 if "depth" in card else 2
+    dimensions = 3 if {"depth", "patch"} & set(card) else 2
     content = to_onnx(network, dimensions, int(card.get("channels", 1)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)

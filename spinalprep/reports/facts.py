@@ -56,6 +56,10 @@ class SessionRunFacts:
         That the levels are the right ones: 1 where a person said so.
     lesions_sought : bool
         Whether a network looked for lesions.
+    tumor_sought : bool
+        Whether a tumor was looked for.
+    tumor_t2w, tumor_gd_t1w : str or None
+        In which raw images, relative to the BIDS folder; None where there is none.
     scored : bool
         Whether there are z-scores: levels, sex and a fitting age are known, masks are calibrated.
     uncalibrated : str
@@ -72,6 +76,9 @@ class SessionRunFacts:
     lesions_sought: bool = True
     scored: bool = False
     uncalibrated: str = ""
+    tumor_sought: bool = False
+    tumor_t2w: str | None = None
+    tumor_gd_t1w: str | None = None
 
     @property
     def levels_seen_in(self) -> str:

@@ -31,6 +31,7 @@ from spinalprep.reports.methods import methods_text
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
 from spinalprep.reports.scenes import Scene
 from spinalprep.reports.tables import gate_rows, shape_rows
+from spinalprep.reports.tumor import COLOURS, WARNING, three_planes, tumor_notes, tumor_rows
 from spinalprep.tables import is_true, read_table
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
@@ -193,6 +194,7 @@ def _pictures(outputs: _Outputs, scene: Scene) -> dict[str, Any]:
         "calibration": calibration_note(load_calibration(), outputs.run.uncalibrated),
         "healthy": None,
         "lesions": lesion_rows(outputs.table("lesion_table")),
+        "tumor": _tumor(outputs),
         "lesion_shares": lesion_shares(outputs.table("lesion_regions")),
         "lesions_current": outputs.run.lesions_sought
         or any(label.kind == "lesion" and label.used for label in outputs.run.labels),
@@ -231,6 +233,42 @@ def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
     if not found:
         return None
     return pd.concat(found, ignore_index=True)
+
+
+def _tumor(outputs: _Outputs) -> dict[str, Any] | None:
+    """Return what the section on tumors shows; None where none was looked for."""
+    run = outputs.run
+    if not run.tumor_sought:
+        return None
+    told: dict[str, Any] = {
+        "warning": WARNING,
+        "notes": tumor_notes(run),
+        "rows": tumor_rows(outputs.table("tumor_table")),
+        "legend": COLOURS,
+        "planes": None,
+        "ran": outputs.path("tumor_table").is_file(),
+    }
+    masks = {name: outputs.image(name) for name in ("tumor", "edema", "cavity")}
+    found, whole = {n: m for n, m in masks.items() if m is not None}, outputs.image("abnormality")
+    if whole is not None and len(found) == len(masks):
+        told["planes"] = three_planes(_tumor_images(outputs), found, whole)
+    return told
+
+
+def _tumor_images(outputs: _Outputs) -> dict[str, Image]:
+    """Return the images in which a tumor was looked for, on the reference's grid."""
+    run = outputs.run
+    shown: dict[str, Image] = {}
+    for name, source in (("T2w", run.tumor_t2w), ("Gd-T1w", run.tumor_gd_t1w)):
+        if source is None:
+            continue
+        path = outputs.path("preproc")
+        if source != run.reference:
+            other = ImageName.of(Path(source).name)
+            path = output_path(outputs.out_dir, "preproc_reference", other, run.image)
+        if path.is_file():
+            shown[name] = load(path)
+    return shown
 
 
 def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:

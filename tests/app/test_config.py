@@ -18,7 +18,7 @@ from spinalprep.settings import Settings
 
 WORDS = ["/in", "/out", "participant"]
 POSITIONAL = {"bids_dir", "out_dir", "level"}
-NOT_YET = {"cord_model", "lumbar", "pathology"}  # no value of them can be asked for
+NOT_YET = {"cord_model", "lumbar"}  # no value of them can be asked for
 
 # A value of every field that is not its default, and the words that ask for it.
 ASKED: dict[str, tuple[Any, list[str]]] = {
@@ -48,6 +48,12 @@ ASKED: dict[str, tuple[Any, list[str]]] = {
     "output_spaces": (("template", "T1w"), ["--output-spaces", "PAM50", "T1w"]),
     "random_seed": (-3, ["--random-seed=-3"]),
     "reproducible": (True, ["--reproducible"]),
+    "pathology": ("tumor", ["--pathology", "tumor"]),
+    "tumor_crop": ("cascade", ["--tumor-crop", "cascade"]),
+    "tumor_threshold": (0.3, ["--tumor-threshold", "0.3"]),
+    "min_tumor_cm3": (0.1, ["--min-tumor-cm3", "0.1"]),
+    "min_edema_cm3": (0.0, ["--min-edema-cm3", "0"]),
+    "min_cavity_cm3": (2.0, ["--min-cavity-cm3", "2"]),
     "nprocs": (97, ["--nprocs", "97"]),
     "omp_nthreads": (7, ["--omp-nthreads", "7"]),
     "mem_gb": (2048.1, ["--mem", "2048.1G"]),

@@ -71,3 +71,21 @@ def test_a_reference_that_is_no_image_is_refused(tmp_path: Path) -> None:
     bad = scan(tmp_path, "sub-1", "T2w", good=False)
     with pytest.raises(InputError, match="sub-1_T2w"):
         gather_files(ReferenceRun(bad), settings(tmp_path), {})
+
+
+def test_a_tumor_is_looked_for_in_t2w_and_in_t1w_with_gadolinium(tmp_path: Path) -> None:
+    t2w = scan(tmp_path, "sub-1", "T2w")
+    plain = scan(tmp_path, "sub-1", "T1w")
+    enhanced = scan(tmp_path, "sub-1_ce-gadolinium", "T1w", ce="gadolinium")
+    other = scan(tmp_path, "sub-1_ce-mangan", "T1w", ce="mangan")
+
+    def found(reference: Scan, *others: Scan) -> tuple[str | None, str | None]:
+        run = ReferenceRun(reference, others)
+        return gather_files(run, settings(tmp_path), {}).files.tumor_contrasts
+
+    assert found(t2w, plain, enhanced) == ("", "T1wn1")
+    assert found(t2w, enhanced) == ("", "T1w")
+    assert found(t2w, plain, other) == ("", None)
+    assert found(enhanced) == (None, "")
+    assert found(plain, t2w) == ("T2w", None)
+    assert found(plain) == (None, None)

@@ -13,7 +13,8 @@ from spinalprep.errors import ModelError
 from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
 from spinalprep.networks.onnx import save_onnx
 from spinalprep.networks.predict import find_heat, segment
-from spinalprep.networks.weights import Model, load_model
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.weights import Model, load_model, save_model
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
 
@@ -39,6 +40,25 @@ def test_probabilities_are_those_of_torch_at_any_size(
         with torch.no_grad():
             ours, theirs = (m.network(image) for m in (model, exported[name]))
         assert ours.shape == theirs.shape
+        assert float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 2e-5
+
+
+@pytest.mark.parametrize("shape", [(32, 24, 16), (25, 37, 9)])
+def test_tumor_networks_say_the_same_in_three_dimensions(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    for name, channels in (("tumor_cord", 1), ("tumor", 2)):
+        torch.manual_seed(0)
+        card = {"preset": f"{name}_unet", "channels": channels, "patch": [64, 40, 16]}
+        network = PRESETS[card["preset"]]()
+        model = load_model(save_model(network, tmp_path / f"{name}.safetensors", card))
+        exported = load_model(save_onnx(model.network, tmp_path / f"{name}.onnx", model.card))
+        image = torch.randn((1, channels, *shape))
+        with torch.no_grad():
+            ours, theirs = (m.network(image) for m in (model, exported))
+        assert ours.shape == theirs.shape == (1, 1 if channels == 1 else 4, *shape)
         assert float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 2e-5
 
 

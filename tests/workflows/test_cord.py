@@ -17,8 +17,7 @@ from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import Person, make_person
 from spinalprep.phantom.images import render
 from spinalprep.settings import Settings
-from spinalprep.workflows.cord import AutomaticCord, CordWeights, ManualCord, WeightFile
-from spinalprep.workflows.participant import Weights
+from spinalprep.workflows.cord import AutomaticCord, CordWeights, ManualCord, WeightFile, Weights
 
 SEED = 100001  # a person for tests: no network was taught with it
 

@@ -11,9 +11,10 @@ from spinalprep.app.graph_inputs import NETWORKS
 from spinalprep.derivatives.publish import WRITERS
 from spinalprep.engine.graph import StageTask, stages_of
 from spinalprep.stages import STAGES, Node
-from spinalprep.workflows.cord import WeightFile
+from spinalprep.workflows.cord import WeightFile, Weights
 from spinalprep.workflows.metrics import Maps
-from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles, Weights
+from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles
+from spinalprep.workflows.tumor import TumorSearch
 
 
 def test_every_stage_has_a_writer() -> None:
@@ -53,7 +54,9 @@ def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template:
 
 
 def test_the_graph_has_all_stages_and_no_other(file: Path) -> None:
-    everything = Parameters(shows_gm=True, spaces=("reference", "template", "T1w"))
+    everything = Parameters(
+        shows_gm=True, spaces=("reference", "template", "T1w"), tumor=TumorSearch("", "T1w")
+    )
     found = names(file, ("cord", "gm", "lesion"), everything, template=True)
     assert {Node.named(name).stage for name in found} == set(STAGES)
     assert {"discs", "discs_T1w", "discs_MTSmtoff"} <= found

@@ -1,0 +1,222 @@
+"""Tumor networks on synthetic patients, and on people without a tumor.
+
+python benchmarks/tumors.py {prepare,synthetic} out [--first 111000] [--people 20]
+python benchmarks/tumors.py healthy out --shared ../shared
+
+``synthetic`` draws patients of test seeds (`spinalprep.phantom.tumors`), in turn of every kind, and
+crops their images in four ways: by the network of the first step (the paper's cascade), around the
+centerline that the App finds, around the true one, and not at all; ``prepare`` only draws them.
+``healthy`` looks for tumors in the real images of healthy people. Tables go to the folder ``out``.
+"""
+
+import argparse
+import pickle
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import ndimage
+
+from spinalprep.cord.centerline import Centerline
+from spinalprep.errors import NoCordError
+from spinalprep.image import Image, load, reorient
+from spinalprep.lesion.tumors import TumorRule, call_tumors
+from spinalprep.networks.cascade import Networks, find_cord
+from spinalprep.networks.tumor import Contrasts, find_tube, map_tumors, tube_around
+from spinalprep.networks.tumor_maps import STRUCTURES, Structures
+from spinalprep.networks.weights import Model, load_model
+from spinalprep.phantom.tumors import (
+    OTHER_KINDS,
+    TUMOR_KINDS,
+    Patient,
+    Scanned,
+    make_patient,
+    scan_patient,
+)
+from spinalprep.training.evaluation.tumors import score_tumors, summarise_tumors
+
+CROPS = ("cascade", "centerline", "true centerline", "none")
+KINDS = (*TUMOR_KINDS, *TUMOR_KINDS, *OTHER_KINDS)
+SHAPE, SPACING = (15, 84, 216), (3.3, 0.9, 0.9)
+
+
+def say(words: object) -> None:
+    """Write a line at once."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run what the words say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("prepare", "synthetic", "healthy"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--first", type=int, default=111_000, help="110000 to 110999: choosing")
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--tumor", default="tumor")
+    parser.add_argument("--tumor-cord", default="tumor_cord")
+    parser.add_argument("--crops", nargs="+", default=list(CROPS), choices=CROPS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.what == "prepare":
+        for n in range(given.people):
+            prepared(given.first + n, KINDS[n % len(KINDS)], given.out)
+        return
+    models = load_model(given.tumor_cord), load_model(given.tumor)
+    if given.what == "healthy":
+        healthy(given.shared, given.out, models)
+    else:
+        synthetic(given.first, given.people, given.out, models, given.crops)
+
+
+def networks() -> Networks[Model]:
+    """Return the App's networks of the cord."""
+    return Networks(centerline=load_model("centerline"), cord=load_model("cord"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A synthetic patient, the images, and the centerline that the App finds; None: no cord."""
+
+    patient: Patient
+    scanned: Scanned
+    line: Centerline | None
+
+
+def prepared(seed: int, kind: str, folder: Path) -> Case:
+    """Return a synthetic patient, sagittal slices of 3.3 mm; kept in a folder for the next run."""
+    kept = folder / f"{seed}_{kind}.pkl"
+    if kept.is_file():
+        case: Case = pickle.loads(kept.read_bytes())
+        return case
+    patient = make_patient(seed, kind)
+    affine = np.diag([*SPACING, 1.0])
+    middle = patient.centerline.points.mean(axis=0)
+    affine[:3, 3] = middle - (np.array(SHAPE) - 1) / 2 * SPACING
+    scanned = scan_patient(patient, SHAPE, affine, seed)
+    try:
+        line = find_cord(scanned.t2w, networks(), views=1).centerline
+    except NoCordError:
+        line = None
+    case = Case(patient, scanned, line)
+    kept.write_bytes(pickle.dumps(case))
+    return case
+
+
+def tubes(case: Case, cord_model: Model) -> Iterator[tuple[str, object]]:
+    """Yield the ways to crop: a tube, None for none, or a NoCordError."""
+    image = case.scanned.t2w
+    try:
+        yield "cascade", find_tube(image, cord_model)
+    except NoCordError as error:
+        yield "cascade", error
+    lost = NoCordError("the App finds no cord")
+    yield "centerline", tube_around(case.line, image) if case.line is not None else lost
+    yield "true centerline", tube_around(case.patient.centerline, image)
+    yield "none", None
+
+
+def synthetic(
+    first: int, people: int, out: Path, models: tuple[Model, Model], crops: list[str]
+) -> None:
+    """Judge the networks on synthetic patients and write tables."""
+    tables = []
+    for n in range(people):
+        seed, kind = first + n, KINDS[n % len(KINDS)]
+        case = prepared(seed, kind, out)
+        scanned = case.scanned
+        truth = Structures(*(scanned.structures[name].data >= 0.5 for name in STRUCTURES))
+        for crop, tube in tubes(case, models[0]):
+            if crop not in crops:
+                continue
+            for seen in ("both", "T2w", "Gd-T1w") if crop == "centerline" else ("both",):
+                table, seconds = judged(scanned, tube, models[1], truth, seen)
+                inside = contained(tube, scanned)
+                told = {"seed": seed, "kind": kind, "crop": crop, "seen": seen}
+                tables.append(table.assign(**told, seconds=seconds, inside=inside))
+        row = tables[-1]
+        dice, cm3 = (row[name].round(1).tolist() for name in ("dice", "truth_cm3"))
+        say(f"{seed} {kind}: Dice {dice} of {cm3} cm3")
+    everybody = pd.concat(tables, ignore_index=True)
+    everybody.to_csv(out / "people.tsv", sep="\t", index=False)
+    summary = []
+    for (crop, seen), part in everybody.groupby(["crop", "seen"], sort=False):
+        ill = part[part["kind"].isin(TUMOR_KINDS)]
+        own = [rows for _, rows in ill.groupby("seed")]
+        summary.append(summarise_tumors(own).assign(crop=crop, seen=seen))
+    whole = pd.concat(summary, ignore_index=True)
+    whole.to_csv(out / "summary.tsv", sep="\t", index=False)
+    say(whole.round(1).to_string())
+    say(everybody.groupby(["crop", "seen"])[["seconds", "inside"]].mean())
+    false = everybody[~everybody["kind"].isin(TUMOR_KINDS)]
+    say(false.groupby(["crop", "seen", "kind", "structure"])["found_cm3"].agg(["mean", "max"]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    say(f"peak memory of this process {peak:.0f} MiB")
+
+
+def judged(
+    scanned: Scanned, tube: object, model: Model, truth: Structures, seen: str
+) -> tuple[pd.DataFrame, float]:
+    """Return the scores of one image, and seconds; nothing is called where there is no crop."""
+    began = time.perf_counter()
+    if isinstance(tube, NoCordError):
+        none = Structures(*(np.zeros(scanned.t2w.shape, bool) for _ in STRUCTURES))
+        return score_tumors(none, truth, scanned.t2w.voxel_volume), 0.0
+    t2w = scanned.t2w if seen != "Gd-T1w" else None
+    gd_t1w = scanned.gd_t1w if seen != "T2w" else None
+    assert tube is None or isinstance(tube, Image)
+    soft = map_tumors(Contrasts(t2w, gd_t1w), model, tube)
+    masks = call_tumors(soft, scanned.t2w.voxel_volume, TumorRule())
+    spent = time.perf_counter() - began
+    return score_tumors(masks, truth, scanned.t2w.voxel_volume), spent
+
+
+def contained(tube: object, scanned: Scanned) -> float:
+    """Return the share of what grows that lies within a tube's box; 1 without a tube."""
+    if not isinstance(tube, Image):
+        return 0.0 if isinstance(tube, NoCordError) else 1.0
+    from spinalprep.image import resample_like
+
+    there = resample_like(tube.with_data(tube.data.astype(np.float32)), scanned.t2w).data >= 0.5
+    box = ndimage.find_objects(there.astype(int))[0]
+    grown = scanned.structures["abnormality"].data >= 0.5
+    return float(grown[box].sum() / grown.sum()) if grown.any() else 1.0
+
+
+def healthy(shared: Path, out: Path, models: tuple[Model, Model]) -> None:
+    """Look for tumors in healthy people's images, cropped in the App's two ways."""
+    rows = []
+    for path in sorted(shared.glob("data/bids-*/sub-*/anat/*.nii.gz")):
+        image = reorient(load(path))
+        is_t1w = path.name.endswith("_T1w.nii.gz")
+        seen = Contrasts(None, image) if is_t1w else Contrasts(image, None)
+        for crop in ("cascade", "centerline"):
+            try:
+                tube = (
+                    find_tube(image, models[0])
+                    if crop == "cascade"
+                    else tube_around(find_cord(image, networks(), views=1).centerline, image)
+                )
+                soft = map_tumors(seen, models[1], tube)
+            except NoCordError as error:
+                rows.append({"image": path.name, "crop": crop, "note": str(error)[:40]})
+                continue
+            masks = call_tumors(soft, image.voxel_volume, TumorRule())
+            cm3 = {n: float(m.sum()) * image.voxel_volume / 1000 for n, m in masks.items()}
+            rows.append({"image": path.name, "crop": crop, **cm3})
+        say(rows[-2:])
+    table = pd.DataFrame(rows)
+    table.to_csv(out / "healthy.tsv", sep="\t", index=False)
+    say(table.round(2).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The command with --pathology tumor on a synthetic patient: names, sidecars, table, report."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from spinalprep.app.main import main
+from spinalprep.image import save
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.weights import save_model
+from spinalprep.phantom.tumors import make_patient, scan_patient
+
+pytestmark = pytest.mark.slow
+
+STRUCTURES = ("abnormality", "cavity", "edema", "tumor")
+ENDINGS = ("mask.json", "mask.nii.gz", "probseg.json", "probseg.nii.gz")
+GOLDEN = sorted(
+    [
+        *(f"space-T2w_label-{name}_{ending}" for name in STRUCTURES for ending in ENDINGS),
+        "space-T2w_label-abnormality_morph.json",
+        "space-T2w_label-abnormality_morph.tsv",
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a patient who has both contrasts, and one without Gd-T1w, processed."""
+    home = tmp_path_factory.mktemp("tumor")
+    affine = np.diag([-2.0, 1.2, 1.5, 1.0])
+    patient = make_patient(110_300, "hemangioblastoma")
+    affine[:3, 3] = patient.centerline.at(95.0) - np.array([-24.0, 30.0, 36.0])
+    scanned = scan_patient(patient, (25, 52, 48), affine, 110_300, noise=0.02)
+    (home / "in").mkdir()
+    told = {"Name": "patients", "BIDSVersion": "1.9.0"}
+    (home / "in" / "dataset_description.json").write_text(json.dumps(told))
+    for label in ("01", "02"):
+        anat = home / "in" / f"sub-{label}" / "anat"
+        anat.mkdir(parents=True)
+        save(scanned.t2w, anat / f"sub-{label}_T2w.nii.gz")
+    gd = home / "in" / "sub-01" / "anat" / "sub-01_ce-gadolinium_T1w.nii.gz"
+    save(scanned.gd_t1w, gd)
+    words = [str(home / "in"), str(home / "out"), "participant", "-w", str(home / "work")]
+    torch.manual_seed(1)
+    card = {"name": "tumor", "preset": "tumor_unet", "spacing": [1, 1, 2], "patch": [48, 32, 16]}
+    weights = save_model(PRESETS["tumor_unet"](), home / "random.safetensors", card)
+    more = "--pathology tumor --sloppy --skip template --skip lesion --nprocs 1 --worker debug"
+    assert main([*words, *more.split(), "--model", f"tumor={weights}"]) == 0
+    return home
+
+
+def test_without_weights_nothing_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(tmp_path), str(tmp_path / "out"), "participant", "-w", str(tmp_path / "work")]
+    assert main([*words, "--pathology", "tumor", "--template", "Generic"]) == 6
+    assert "no weights of tumor are shipped" in capsys.readouterr().err
+
+
+def test_the_names_are_the_golden_list(home: Path) -> None:
+    for label in ("01", "02"):
+        anat = home / "out" / f"sub-{label}" / "anat"
+        names = {path.name.removeprefix(f"sub-{label}_") for path in anat.iterdir()}
+        found = [n for n in names if any(f"label-{s}_" in n for s in STRUCTURES)]
+        assert sorted(found) == GOLDEN
+
+
+def test_sidecars_name_images_thresholds_and_what_the_weights_are(home: Path) -> None:
+    path = home / "out" / "sub-01" / "anat" / "sub-01_space-T2w_label-tumor_mask.json"
+    told = json.loads(path.read_text())
+    assert "synthetic tumors only" in told["Description"]
+    assert "research" in told["Description"]
+    assert told["Model"]["name"] == "tumor"
+    assert told["Parameters"]["tumor_threshold"] == 0.5
+    assert told["Parameters"]["min_tumor_cm3"] == 0.2
+    assert told["Parameters"]["tumor_crop"] == "centerline"
+    assert [source.rpartition("/")[2] for source in told["Sources"]] == [
+        "sub-01_T2w.nii.gz",
+        "sub-01_ce-gadolinium_T1w.nii.gz",
+    ]
+
+
+def test_the_table_goes_with_the_masks(home: Path) -> None:
+    for label, with_gd in (("01", True), ("02", False)):
+        stem = home / "out" / f"sub-{label}" / "anat" / f"sub-{label}_space-T2w_label-"
+        table = pd.read_csv(f"{stem}abnormality_morph.tsv", sep="\t").set_index("structure")
+        for name in STRUCTURES:
+            image = nib.load(f"{stem}{name}_mask.nii.gz")
+            volume = np.asarray(image.dataobj).sum() * abs(np.linalg.det(image.affine[:3, :3]))
+            assert table.loc[name, "volume_mm3"] == pytest.approx(volume, rel=1e-4)
+        if not with_gd:
+            assert table["enhancement_ratio"].isna().all()
+
+
+def test_reports_warn_and_say_what_is_missing(home: Path) -> None:
+    both, one = ((home / "out" / f"sub-{label}.html").read_text() for label in ("01", "02"))
+    for page in (both, one):
+        assert "Research use only. The networks were trained on synthetic tumors" in page
+    assert "no Gd-T1w image" in one
+    assert "no Gd-T1w image" not in both

@@ -1,0 +1,98 @@
+"""The graph of the tumor search does what the library does, with networks of random weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fileformats.generic import File
+
+from spinalprep.cord.centerline import Centerline, fit_centerline
+from spinalprep.cord.files import write_centerline
+from spinalprep.errors import InputError
+from spinalprep.image import Image, load, save
+from spinalprep.lesion.tumors import TumorRule, call_tumors
+from spinalprep.networks.cards import card_path
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.tumor import Contrasts, map_tumors, tube_around
+from spinalprep.networks.weights import load_model, save_model
+from spinalprep.tables import read_table
+from spinalprep.workflows.cord import WeightFile
+from spinalprep.workflows.tumor import Tumor, TumorWeights
+
+RULE = TumorRule(threshold=0.5, tumor_cm3=0.001, edema_cm3=0.001, cavity_cm3=0.001)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tumor")
+
+
+@pytest.fixture(scope="module")
+def line() -> Centerline:
+    z = np.linspace(20.0, -20.0, 40)
+    return fit_centerline(np.stack([0 * z, 0 * z, z], axis=-1)).as_saved()
+
+
+@pytest.fixture(scope="module")
+def inputs(home: Path, line: Centerline) -> dict[str, Any]:
+    affine = np.diag([-2.0, 1.0, 1.0, 1.0])
+    affine[:3, 3] = [20.0, -20.0, -24.0]
+    noise = np.random.default_rng(0).random((2, 21, 40, 48)).astype(np.float32)
+    images = [save(Image(part, affine), home / f"{n}.nii.gz") for n, part in enumerate(noise)]
+    cord = np.zeros((21, 40, 48), np.float32)
+    cord[8:13, 16:25] = 1
+    weights = {}
+    for name in ("tumor_cord", "tumor"):
+        torch.manual_seed(1)
+        card = {
+            "preset": f"{name}_unet",
+            "spacing": [2, 2, 4] if name == "tumor_cord" else [1, 1, 2],
+            "patch": [32, 16, 16],
+        }
+        path = save_model(PRESETS[card["preset"]](), home / f"{name}.safetensors", card)
+        weights[name] = WeightFile(File(path), File(card_path(path)))
+    return {
+        "t2w": images[0],
+        "gd_t1w": images[1],
+        "cord": save(Image(cord, affine), home / "cord.nii.gz"),
+        "centerline": write_centerline(line, home / "line.tsv"),
+        "levels": None,
+        "networks": TumorWeights(**weights),
+        "rule": RULE,
+    }
+
+
+def test_the_graph_says_what_the_library_says(
+    inputs: dict[str, Any], home: Path, line: Centerline, tmp_path: Path
+) -> None:
+    graph = Tumor(**inputs, crop="centerline")
+    found = graph(cache_root=tmp_path, worker="debug")
+    t2w, gd_t1w = load(inputs["t2w"]), load(inputs["gd_t1w"])
+    model = load_model(home / "tumor.safetensors")
+    soft = map_tumors(Contrasts(t2w, gd_t1w), model, tube_around(line, t2w))
+    masks = call_tumors(soft, t2w.voxel_volume, RULE)
+    table = read_table(Path(found.table)).set_index("structure")
+    for name, mask in masks.items():
+        np.testing.assert_allclose(
+            load(Path(getattr(found, f"{name}_soft"))).data, getattr(soft, name), atol=1e-5
+        )
+        theirs = load(Path(getattr(found, name))).data > 0
+        assert (theirs != mask).mean() < 1e-3
+        assert table.loc[name, "volume_mm3"] == pytest.approx(theirs.sum() * t2w.voxel_volume)
+    assert masks.abnormality.any()
+    assert not found.warnings
+
+
+def test_without_t2w_the_centerline_is_cropped_around(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    graph = Tumor(**{**inputs, "t2w": None}, crop="cascade")
+    found = graph(cache_root=tmp_path, worker="debug")
+    table = read_table(Path(found.table)).set_index("structure")
+    assert table["enhancement_ratio"].notna().any()
+    with pytest.raises(InputError, match="got neither"):
+        Tumor(**{**inputs, "t2w": None, "gd_t1w": None}, crop="none")(
+            cache_root=tmp_path, worker="debug"
+        )
