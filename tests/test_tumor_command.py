@@ -54,9 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_without_weights_nothing_begins(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_weights_nothing_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(tmp_path), str(tmp_path / "out"), "participant", "-w", str(tmp_path / "work")]
     assert main([*words, "--pathology", "tumor", "--template", "Generic"]) == 6
     assert "no weights of tumor are shipped" in capsys.readouterr().err

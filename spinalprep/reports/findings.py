@@ -7,6 +7,7 @@ import pandas as pd
 from spinalprep.reports.facts import FailureFacts, SessionRunFacts
 from spinalprep.reports.tables import short
 
+WHOLE, UPPER_RANGE = "all", "C2-C3"
 UPPER = ("C2", "C3")
 
 
@@ -45,22 +46,25 @@ def failed(failures: Iterable[FailureFacts]) -> str:
 
 
 def _area(levels: pd.DataFrame | None, total: pd.DataFrame | None) -> str:
-    """Return the area at C2-C3 where it is known, else that of all slices."""
-    if levels is not None and len(levels):
-        upper = levels[levels["vertebral_level"].isin(UPPER) & levels["area_mm2"].notna()]
-        if set(upper["vertebral_level"]) == set(UPPER):
-            weights = upper["slices"].astype(float)
-            area = float((upper["area_mm2"] * weights).sum() / weights.sum())
-            return f"cord area at C2-C3 {area:.1f} mm²{_scores(upper)}"
-    if total is None or not len(total) or pd.isna(total["area_mm2"].iloc[0]):
+    """Return the area at C2-C3 where both are completely in view, else that of all slices."""
+    if total is None:
         return ""
-    row = total.iloc[0]
+    rows = total[total["area_mm2"].notna()].set_index("vertebral_level")
+    if UPPER_RANGE in rows.index:
+        area = float(rows.loc[UPPER_RANGE, "area_mm2"])
+        return f"cord area at {UPPER_RANGE} {area:.1f} mm²{_scores(levels)}"
+    if WHOLE not in rows.index:
+        return ""
+    row = rows.loc[WHOLE]
     return f"mean cord area {float(row['area_mm2']):.1f} mm² over {short(row['slices'])} slices"
 
 
-def _scores(upper: pd.DataFrame) -> str:
-    """Return the z-scores of some levels, in brackets."""
-    if "area_z" not in upper or upper["area_z"].isna().any():
+def _scores(levels: pd.DataFrame | None) -> str:
+    """Return the z-scores of C2 and C3 in brackets, nothing where one is missing."""
+    if levels is None or "area_z" not in levels:
+        return ""
+    upper = levels[levels["vertebral_level"].isin(UPPER)]
+    if set(upper["vertebral_level"]) != set(UPPER) or upper["area_z"].isna().any():
         return ""
     scores = zip(upper["vertebral_level"], upper["area_z"].astype(float), strict=True)
     return f" ({', '.join(f'z at {level} {z:+.1f}' for level, z in scores)})"

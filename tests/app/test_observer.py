@@ -99,8 +99,8 @@ def test_status_log_and_report_come_when_nothing_is_left(run: Watched) -> None:
     assert "--participant-label 1" in crash
     resources = (folder / "resources.tsv").read_text().splitlines()
     assert resources == [
-        "unit\tstage\ttask\twall_s\tpeak_mib",
-        "sub-1_run-1\tpreprocess\tConform\t1.50\t300",
+        "unit\tstage\ttask\twall_s\tpeak_mib\tcpu_s\tread_bytes\twritten_bytes",
+        "sub-1_run-1\tpreprocess\tConform\t1.50\t300\t0.00\t0\t0",
     ]
     assert (folder / "spinalprep.toml").is_file()
 

@@ -16,15 +16,18 @@ def levels(**more: object) -> pd.DataFrame:
     return pd.DataFrame(rows | {"area_mm2": [80.0, 72.0, 10.0]} | more)
 
 
-def test_the_area_at_c2_c3_is_weighted_by_slices() -> None:
-    assert findings(RUN, levels(), TOTAL, None, None)[0] == "cord area at C2-C3 74.0 mm²"
-    scored = findings(RUN, levels(area_z=[0.5, -1.25, 0.0]), TOTAL, None, None)[0]
+def test_the_area_at_c2_c3_is_told_where_it_is_known() -> None:
+    both = pd.DataFrame({"vertebral_level": ["all", "C2-C3"], "area_mm2": [70.0, 74.0]})
+    both = both.assign(slices=[55, 20])
+    assert findings(RUN, levels(), both, None, None)[0] == "cord area at C2-C3 74.0 mm²"
+    scored = findings(RUN, levels(area_z=[0.5, -1.25, 0.0]), both, None, None)[0]
     assert scored.endswith("(z at C2 +0.5, z at C3 -1.2)")
+    lacking = findings(RUN, levels(area_z=[0.5, None, 0.0]), both, None, None)[0]
+    assert lacking.endswith("74.0 mm²")
 
 
-def test_without_c2_the_whole_cord_is_told() -> None:
-    part = levels().iloc[1:]
-    assert findings(RUN, part, TOTAL, None, None)[0] == "mean cord area 70.0 mm² over 55 slices"
+def test_without_that_range_the_whole_cord_is_told() -> None:
+    assert findings(RUN, levels(), TOTAL, None, None)[0] == "mean cord area 70.0 mm² over 55 slices"
     assert findings(RUN, None, None, None, None)[0] == "no lesion"
 
 
