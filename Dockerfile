@@ -1,6 +1,10 @@
 # CPU image of the BIDS App. Build: docker build -t spinalprep .
 FROM python:3.11-slim-bookworm
 
+LABEL org.opencontainers.image.title="spinalprep" \
+      org.opencontainers.image.description="BIDS App for spinal cord MRI; research use only" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
 ENV NO_ET=1 \
     MPLBACKEND=Agg \
     PIP_NO_CACHE_DIR=1 \
@@ -18,6 +22,6 @@ RUN python -m pip install --index-url "$TORCH_INDEX" torch==2.13.0 \
     && python -m pip install --constraint constraints.txt . \
     && python -m spinalprep --version
 
-USER spinalprep
+USER 1000:1000
 WORKDIR /tmp
 ENTRYPOINT ["spinalprep"]

@@ -5,12 +5,17 @@
   - InputError            an image or a label cannot be used                 (exit code 1)
     + NoCordError         no spinal cord in the field of view
     + EmptyMaskError      a mask is empty
+  - DifferenceError       two folders that should hold the same do not     (exit code 1)
   - NoInputError          nothing usable in the whole dataset               (exit code 4)
   - MixedResultsError     results of several versions at the group level    (exit code 5)
   - ModelError            weights are missing, corrupt or of another kind   (exit code 6)
   - TemplateError         the template is missing or corrupt                (exit code 6)
   - DefectError           the workflow could not be built                   (exit code 70)
 """
+
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
+
+FOLDER_TROUBLE = (EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS)  # the user's to mend, no defect
 
 
 class SpinalprepError(Exception):
@@ -39,6 +44,12 @@ class NoCordError(InputError):
 
 class EmptyMaskError(InputError):
     """A mask is empty."""
+
+
+class DifferenceError(SpinalprepError):
+    """Two folders that should hold the same do not, or a file is not what it was."""
+
+    kind = "input"
 
 
 class NoInputError(SpinalprepError):

@@ -4,23 +4,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
 from spinalprep.environment import run_environment
-from spinalprep.errors import SpinalprepError, UsageError
+from spinalprep.errors import FOLDER_TROUBLE, SpinalprepError, UsageError
+from spinalprep.flags import absolute
 from spinalprep.memory import count_cpus, most_gb
 from spinalprep.settings import Settings
-
-_FOLDER_TROUBLE = (
-    EACCES,
-    EDQUOT,
-    ENOSPC,
-    ENOTDIR,
-    EPERM,
-    EROFS,
-)  # the user's to mend, not a defect
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
         start_log(settings.verbose, settings.log_json)
+        _refuse_unmounted(settings)
         settings = within_limits(settings)
         set_environment(settings)
         if settings.level == "group":
@@ -42,13 +34,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         LOG.error("%s", error)
         return error.exit_code
     except OSError as error:
-        if error.errno not in _FOLDER_TROUBLE:
+        if error.errno not in FOLDER_TROUBLE:
             raise
         LOG.error("%s: %s; all finished results are kept", error.filename, error.strerror)
         return UsageError.exit_code
     except KeyboardInterrupt:
         LOG.error("interrupted; the same command resumes")
         return 130
+
+
+def _refuse_unmounted(settings: Settings) -> None:
+    """Name the likely cause where a container does not see a path.
+
+    Raises
+    ------
+    UsageError
+        If a folder or file of the command does not exist there.
+    """
+    container = os.environ.get("SPINALPREP_CONTAINER")
+    if not container:
+        return
+    paths = [settings.bids_dir, *settings.derivatives.values(), *settings.models.values()]
+    if settings.template is not None and os.sep in settings.template:
+        paths.append(absolute(settings.template))
+    if missing := next((path for path in paths if not path.exists()), None):
+        how = "--bind" if container == "apptainer" else "-v"
+        raise UsageError(
+            f"{missing} does not exist in the container; probably it is not mounted "
+            f"({container} run {how} {missing}:{missing})"
+        )
 
 
 def within_limits(settings: Settings) -> Settings:

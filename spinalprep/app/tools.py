@@ -1,8 +1,6 @@
 """The command ``spinalprep-tools``: helpers around the BIDS App."""
 
 import os
-import platform
-import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -10,6 +8,8 @@ from pathlib import Path
 
 from spinalprep import __version__
 from spinalprep.app.consensus_tools import add_consensus_commands
+from spinalprep.app.doctor import add_doctor_options, examine
+from spinalprep.app.export import add_export_options, export
 from spinalprep.app.fault_tools import add_fault_options, draw_faults
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.network_tools import add_network_commands
@@ -17,7 +17,8 @@ from spinalprep.app.parser import ArgumentParser
 from spinalprep.app.protocol_tools import add_protocol_commands
 from spinalprep.app.slurm_tools import add_slurm_options, print_script
 from spinalprep.app.training_tools import add_training_commands
-from spinalprep.errors import InputError, SpinalprepError, UsageError
+from spinalprep.app.verify import add_verify_options, verify
+from spinalprep.errors import SpinalprepError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +66,10 @@ def build_parser() -> ArgumentParser:
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
     sub.add_argument("--sha256", metavar="HASH", help="expected digest of the downloaded archive")
     add_slurm_options(command("slurm", print_script, "print a script that submits a cohort"))
-    command("doctor", _doctor, "check weights, template, threads and disk")
+    add_verify_options(command("verify", verify, "compare two output folders, or check a cache"))
+    add_export_options(command("export", export, "write outputs with the names of SCT"))
+    text = "check weights, template, CPUs, memory, disk, GPU and scheduler"
+    add_doctor_options(command("doctor", examine, text))
     return parser
 
 
@@ -97,22 +101,3 @@ def _template(given: Namespace) -> None:
         return
     template = resolve_template(given.template)
     LOG.info("%s (%s) in %s", template.name, template.version, template.folder)
-
-
-def _doctor(_: Namespace) -> None:
-    """Check one thing after the other; the first that is broken ends it."""
-    from spinalprep.networks.weights import load_model
-    from spinalprep.template.files import resolve_template
-
-    LOG.info("spinalprep %s, Python %s", __version__, platform.python_version())
-    for name in ("centerline", "cord", "gm", "lesion", "discs"):
-        LOG.info("weights %s: %s", name, load_model(name).card["sha256"][:12])
-    template = resolve_template(None)
-    LOG.info("template: %s (%s)", template.name, template.version)
-    LOG.info("processors: %d", len(os.sched_getaffinity(0)))
-    free = shutil.disk_usage(".").free / 1e9
-    LOG.info("free disk: %.0f GB", free)
-    if free < 2:
-        raise InputError(
-            "less than 2 GB of disk space are free here; a participant needs about 1 GB"
-        )

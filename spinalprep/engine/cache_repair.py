@@ -44,7 +44,8 @@ class RunLock:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it grows old by itself
+            self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         """Touch the file until told to stop."""
@@ -111,6 +112,15 @@ def repair_cache(cache: Path, busy: frozenset[str] = frozenset()) -> list[str]:
         for path in cache.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return dropped
+
+
+def damaged_entries(work_dir: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every finished result of the caches of a work folder, and what is wrong with it.
+
+    Every file is read, also those whose size and times are as they were; empty where all is well.
+    """
+    for record in sorted(work_dir.glob("cache-*/sub-*/*/_record.json")):
+        yield record.parent, damage(record.parent, thorough=True)
 
 
 def repair_hashes(folder: Path | None) -> None:

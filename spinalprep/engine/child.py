@@ -117,7 +117,7 @@ def execute(job: Any, stamps: dict[str, tuple[int, int]], output: Path) -> Repor
 
 def explain(error: BaseException, inputs: str = "", output: str = "") -> Failure:
     """Turn an exception into one line, its kind and the evidence."""
-    from spinalprep.errors import SpinalprepError
+    from spinalprep.errors import FOLDER_TROUBLE, SpinalprepError
 
     name = type(error).__name__
     text = " ".join(str(error).split()) or name
@@ -127,6 +127,8 @@ def explain(error: BaseException, inputs: str = "", output: str = "") -> Failure
         kind, message = "memory", f"not enough memory ({text})"
     elif isinstance(error, SystemExit):
         kind, message = "defect", f"a task called sys.exit({error.code})"
+    elif isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
+        kind, message = "input", f"{error.strerror}: {error.filename or 'a file'}"
     else:
         kind, message = "defect", f"{name}: {text}"
     trace = "".join(traceback.format_exception(error))

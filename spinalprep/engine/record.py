@@ -24,10 +24,10 @@ class Stamp:
     inode: int
     digest: str
 
-    def fits(self, path: Path) -> bool:
+    def fits(self, path: Path, thorough: bool = False) -> bool:
         """Tell whether a file is unchanged: by size, time and inode, else by content."""
         status = path.stat()
-        if (status.st_size, status.st_mtime_ns, status.st_ino) == (
+        if not thorough and (status.st_size, status.st_mtime_ns, status.st_ino) == (
             self.size,
             self.mtime_ns,
             self.inode,
@@ -78,8 +78,11 @@ def read_record(folder: Path) -> Record | None:
         return None
 
 
-def damage(folder: Path) -> str:
-    """Say what is wrong with a result in the cache; empty if it can be trusted."""
+def damage(folder: Path, thorough: bool = False) -> str:
+    """Say what is wrong with a result in the cache; empty if it can be trusted.
+
+    ``thorough`` reads every file; else those that look unchanged are trusted.
+    """
     record = read_record(folder)
     if record is None:
         return "failed" if (folder / "_error.pklz").exists() else "unfinished"
@@ -89,7 +92,7 @@ def damage(folder: Path) -> str:
         path = Path(name)
         if not path.exists():
             return f"{path.name} is missing"
-        if not noted.fits(path):
+        if not noted.fits(path, thorough):
             return f"{path.name} is damaged"
     return ""
 

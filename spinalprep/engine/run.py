@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,6 @@ class _Run:
     async def _session(self, key: str, gate: asyncio.Semaphore) -> None:
         """Run one session when its turn has come."""
         async with gate:
-            self._open(self.folders[key])
             run = self.active[key] = SessionRun(
                 key,
                 self.sessions[key],
@@ -190,6 +190,7 @@ class _Run:
                 self._write,
                 self._count,
                 self.options.retries,
+                partial(self._open, self.folders[key]),
             )
             result = await run.run()
             await self._write(self.observer.on_session, key, result)
@@ -259,7 +260,8 @@ class _Run:
         self.writer.shutdown(wait=whole, cancel_futures=True)
         if not whole:
             for folder in self._repaired:
-                repair_cache(folder, busy_tasks(folder))
+                with contextlib.suppress(OSError):  # the next run repairs it
+                    repair_cache(folder, busy_tasks(folder))
             self._note_unfinished()
         asyncio.set_event_loop(None)
         loop.close()

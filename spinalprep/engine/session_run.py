@@ -48,7 +48,7 @@ class SessionRun:
     """The progress of one session run; `run` carries it out.
 
     ``call`` runs a function in the thread that writes; ``count`` is told by how
-    much the number of known tasks changes.
+    much the number of known tasks changes; ``prepare`` makes the cache ready.
     """
 
     key: str
@@ -59,6 +59,7 @@ class SessionRun:
     call: Callable[..., Awaitable[None]]
     count: Callable[[int], None]
     retries: int = 1
+    prepare: Callable[[], None] = lambda: None
     hits: int = 0
     tasks_run: int = 0
     peak_mib: float = 0.0
@@ -74,6 +75,11 @@ class SessionRun:
             stages = stages_of(self.task)
         except Exception as error:  # a graph that can't be built must not stop the others
             self._fail(GRAPH, "", explain(error))
+            return self.result("failed")
+        try:
+            self.prepare()
+        except OSError as error:  # a cache that can't be written is one participant's alone
+            self._fail(stages[0].name, "", explain(error))
             return self.result("failed")
         for stage in stages:
             self._count(stage.name, stage.task)

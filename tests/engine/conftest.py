@@ -34,8 +34,9 @@ from spinalprep.errors import NoCordError
 
 def note(task, value):
     with open(os.environ["TOY_LOG"], "a") as log:
-        log.write(task + "\\n")
-    time.sleep(float(os.environ.get("TOY_SLEEP_" + task, 0)))
+        log.write(f"{task} {value}\\n")
+    for one in (task, f"{task}_{value}"):
+        time.sleep(float(os.environ.get("TOY_SLEEP_" + one, 0)))
     name, number, how = os.environ.get("TOY_FAIL", "-=0=-").split("=")
     if (name, int(number)) != (task, value):
         return
@@ -181,7 +182,7 @@ class Listener(Observer):
 
 def main(work, dataset, plan, **options):
     sessions = {p.stem: Person(image=p) for p in sorted(Path(dataset).glob("*.txt"))}
-    cache = lambda key: Path(work) / "cache" / key
+    cache = lambda key: Path(work) / "cache-1" / key
     if plan:
         return {"plan": [str(line) for line in plan_sessions(sessions, cache)]}
     listener = Listener()
@@ -242,7 +243,12 @@ class Toy:
                 path.unlink()
 
     def start(
-        self, *, plan: bool = False, env: dict | None = None, before: tuple = (), **options
+        self,
+        *,
+        plan: bool = False,
+        env: dict | None = None,
+        before: tuple = (),
+        **options,
     ) -> subprocess.Popen:
         """Start the driver in a new interpreter and session."""
         (self.root / "log").unlink(missing_ok=True)
@@ -271,10 +277,14 @@ class Toy:
         told = json.loads((self.root / "told.json").read_text())
         return {**told, "executed": self.executed()}
 
+    def noted(self) -> list[str]:
+        """Return task and number of each execution of the last run, as they began."""
+        log = self.root / "log"
+        return log.read_text().splitlines() if log.exists() else []
+
     def executed(self) -> dict[str, int]:
         """Count the executions of each task in the last run."""
-        log = self.root / "log"
-        names = log.read_text().split() if log.exists() else []
+        names = [line.split()[0] for line in self.noted()]
         return {name: names.count(name) for name in sorted(set(names))}
 
     def wait_until(self, condition, timeout: float = 20.0) -> None:

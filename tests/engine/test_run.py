@@ -100,7 +100,7 @@ def test_times_place_and_threads_do_not_matter(toy):
 
 def test_the_cache_of_one_participant_can_be_deleted_alone(toy):
     toy.run()
-    shutil.rmtree(toy.work / "cache" / "sub-2")
+    shutil.rmtree(toy.work / "cache-1" / "sub-2")
     assert toy.run()["executed"] == {"Double": 3, "Negate": 1, "Read": 1}
 
 
@@ -145,7 +145,7 @@ def test_the_first_failure_can_stop_everything(toy):
 
 def results_of(toy, kind):
     """Return the folders of results of one kind of the first participant."""
-    return sorted((toy.work / "cache" / "sub-1").glob(f"{kind}-*"))
+    return sorted((toy.work / "cache-1" / "sub-1").glob(f"{kind}-*"))
 
 
 def test_missing_and_truncated_files_of_the_cache_are_computed_again(toy):
@@ -164,7 +164,7 @@ def test_missing_and_truncated_files_of_the_cache_are_computed_again(toy):
 
 def test_a_damaged_file_of_the_cache_is_computed_again(toy):
     toy.run()
-    for path in (toy.work / "cache" / "sub-1").glob("*/out.txt"):
+    for path in (toy.work / "cache-1" / "sub-1").glob("*/out.txt"):
         if path.read_text() == "8":
             path.write_text("9")
     told = toy.run()
@@ -201,7 +201,7 @@ def test_the_plan_says_hit_or_miss_and_why(toy):
     assert "sub-2  opposite.Negate  miss: code changed" in lines
     assert "sub-2  large.Twice  hit" in lines
     assert toy.executed() == {}
-    for folder in (toy.work / "cache" / "sub-3").glob("python-*"):
+    for folder in (toy.work / "cache-1" / "sub-3").glob("python-*"):
         (folder / "out.txt").unlink()
     lines = toy.run(plan=True)["plan"]
     why = "its cached result can't be used: out.txt is missing"

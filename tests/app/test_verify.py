@@ -2,17 +2,15 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "same_outputs.py"
+from spinalprep.app.tools import main
+from spinalprep.app.verify import Tolerance, differences
+
 MASK = "sub-01/anat/sub-01_space-T2w_label-SC_mask"
 STATUS = "participant_id\tstate\treason\twall_s\tpeak_mib\tcache_hits\n"
 
@@ -56,16 +54,11 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return one, other
 
 
-@pytest.fixture(scope="module")
-def same(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("same_outputs")
-
-
-def test_what_is_bound_to_a_run_does_not_count(same: ModuleType, pair: tuple[Path, Path]) -> None:
+def test_what_is_bound_to_a_run_does_not_count(pair: tuple[Path, Path]) -> None:
     (pair[0] / ".spinalprep-tmp").mkdir()
     (pair[0] / ".spinalprep-tmp" / "half.nii.gz").write_bytes(b"x")
-    assert list(same.differences(*pair)) == []
-    assert list(same.differences(*pair, html=True)) == []
+    assert list(differences(*pair)) == []
+    assert list(differences(*pair, html=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -80,77 +73,87 @@ def test_what_is_bound_to_a_run_does_not_count(same: ModuleType, pair: tuple[Pat
     ],
 )
 def test_a_change_of_a_text_is_shown(
-    same: ModuleType, pair: tuple[Path, Path], name: str, old: str, new: str
+    pair: tuple[Path, Path], name: str, old: str, new: str
 ) -> None:
     path = pair[1] / name
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    told = list(same.differences(*pair))
+    told = list(differences(*pair))
     assert told
     assert all(line.startswith(f"{name}: ") for line in told)
     assert any(new.strip('"') in line for line in told)
 
 
-def test_one_bit_of_an_image_is_shown(same: ModuleType, pair: tuple[Path, Path]) -> None:
+def test_one_bit_of_an_image_is_shown(pair: tuple[Path, Path]) -> None:
     write_image(pair[1], float(np.nextafter(np.float32(1), np.float32(2))))
-    (told,) = same.differences(*pair)
+    (told,) = differences(*pair)
     assert told.startswith(f"{MASK}.nii.gz: 1 of 60 voxels differ, by up to 1.19")
 
 
-def test_another_affine_type_or_shape_is_shown(same: ModuleType, pair: tuple[Path, Path]) -> None:
+def test_another_affine_type_or_shape_is_shown(pair: tuple[Path, Path]) -> None:
     write_image(pair[1], shift=0.25)
-    assert list(same.differences(*pair)) == [f"{MASK}.nii.gz: affine differs by up to 0.25"]
+    assert list(differences(*pair)) == [f"{MASK}.nii.gz: affine differs by up to 0.25"]
     image = nib.load(pair[0] / f"{MASK}.nii.gz")
     doubled = nib.Nifti1Image(image.get_fdata(dtype=np.float64), image.affine)
     doubled.to_filename(pair[1] / f"{MASK}.nii.gz")
-    assert list(same.differences(*pair)) == [f"{MASK}.nii.gz: type float32, float64"]
+    assert list(differences(*pair)) == [f"{MASK}.nii.gz: type float32, float64"]
     cut = nib.Nifti1Image(np.asanyarray(image.dataobj)[:2], image.affine)
     cut.to_filename(pair[1] / f"{MASK}.nii.gz")
-    assert list(same.differences(*pair)) == [f"{MASK}.nii.gz: shape (3, 4, 5), (2, 4, 5)"]
+    assert list(differences(*pair)) == [f"{MASK}.nii.gz: shape (3, 4, 5), (2, 4, 5)"]
 
 
-def test_the_same_voxels_packed_otherwise_are_the_same(
-    same: ModuleType, pair: tuple[Path, Path]
-) -> None:
+def test_the_same_voxels_packed_otherwise_are_the_same(pair: tuple[Path, Path]) -> None:
     path = pair[1] / f"{MASK}.nii.gz"
     image = nib.load(path)
     plain = nib.Nifti1Image(np.asanyarray(image.dataobj), image.affine)
     plain.header["descrip"] = b"another program"
     plain.to_filename(path)
     assert path.read_bytes() != (pair[0] / f"{MASK}.nii.gz").read_bytes()
-    assert list(same.differences(*pair)) == []
+    assert list(differences(*pair)) == []
 
 
-def test_a_file_more_or_less_is_shown(same: ModuleType, pair: tuple[Path, Path]) -> None:
+def test_a_file_more_or_less_is_shown(pair: tuple[Path, Path]) -> None:
     one, other = pair
     (one / f"{MASK}.json").unlink()
     (other / "status.tsv").unlink()
-    assert list(same.differences(*pair)) == [
+    assert list(differences(*pair)) == [
         f"only in {one}: status.tsv",
         f"only in {other}: {MASK}.json",
     ]
 
 
-def test_reports_count_when_asked(same: ModuleType, pair: tuple[Path, Path]) -> None:
+def test_reports_count_when_asked(pair: tuple[Path, Path]) -> None:
     page = pair[1] / "sub-01.html"
     page.write_text(page.read_text().replace("area", "volume"))
-    assert list(same.differences(*pair)) == []
-    assert len(list(same.differences(*pair, html=True))) == 2
+    assert list(differences(*pair)) == []
+    assert len(list(differences(*pair, html=True))) == 2
 
 
-def test_the_exit_code_says_it(
-    same: ModuleType, pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def code(*words: Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["same_outputs.py", *map(str, words)])
-        return same.main()
+def test_numbers_and_voxels_may_be_apart_by_what_is_said(pair: tuple[Path, Path]) -> None:
+    table = pair[1] / "sub-01" / "anat" / "sub-01_morph.tsv"
+    table.write_text("slice\tarea_mm2\n1\t70.26\n")
+    write_image(pair[1], 1.01)
+    told = list(differences(*pair))
+    assert told[0].endswith("1 of 3 numbers differ, by up to 0.01 (0.01%)")
+    assert "1 of 60 voxels differ, by up to 0.0" in told[-1]
+    assert list(differences(*pair, tolerance=Tolerance(voxel=0.02, number=2e-4))) == []
+    assert list(differences(*pair, tolerance=Tolerance(voxels=1, number=2e-4))) == []
+    assert len(list(differences(*pair, tolerance=Tolerance(voxel=0.02, number=1e-5)))) == 3
+    table.write_text("slice\tarea_mm\n1\t70.25\n")  # another word is no number
+    assert list(differences(*pair, tolerance=Tolerance(voxel=0.02, number=1.0)))
+
+
+def test_the_exit_code_says_it(pair: tuple[Path, Path], tmp_path: Path, capsys) -> None:
+    def code(*words: object) -> int:
+        return main(["verify", *map(str, words)])
 
     assert code(*pair) == 0
+    assert capsys.readouterr().out == "6 files are in both folders, and the same\n"
     shutil.rmtree(pair[1] / "sub-01" / "anat")
     assert code(*pair) == 1
-    done = subprocess.run([sys.executable, SCRIPT, *pair], capture_output=True, check=False)
-    assert done.returncode == 1
+    assert capsys.readouterr().out.startswith(f"only in {pair[0]}: ")
     (tmp_path / "empty").mkdir()
     for nothing in (tmp_path / "empty", tmp_path / "none"):
-        with pytest.raises(SystemExit, match="2"):
-            code(nothing, nothing)
+        assert code(nothing, nothing) == 2
+    assert code(pair[0]) == 2
+    assert code("--cache", tmp_path / "none") == 2

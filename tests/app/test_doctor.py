@@ -1,0 +1,30 @@
+"""Everything that a run needs is looked at; what is missing has an advice."""
+
+from collections import namedtuple
+
+import pytest
+
+from spinalprep.app import doctor
+from spinalprep.app.tools import main
+
+pytestmark = pytest.mark.slow
+Disk = namedtuple("Disk", "total used free")
+
+
+def test_all_is_said_and_nothing_is_wrong(tmp_path, capsys) -> None:
+    assert main(["doctor", "--template", "Generic", "-w", str(tmp_path / "a" / "work")]) == 0
+    said = capsys.readouterr().err
+    for what in ("weights cord", "template", "CPUs", "memory", "GPU", "scheduler", "work folder"):
+        assert f"  {what}: " in said
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_missing_has_its_advice_and_its_exit_code(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(doctor, "free_gb", lambda: 1.5)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Disk(1, 1, 5_000_000))
+    assert main(["doctor", "--template", "Generic", "-w", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "! memory: a participant needs 4.3 GB; ask for more" in said
+    assert f"! work folder: less than 1 GB are free in {tmp_path}" in said
+    assert "3 of these have to be put right first" in said
+    assert main(["doctor", "--template", str(tmp_path / "none"), "-w", str(tmp_path)]) == 6
