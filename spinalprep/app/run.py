@@ -13,6 +13,7 @@ from spinalprep.app.outcome import Outcome, exit_code
 from spinalprep.app.preview import print_plan, refuse_work, write_graphs, write_methods
 from spinalprep.app.report import write_citation, write_report
 from spinalprep.app.run_folder import RunFolder
+from spinalprep.app.time_spent import time_lines
 from spinalprep.bids.atomic import end_temporary
 from spinalprep.bids.dataset import check_folders, report_path, write_dataset
 from spinalprep.bids.derivatives import MISSING
@@ -108,6 +109,8 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
         return error.exit_code
     outcomes = [observer.outcomes[key] for key in plan.jobs]
     write_citation(plan.shared, outcomes)
+    for line in time_lines([task for one in outcomes for task in one.tasks], settings):
+        LOG.info(line)
     return exit_code(outcomes, len(plan.unusable), fail_on_qc=settings.fail_on_qc)
 
 
