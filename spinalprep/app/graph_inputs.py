@@ -1,5 +1,6 @@
 """What the graph of a session run is told: files of weights, template and maps, and parameters."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from spinalprep.image.grids import same_voxels
 from spinalprep.lesion.tumors import TumorRule
 from spinalprep.networks.cards import card_path
 from spinalprep.settings import Settings
-from spinalprep.template.files import Template
+from spinalprep.template.files import Template, cache_folder
 from spinalprep.template.levels import disc_heights
 from spinalprep.template.pack import packed_atlas
 from spinalprep.template.regions import combined_regions, region_names
@@ -33,11 +34,11 @@ def weight_files(paths: Mapping[str, Path]) -> Weights:
 
 
 def template_files(template: Template | None, settings: Settings) -> TemplateFiles | None:
-    """Return what of a template the stages read; its atlas is packed into the work folder."""
+    """Return what of a template the stages read; its atlas is packed, once."""
     if template is None:
         return None
     spinal = template.spinal_levels
-    atlas = packed_atlas(template, settings.work_dir / "templates", min(settings.nprocs, 4))
+    atlas = packed_atlas(template, packed_folder(settings), min(settings.nprocs, 4))
     return TemplateFiles(
         template.name,
         NiftiGz(template.cord),
@@ -49,6 +50,18 @@ def template_files(template: Template | None, settings: Settings) -> TemplateFil
         tuple(region_names(template)),
         combined_regions(template),
     )
+
+
+def packed_folder(settings: Settings) -> Path:
+    """Return where packed atlases are: beside fetched templates if there are any, else below work.
+
+    Nothing is made in the home folder that is not there. Jobs of a cluster share the work folder,
+    and perhaps no other.
+    """
+    shared = cache_folder(os.environ)
+    if settings.worker != "slurm" and shared.is_dir() and os.access(shared, os.W_OK):
+        return shared / "packed"
+    return settings.work_dir / "templates"
 
 
 def graph_parameters(
