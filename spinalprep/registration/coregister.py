@@ -25,6 +25,7 @@ BINS = 32
 AWAY_MM = 3.0  # a wrong place beside the right one
 FEWEST_VOXELS = 500
 REACH_MM = 20.0  # beyond the ends of the moving image, for what lies there by wrong headers
+SAMPLED = 1.0  # of the voxels around the cord, by ANTs
 STEPS = ("search", "Rigid", "near", "Rigid", "Affine")
 
 
@@ -145,6 +146,8 @@ def coregister(
     for kind in ("search", "Rigid", "Affine") if sloppy else STEPS:
         if len(fits) > 2 and peak >= CLEAR_PEAK and _gained(fits) < LEAST_GAIN / 2:
             break
+        if kind == "Rigid" and len(fits) > 2 and best is not fits[-1]:
+            continue  # the search nearby found nothing: it would be the same fit once more
         fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
         best = max(fits, key=lambda fit: fit.score)
     known = np.isfinite(headers.similarity)
@@ -267,7 +270,7 @@ def _run_ants(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
             outprefix=f"{folder}/fit_",
             aff_metric="mattes",
             aff_sampling=BINS,
-            aff_random_sampling_rate=1.0,
+            aff_random_sampling_rate=SAMPLED,
             grad_step=0.05,
             aff_iterations=(20, 0) if sloppy else (40, 20),
             aff_shrink_factors=(2, 1),
