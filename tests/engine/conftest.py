@@ -269,7 +269,7 @@ class Toy:
     def run(self, **options) -> dict:
         """Run the driver to its end and return what it told, with the executed tasks counted."""
         process = self.start(**options)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=180) == 0
         return self.told()
 
     def told(self) -> dict:

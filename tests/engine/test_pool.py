@@ -66,9 +66,9 @@ def test_a_crash_is_not_taken_for_want_of_memory(toy):
 
 
 def test_a_task_that_hangs_is_ended_and_named(toy):
-    told = toy.run(worker="local", env={"TOY_FAIL": "Negate=2=hang"}, task_minutes=0.2)
+    told = toy.run(worker="local", env={"TOY_FAIL": "Negate=2=hang"}, task_minutes=0.4)
     assert told["states"] == {"sub-1": "finished", "sub-2": "failed", "sub-3": "finished"}
-    said = "time: Negate took more than 0.2 minutes and was killed (--task-minutes)"
+    said = "time: Negate took more than 0.4 minutes and was killed (--task-minutes)"
     assert told["reasons"]["sub-2"] == said
     assert toy.run(worker="local")["executed"] == {"Negate": 1}
 
