@@ -1,6 +1,6 @@
 """From an image to its cord, grey matter and lesions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from spinalprep.image.sanity import conform_label, conform_loaded_label
 from spinalprep.lesion.calling import DRAWN, CalledLesions, LesionRule, call_lesions
 from spinalprep.lesion.instances import lesion_volumes
 from spinalprep.networks.cascade import TASKS, Found, Networks, find_cord
+from spinalprep.networks.postprocess import STEPS
+from spinalprep.networks.postprocess import post_process as run_steps
 from spinalprep.networks.views import VIEWS
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.reports.scenes import FEW_TILES, Scene, axial_tiles, overview
@@ -120,6 +122,7 @@ def segment(
     drawn: Mapping[Structure, ImageLike] | None = None,
     models: Mapping[str, str | Path | Model] | None = None,
     views: int = VIEWS,
+    post_process: Collection[str] = (),
 ) -> Segmentation:
     """Segment the cord of an image, its grey matter and its lesions.
 
@@ -140,6 +143,8 @@ def segment(
         Weights to use instead of the packaged ones: ``centerline``, ``cord``, ``gm``, ``lesion``.
     views : int
         Number of augmented views, 1 to 4; with one there is no spread.
+    post_process : collection of str
+        ``crf`` and ``largest``, see `networks.postprocess.post_process`.
 
     Returns
     -------
@@ -162,6 +167,7 @@ def segment(
     >>> sp.segment(sp.example())
     Segmentation: cord of ... mm3 along ... mm, 1 lesion
     """
+    _check_steps(post_process)
     scan, given = load(image), _read_drawn(drawn)
     shows_gm = grey_matter if grey_matter is not None else scan.contrast in SHOWS_GM
     las = upright(scan)
@@ -170,7 +176,8 @@ def segment(
     wanted = {"lesion": rule not in (None, DRAWN), "gm": shows_gm and "gm" not in labels}
     networks = _networks(models or {}, [name for name, yes in wanted.items() if yes])
     line = _line(labels) if "cord" not in labels else None
-    found = _with_drawn(find_cord(las, Networks(**networks), line, views=views), labels)
+    maps = find_cord(las, Networks(**networks), line, views=views)
+    found = _with_drawn(run_steps(maps, las, post_process), labels)
     called = None
     if rule is not None:
         called = call_lesions(found.lesion, las, found.cord, found.centerline, rule)
@@ -190,6 +197,13 @@ def segment(
         drawn=frozenset(labels),
         cards={name: model.card for name, model in networks.items()},
     )
+
+
+def _check_steps(post_process: Collection[str]) -> None:
+    """Refuse what is none of ``STEPS``."""
+    unknown = sorted(set(post_process) - set(STEPS))
+    if unknown:
+        raise UsageError(f"post_process: got {unknown[0]!r}; expected some of {', '.join(STEPS)}")
 
 
 def draw_along(found: Segmentation, discs: Mapping[str, float] | None = None) -> Markup:

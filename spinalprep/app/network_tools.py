@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spinalprep.app.log import LOG
-from spinalprep.app.training_tools import add_threads
+from spinalprep.app.training_tools import add_post_process, add_threads
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
 from spinalprep.flags import named_path, share, volume
@@ -59,6 +59,7 @@ def _add_segment(sub: ArgumentParser) -> None:
             "and gives no spread (default: 4)"
         ),
     )
+    add_post_process(sub)
     add_threads(sub)
 
 
@@ -84,7 +85,13 @@ def _segment(given: Namespace) -> None:
     from spinalprep.app.segment import Wishes, describe_result, segment_file
 
     torch.set_num_threads(given.threads)
-    wishes = Wishes(given.lesion_threshold, given.min_lesion_mm3, given.gm, given.views)
+    wishes = Wishes(
+        given.lesion_threshold,
+        given.min_lesion_mm3,
+        given.gm,
+        given.views,
+        tuple(given.post_process),
+    )
     result = segment_file(given.image, given.out_dir, dict(given.model), wishes)
     LOG.info("%s: %s", given.image.name, describe_result(result))
 

@@ -60,12 +60,15 @@ class Wishes:
         Look for grey matter; None goes by the contrast in the file's name, as the App does.
     views : int
         Of every window, see `networks.predict.segment`; with one there is no spread.
+    post_process : tuple of str
+        See `networks.postprocess.post_process`.
     """
 
     lesion_threshold: float = LESION_THRESHOLD
     min_lesion_mm3: float = MIN_LESION_MM3
     shows_gm: bool | None = None
     views: int = VIEWS
+    post_process: tuple[str, ...] = ()
 
 
 def segment_file(
@@ -93,7 +96,14 @@ def segment_file(
     if shows_gm is None:
         shows_gm = "gm" in given or stem.rpartition("_")[2] in SHOWS_GM
     rule = LesionRule(wishes.lesion_threshold, wishes.min_lesion_mm3)
-    found = segment(image, grey_matter=shows_gm, lesions=rule, models=given, views=wishes.views)
+    found = segment(
+        image,
+        grey_matter=shows_gm,
+        lesions=rule,
+        models=given,
+        views=wishes.views,
+        post_process=wishes.post_process,
+    )
     slices = measure_sections(found)
     result = Result(found, slices, *measure_whole(slices))
     for text in result.found.warnings:

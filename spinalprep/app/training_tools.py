@@ -26,6 +26,19 @@ def add_training_commands(command: Callable[[str, object, str], ArgumentParser])
     _add_evaluate(command("evaluate", _evaluate, "compare a run, or networks, with manual labels"))
 
 
+def add_post_process(sub: ArgumentParser) -> None:
+    """Add ``--post-process``, of probability maps."""
+    sub.add_argument(
+        "--post-process",
+        nargs="+",
+        choices=("crf", "largest"),
+        default=[],
+        metavar="STEP",
+        help="of cord and lesion maps: crf, a conditional random field; largest, keep only the "
+        "largest component of each (default: none)",
+    )
+
+
 def add_threads(sub: ArgumentParser) -> None:
     """Add ``--threads``, of torch."""
     every = len(os.sched_getaffinity(0))
@@ -97,6 +110,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
         help="with --weights (default: %(default)s)",
     )
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    add_post_process(sub)
     add_threads(sub)
 
 
@@ -181,6 +195,8 @@ def _evaluate(given: Namespace) -> None:
     from spinalprep.training.evaluation.summary import format_summary
     from spinalprep.training.evaluation.trained_on import TrainedOn
 
+    if given.derivatives is not None and given.post_process:
+        raise UsageError("--post-process applies to --weights, not to results in a folder")
     check_folders(given.derivatives)
     dataset = own_dataset(given)
     prepare_torch(given)
@@ -229,7 +245,12 @@ def _predictor(given: Namespace) -> "tuple[Callable[[Path], Predictions], list[d
     models = tuple(load_model(name) for name in given.weights)
     if not {"centerline", "cord"} <= set(by_task(models)):
         raise UsageError("--weights: expected networks of centerline and cord at least")
-    predict = partial(from_networks, models=models, lesion_threshold=given.lesion_threshold)
+    predict = partial(
+        from_networks,
+        models=models,
+        lesion_threshold=given.lesion_threshold,
+        post_process=tuple(given.post_process),
+    )
     return predict, [model.card for model in models]
 
 

@@ -6,15 +6,19 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from spinalprep.app.tools import main
 from spinalprep.errors import UsageError
+from spinalprep.networks.ra_unet2d import RAUNet2d
+from spinalprep.training.fitting.losses import find_loss
 from spinalprep.training.material.cases import find_cases
 from spinalprep.training.material.whole_slices import fit_plane, read_whole_slices
 from spinalprep.training.protocol import run
 from spinalprep.training.protocol.rows import BY_NAME, ROWS
 from spinalprep.training.protocol.run import Protocol, Sites, Turn, check_protocol, run_turn
 from spinalprep.training.protocol.table import NOT_RUN, figures_of, make_table, read_results
+from spinalprep.training.recipes import find_recipe, task_of
 
 SMALL = Protocol(filters=2, epochs=1, batch=4, size=64, slices=3, folds=2)
 
@@ -146,3 +150,17 @@ def test_the_command_writes_table_and_pictures(bids: Path, tmp_path: Path) -> No
 
 def test_an_unknown_row_is_refused(bids: Path, tmp_path: Path) -> None:
     assert main(f"protocol ra-unet {bids} -o {tmp_path} --rows vnet".split()) == 2
+
+
+def test_the_recipe_of_the_cascade_has_loss_and_rates_of_the_best_row() -> None:
+    recipe, best = find_recipe("ra-unet"), BY_NAME["ra-unet-clr"]
+    schedule = task_of(recipe).schedule(recipe.steps)
+    rates = [schedule.rate_at(step) for step in range(recipe.cycle)]
+    assert (min(rates), max(rates)) == pytest.approx((best.lowest, best.rate))
+    assert isinstance(task_of(recipe).network(), RAUNet2d)
+    logits, truth = torch.randn(2, 1, 8, 8), torch.ones(2, 1, 8, 8)
+    ours, theirs = (
+        find_loss(words)(logits, truth, torch.ones(2, 1, 1, 1))
+        for words in (recipe.loss, best.loss)
+    )
+    assert float(ours) == pytest.approx(float(theirs))

@@ -21,6 +21,7 @@ from spinalprep.image.sanity import conform
 from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import Networks, by_task, find_cord
+from spinalprep.networks.postprocess import post_process as run_steps
 from spinalprep.networks.weights import Model
 
 MASKS: dict[str, Kind] = {"cord": "cord", "gm": "gm_probability", "lesion": "lesion"}
@@ -91,7 +92,12 @@ def from_folder(out_dir: Path, image: Path) -> Predictions:
     return Predictions(masks, line, sha256=frozenset(weights), soft=soft)
 
 
-def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: float) -> Predictions:
+def from_networks(
+    image: Path,
+    models: tuple[Model, ...],
+    lesion_threshold: float,
+    post_process: tuple[str, ...] = (),
+) -> Predictions:
     """Run networks on an image as the App does, each by the task on its card.
 
     The network of grey matter is asked where the contrast shows it; elsewhere nothing is predicted
@@ -108,7 +114,7 @@ def from_networks(image: Path, models: tuple[Model, ...], lesion_threshold: floa
         del tasks["gm"]
     told = [role for role in MASKS if role != "gm" or not silent]
     try:
-        found = find_cord(grid, Networks(**tasks))
+        found = run_steps(find_cord(grid, Networks(**tasks)), grid, post_process)
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(told, empty)
