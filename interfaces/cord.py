@@ -45,12 +45,12 @@ def SegmentCord(
     image: NiftiGz, centerline: File, weights: File, card: File
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
     """Map the probability of cord, grey matter and lesion; ``plain`` is before its temperature."""
-    from spinalprep.networks.predict import segment
+    from spinalprep.networks.predict import segment_cord
     from spinalprep.networks.weights import load_model
 
     source = load(image.fspath)
     model = load_model(Path(weights.fspath))
-    found = segment(source, read_centerline(Path(centerline.fspath)), model)
+    found = segment_cord(source, read_centerline(Path(centerline.fspath)), model)
     cord, gm, lesion, sd, plain = (
         save(source.with_data(getattr(found, name)), Path(f"{name}.nii.gz"))
         for name in ("cord", "gm", "lesion", "sd", "plain")

@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 
 from spinalprep.cord import ends, mask, trace
+from spinalprep.cord.carried import carry_outline
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
 from spinalprep.cord.edge import edge_shares
 from spinalprep.cord.shape import measure_slices
@@ -228,6 +229,16 @@ def prediction(s: Scene) -> list[object]:
     return [s.on(values) for values in vars(found).values()]
 
 
+def cord_segmented(s: Scene) -> list[object]:
+    found = predict.segment_cord(s.image, s.line, *models("cord"), views=2)
+    return [s.on(values) for values in vars(found).values()]
+
+
+def carried(s: Scene) -> list[object]:
+    found = carry_outline(s.image, s.cord.data, s.line)
+    return [s.on(found.cord(s.cord.data)), s.on(found.spread(s.cord.data)), found.radius]
+
+
 def discs_found(s: Scene) -> list[object]:
     fine = resample(s.image, *grid_with_spacing(upright(s.image), (2.0, 2.0, 2.0)))
     return list(detect.find_discs(reorient(fine, s.image.axes), s.line, *models("discs")))
@@ -392,6 +403,7 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "image.volume.save_inside": saved_inside,
     "cord.centerline.centerline_from_mask": lambda s: centerline_from_mask(s.cord),
     "cord.centerline.rasterise": lambda s: s.on(rasterise(s.line, s.image)),
+    "cord.carried.carry_outline": carried,
     "cord.edge.edge_shares": lambda s: edge_shares(s.image, s.cord),
     "cord.ends.trim_ends": lambda s: list(
         vars(ends.trim_ends(s.cord, s.gm, s.lesion, faded(s), s.line)).values()
@@ -467,6 +479,7 @@ COSTLY: dict[str, Callable[[Scene], object]] = {
     "networks.cascade.find_cord": found_cord,
     "networks.predict.find_heat": lambda s: predict.find_heat(s.image, *models("centerline")),
     "networks.predict.segment": prediction,
+    "networks.predict.segment_cord": cord_segmented,
     "networks.predict.grey_matter": lambda s: s.on(
         predict.grey_matter(s.image, s.line, s.cord.data, *models("gm"), views=1)
     ),

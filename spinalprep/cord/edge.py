@@ -139,7 +139,7 @@ def _steps(grey: Array, weights: Array, level: float, pitch: Array) -> Steps | N
     window = max(round(ALONG_MM / SPACING_MM), 1)
     step = ndimage.uniform_filter1d(outer - inner, window, mode="wrap")
     pixels = max(ALONG_MM * (TO_MM - FROM_MM) / float(np.prod(pitch)), 1.0)
-    return Steps(step, _noise(grey, weights >= level) * float(np.sqrt(2.0 / pixels)))
+    return Steps(step, pixel_noise(grey, weights >= level) * float(np.sqrt(2.0 / pixels)))
 
 
 def _evenly(points: Array) -> Array:
@@ -158,7 +158,7 @@ def _read(grey: Array, outline: Array, normal: Array, away: Array, pitch: Array)
     return np.asarray(values.mean(axis=1))
 
 
-def _noise(grey: Array, mask: NDArray[np.bool_]) -> float:
+def pixel_noise(grey: Array, mask: NDArray[np.bool_]) -> float:
     """Return the standard deviation of the noise in one section, from its pixels."""
     inner = ndimage.binary_erosion(mask)
     rough = (grey - ndimage.uniform_filter(grey, 3))[inner if inner.any() else mask]

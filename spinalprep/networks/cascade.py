@@ -238,10 +238,10 @@ class Here(Steps[Image, Centerline, "Model"]):
         return line.as_saved(), confidence
 
     def segment_cord(self, image: Image, centerline: Centerline, network: "Model") -> Maps[Image]:
-        """See `predict.segment`."""
-        from spinalprep.networks.predict import segment
+        """See `predict.segment_cord`."""
+        from spinalprep.networks.predict import segment_cord
 
-        return as_maps(image, segment(image, centerline, network, self.views))
+        return as_maps(image, segment_cord(image, centerline, network, self.views))
 
     def segment_gm(
         self, image: Image, centerline: Centerline, cord: Image, network: "Model"

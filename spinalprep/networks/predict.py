@@ -1,7 +1,7 @@
 """From an image to probabilities."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinalprep.cord.carried import carry_outline
 from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Image, back_on, sample, to_voxel, to_world, upright
@@ -149,6 +150,25 @@ def segment(image: Image, centerline: Centerline, model: Model, views: int = VIE
         sharpen_spread(sd, cord, temperature),
         cord,
     )
+
+
+def segment_cord(
+    image: Image, centerline: Centerline, model: Model, views: int = VIEWS
+) -> Prediction:
+    """Map the cord, and carry its outline where it ran away from the cord; see `carry_outline`.
+
+    Parameters
+    ----------
+    image, centerline, model, views
+        As in `segment`.
+
+    Notes
+    -----
+    ``plain`` stays what the network says: the ends of the cord are judged by it.
+    """
+    found = segment(image, centerline, model, views)
+    carried = carry_outline(image, found.cord, centerline)
+    return replace(found, cord=carried.cord(found.cord), sd=carried.spread(found.sd))
 
 
 def grey_matter(
