@@ -77,6 +77,11 @@ def _segmented(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[s
             "cord."
         )
         cited += ["OptiC", "SynthSeg"]
+    if "cord" not in drawn:
+        parts.append(
+            "Where the image shows no outline of the cord and the section had grown, it was "
+            "interpolated from the sections above and below."
+        )
     if "gm" in drawn:
         parts.append("Grey matter was segmented manually.")
     elif run.space in SHOWS_GM:
