@@ -30,7 +30,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         table = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--config-file {path} can't be read: {error}") from error
     known = {option.name: option for option in options_of(Settings) if option.flag.group}
     config = {key.replace("_", "-"): value for key, value in table.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -133,8 +134,8 @@ def read_exclusions(path: Path | None) -> frozenset[str]:
     if path is None:
         return frozenset()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        content = _without_references(path.read_text(encoding="utf-8-sig")) or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--exclude-yml {path} can't be read: {reason}") from error
     if isinstance(content, list):
@@ -142,6 +143,13 @@ def read_exclusions(path: Path | None) -> frozenset[str]:
     if not isinstance(content, dict):
         raise UsageError(f"--exclude-yml {path}: expected ratings as exported from a report")
     return frozenset(str(name) for name, marks in content.items() if _fails(marks))
+
+
+def _without_references(text: str) -> Any:
+    """Return the content of YAML; thirty lines of references can stand for a billion marks."""
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise yaml.YAMLError("references (*name) are not allowed")
+    return yaml.safe_load(text)
 
 
 def _fails(marks: object) -> bool:

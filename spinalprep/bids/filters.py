@@ -20,8 +20,8 @@ def read_filters(path: Path | None) -> Filters:
     if path is None:
         return {}
     try:
-        filters = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        filters = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--bids-filter-file {path} can't be read: {error}") from error
     if not isinstance(filters, dict) or not all(isinstance(f, dict) for f in filters.values()):
         raise UsageError(f"--bids-filter-file {path}: expected an object of objects")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinalprep.errors import InputError
+from spinalprep.image.checksum import is_damaged
 from spinalprep.image.orient import reorient
 from spinalprep.image.volume import (
     LARGEST_VOXEL_MM,
@@ -80,7 +81,7 @@ def conform(path: Path, mem_gb: float | None = None) -> Image:
 
 def check(path: Path, mem_gb: float | None = None) -> Checked:
     """Read an image file as `conform` does, and return it with the list of its oddities."""
-    return check_loaded(_open_volume(Path(path)), path, mem_gb)
+    return check_loaded(_open_intact(Path(path), mem_gb), path, mem_gb)
 
 
 def check_loaded(volume: Any, name: Path | str, mem_gb: float | None = None) -> Checked:
@@ -106,7 +107,7 @@ def conform_label(path: Path, reference: Image, mem_gb: float | None = None) -> 
     InputError
         If the file can't be read, or lies on another grid.
     """
-    return conform_loaded_label(_open_volume(Path(path)), path, reference, mem_gb)
+    return conform_loaded_label(_open_intact(Path(path), mem_gb), path, reference, mem_gb)
 
 
 def conform_loaded_label(
@@ -142,6 +143,22 @@ def _open_volume(path: Path) -> Any:
         return nib.loadsave.load(path)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
         raise InputError(_unreadable(path, error)) from error
+
+
+def _open_intact(path: Path, mem_gb: float | None) -> Any:
+    """Open a file of which all voxels will be read; refuse one whose checksum is wrong."""
+    volume = _open_volume(path)
+    _check_volume(volume, path, mem_gb)  # before anything is decompressed: it may be huge
+    try:
+        needed = int(np.prod([float(n) for n in volume.shape])) * volume.get_data_dtype().itemsize
+    except (AttributeError, ValueError, OverflowError):  # not NIfTI
+        return volume
+    if is_damaged(path, needed):
+        raise InputError(
+            f"{path} is damaged (its gzip checksum is wrong); expected the file as it was written: "
+            "download or copy it again"
+        )
+    return volume
 
 
 def _check_volume(volume: Any, path: Path | str, mem_gb: float | None) -> tuple[str, ...]:

@@ -43,9 +43,9 @@ def read_card(weights: Path) -> dict[str, Any]:
         if not path.is_file():
             raise ModelError(f"{path} is missing; expected weights and their .json card")
     try:
-        card: dict[str, Any] = json.loads(card_path(weights).read_text())
+        card: dict[str, Any] = json.loads(card_path(weights).read_bytes())
         expected = card["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{card_path(weights)} is not a model card ({error!r})") from error
     found = sha256(weights.read_bytes()).hexdigest()
     if found != expected:
