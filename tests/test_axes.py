@@ -47,12 +47,17 @@ from spinalprep.lesion import frame, instances, measures
 from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.lesion.evidence import weigh_lesions
 from spinalprep.lesion.regions import measure_regions
+from spinalprep.lesion.tumors import measure_tumors
 from spinalprep.levels import detect, label
 from spinalprep.levels.discs import Levels, discs_from_labels
 from spinalprep.levels.slices import slice_levels
 from spinalprep.metrics import maps, shares
 from spinalprep.networks import predict
 from spinalprep.networks.cascade import Found, Networks, find_cord
+from spinalprep.networks.crf import refine
+from spinalprep.networks.sagittal import to_sagittal
+from spinalprep.networks.tumor import tube_around
+from spinalprep.networks.tumor_maps import Structures
 from spinalprep.networks.weights import load_model
 from spinalprep.networks.window import axial_at
 from spinalprep.phantom.anatomy import GM, LESION, Lesion, Person, make_person, truth_cord
@@ -385,6 +390,15 @@ def mask_of_a_drawn_cord(s: Scene) -> list[object]:
     return [s.on(mask.mask_of_drawn(s.mask))]
 
 
+def tumors_measured(s: Scene) -> pd.DataFrame:
+    """Measure a tumor where the lesion is, and a cavity in the grey matter."""
+    tumor, cavity = s.lesion.data > 0.3, s.gm.data > 0.5
+    nothing = np.zeros_like(tumor)
+    drawn = Structures(tumor, nothing, cavity, tumor | cavity)
+    table = measure_tumors(drawn, s.mask, s.line, s.known, s.image)
+    return table.fillna({"upper_level": "", "lower_level": ""})
+
+
 CHEAP: dict[str, Callable[[Scene], object]] = {
     "image.orient.reorient": lambda s: reorient(s.image),
     "image.orient.upright": lambda s: upright(s.image),
@@ -453,6 +467,10 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "metrics.shares.tissue_shares": lambda s: by_voxel(
         s, shares.tissue_shares(s.mask, s.gm).fraction
     ),
+    "lesion.tumors.measure_tumors": tumors_measured,
+    "networks.crf.refine": lambda s: s.on(refine(s.cord, s.image)),
+    "networks.sagittal.to_sagittal": lambda s: to_sagittal(s.image),
+    "networks.tumor.tube_around": lambda s: tube_around(s.line, s.image),
     "networks.window.axial_at": lambda s: axial_at(s.image, 1.0),
     "registration.along.covered_span": lambda s: along.covered_span(s.along, s.template_cord),
     "registration.along.straight_template": lambda s: along.straight_template(s.template_cord),
@@ -497,6 +515,8 @@ COSTLY: dict[str, Callable[[Scene], object]] = {
 STEPS = {  # each hands the image to the functions above, and to nothing else
     "levels.elsewhere.detect_elsewhere",
     "networks.cascade.as_maps",
+    "networks.postprocess.post_process",
+    *(f"networks.tumor.{step}" for step in ("find_tube", "cascade_tube", "map_tumors")),
     *(
         f"networks.cascade.Here.{step}"
         for step in ("find_heat", "find_centerline", "segment_cord", "segment_gm")

@@ -13,7 +13,7 @@ from spinalprep.defaults import (
     MIN_TUMOR_CM3,
     TUMOR_THRESHOLD,
 )
-from spinalprep.image import Image, to_world
+from spinalprep.image import Image, to_world, upright
 from spinalprep.lesion.instances import EVERY_NEIGHBOUR
 from spinalprep.levels.discs import Levels, level_name
 from spinalprep.networks.tumor_maps import Mask, Structures, Volume
@@ -94,7 +94,7 @@ def measure_tumors(
     masks : Structures of bool
         See `call_tumors`.
     cord : Image
-        Mask on the same grid, LAS.
+        Mask on the same grid, any voxel order.
     centerline : Centerline
         RAS+ mm.
     levels : Levels
@@ -106,10 +106,13 @@ def measure_tumors(
     -------
     table : DataFrame
         A row per structure: ``structure``, ``parts``, ``volume_mm3``, ``length_mm`` along the
-        cord, ``upper_level`` and ``lower_level``, the largest axial section as ``slice``,
+        cord, ``upper_level`` and ``lower_level``, the largest axial section as ``slice`` (in the
+        voxel order LAS),
         ``max_section_mm2`` and ``max_section_percent`` (of the cord with all that grows in it),
         ``enhancement_ratio`` (mean of Gd-T1w over that of the cord elsewhere).
     """
+    masks = Structures(**{name: upright(cord.with_data(m)).data for name, m in masks.items()})
+    cord, gd_t1w = upright(cord), None if gd_t1w is None else upright(gd_t1w)
     pixel_mm2 = cord.voxel_volume / float(cord.voxel_sizes[2])
     inside = (cord.data > 0) | masks.abnormality
     elsewhere = (cord.data > 0) & ~ndimage.binary_dilation(masks.abnormality, iterations=2)
