@@ -145,8 +145,12 @@ def outcome(make: Make, root: Path) -> tuple[str, int]:
     return READ, 0
 
 
+SLOW = {many: pytest.mark.slow}
+
+
 @pytest.mark.parametrize(
-    ("make", "says", "code"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+    ("make", "says", "code"),
+    [pytest.param(*c[1:], id=c[0], marks=SLOW.get(c[1], ())) for c in CASES],
 )
 def test_a_dataset_is_read_or_refused_in_one_line(
     tmp_path: Path, make: Make, says: str, code: int
