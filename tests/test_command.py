@@ -120,6 +120,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bad.mkdir(parents=True)
     (bad / "sub-03_T2w.nii.gz").write_bytes(b"no image")
     assert spinalprep(home) == 1, log(home)
+    assert "internal error" not in log(home)
     return home
 
 

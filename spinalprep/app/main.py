@@ -8,7 +8,7 @@ from dataclasses import replace
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
 from spinalprep.environment import run_environment
-from spinalprep.errors import FOLDER_TROUBLE, SpinalprepError, UsageError
+from spinalprep.errors import FOLDER_TROUBLE, DefectError, SpinalprepError, UsageError
 from spinalprep.flags import absolute
 from spinalprep.memory import count_cpus, most_gb
 from spinalprep.settings import Settings
@@ -33,14 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpinalprepError as error:
         LOG.error("%s", error)
         return error.exit_code
-    except OSError as error:
-        if error.errno not in FOLDER_TROUBLE:
-            raise
-        LOG.error("%s: %s; all finished results are kept", error.filename, error.strerror)
-        return UsageError.exit_code
     except KeyboardInterrupt:
         LOG.error("interrupted; the same command resumes")
         return 130
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what nobody foresaw; return the exit code of a folder's trouble, or of a defect."""
+    if isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
+        LOG.error("%s: %s; all finished results are kept", error.filename, error.strerror)
+        return UsageError.exit_code
+    LOG.exception(
+        "internal error, please report it (-v shows where): %s: %s", type(error).__name__, error
+    )
+    return DefectError.exit_code
 
 
 def _refuse_unmounted(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spinalprep.bids.session_files import SessionFiles
+from spinalprep.errors import InputError
 from spinalprep.image.grids import voxel_edges
 from spinalprep.normative.calibration import MaskSource, load_calibration
 from spinalprep.settings import Settings
@@ -23,6 +24,10 @@ def why_uncalibrated(
     cards : mapping of str to mapping
         Of the networks.
     """
+    try:
+        edges = voxel_edges(files.reference.path)
+    except InputError:  # nothing was measured either
+        return "the image cannot be read"
     card = cards["cord"]
     altered = {
         "--denoise": settings.denoise,
@@ -35,7 +40,7 @@ def why_uncalibrated(
         contrast=files.reference.contrast,
         weights=None if files.is_drawn("cord") else str(card["sha256"]),
         temperature=float(card.get("temperature", 1.0)),
-        voxel_mm=voxel_edges(files.reference.path),
+        voxel_mm=edges,
         altered=tuple(name for name, yes in altered.items() if yes),
     )
     return load_calibration().refuses(source)

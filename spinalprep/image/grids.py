@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from spinalprep.errors import InputError
 from spinalprep.image.volume import to_world, world_affine
 
 TOLERANCE = 0.1  # of the smallest voxel edge
@@ -34,9 +35,17 @@ def voxel_edges(path: Path) -> tuple[float, float, float]:
     Parameters
     ----------
     path : Path
-        A NIfTI file whose header can be read.
+        A NIfTI file.
+
+    Raises
+    ------
+    InputError
+        If its header can't be read.
     """
-    affine = world_affine(nib.loadsave.load(path))
+    try:
+        affine = world_affine(nib.loadsave.load(path))
+    except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
+        raise InputError(f"{path} can't be read ({error}); expected a NIfTI file") from error
     first, second, third = (float(edge) for edge in np.linalg.norm(affine[:3, :3], axis=0))
     return first, second, third
 

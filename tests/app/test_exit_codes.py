@@ -145,3 +145,23 @@ def test_70_a_graph_that_cannot_be_built(noise, monkeypatch: pytest.MonkeyPatch)
     rows = pd.read_csv(noise.out / "status.tsv", sep="\t")
     assert rows["state"].tolist() == ["failed", "failed"]
     assert rows["reason"].str.startswith("defect: the graph could not be built").all()
+
+
+def test_70_what_nobody_foresaw_is_one_line(noise, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr("spinalprep.app.run.find_sessions", broken)
+    done = noise.run(*GENERIC)
+    assert done.code == 70
+    assert done.log.splitlines()[-1].endswith("ZeroDivisionError: nobody thought of this")
+
+
+def test_1_an_image_that_cannot_be_read_ends_nothing_else(noise) -> None:
+    path = noise.raw / "sub-01" / "anat" / "sub-01_T2w.nii.gz"
+    path.write_bytes(b"no image")
+    done = noise.run(*GENERIC)
+    assert done.code == 1, done.log
+    assert "internal error" not in done.log
+    assert (noise.out / "sub-01.html").is_file()
+    assert not (noise.out / ".spinalprep-tmp").exists()
