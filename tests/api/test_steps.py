@@ -99,7 +99,7 @@ def test_what_can_t_be_done_is_one_line(
 ) -> None:
     with pytest.raises(sp.InputError, match=r"nothing\.nii does not exist"):
         sp.load(tmp_path / "nothing.nii")
-    with pytest.raises(sp.UsageError, match="ndarray is no image"):
+    with pytest.raises(sp.UsageError, match="ndarray is not an image"):
         sp.load(image.data)  # type: ignore[arg-type]
     with pytest.raises(sp.UsageError, match="no network for 'brain'"):
         sp.segment(image, models={"brain": "cord"})
