@@ -424,6 +424,7 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     ),
     "cord.ends.outline_blur": lambda s: ends.outline_blur(s.cord),
     "cord.ends.cord_extent": lambda s: ends.cord_extent(faded(s)),
+    "cord.ends.interpolated_slices": lambda s: ends.interpolated_slices(s.cord, faded(s)),
     "cord.ends.unseen_slices": lambda s: ends.unseen_slices(faded(s), s.line),
     "cord.ends.clip_centerline": lambda s: ends.clip_centerline(s.line, s.image, 4, 9),
     "cord.mask.binarise": lambda s: s.on(mask.binarise(s.cord, s.line)),

@@ -1,6 +1,6 @@
 """Where the cord ends inside the field of view, and where near its ends it is doubtful."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,6 +18,7 @@ CONVINCING_MM = 10.0  # of sharp cord, in one stretch; less of it beyond a doubt
 # nearest rounded limits that cut no cord of eight synthetic subjects with faint ends (104000 on)
 MEDULLA = 1.3  # times the largest area of the sure part: no cord, in a doubtful upper end
 LARGEST = 95  # percentile of the sure part's areas that counts as the largest
+LEAST_CHANGE = 0.05  # of the area of a slice, by which a replaced outline is told
 CONUS = 0.25  # of the usual area: no cord, in a doubtful lower end that stays under it
 
 Volume = TypeVar("Volume")
@@ -58,7 +59,8 @@ class Trimmed(Generic[Volume, Line]):
     centerline : Centerline
         Clipped to them.
     warnings : list of str
-        What was left out, and what is doubtful, one line for each end.
+        What was left out, and what is doubtful, one line for each end; where the outline was
+        interpolated.
     unseen : int
         Axial slices in which the centerline went on without any cord.
     doubtful : list of int
@@ -94,10 +96,39 @@ def trim_ends(
         _cut(on_grid_of(plain, gm, "the grey matter"), extent),
         _cut(on_grid_of(plain, lesion, "the lesion map"), extent),
         clip_centerline(centerline, plain, extent.first, extent.last),
-        list(describe_ends(extent, float(upright(plain).voxel_sizes[2]))),
+        [
+            *describe_ends(extent, float(upright(plain).voxel_sizes[2])),
+            *describe_interpolated(interpolated_slices(cord, plain)),
+        ],
         unseen_slices(plain, centerline),
         list(extent.doubtful),
     )
+
+
+def interpolated_slices(cord: Image, plain: Image) -> list[int]:
+    """Return the axial slices whose outline is no longer that of the network.
+
+    Parameters
+    ----------
+    cord, plain : Image, shape (I, J, K)
+        Probability of the cord with and without what `carried.carry_outline` replaced, any voxel
+        order; a temperature moves no voxel across one half.
+    """
+    areas = [(upright(image).data >= HALF).sum(axis=(0, 1)) for image in (cord, plain)]
+    changed = np.abs(areas[0] - areas[1]) > LEAST_CHANGE * areas[1]
+    return [int(k) for k in np.flatnonzero(changed)]
+
+
+def describe_interpolated(slices: Sequence[int]) -> Iterator[str]:
+    """Say in which slices the outline was interpolated, and what to look for there."""
+    if slices:
+        runs = np.split(np.array(slices), np.flatnonzero(np.diff(slices) > 1) + 1)
+        named = ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
+        yield (
+            f"the outline of the cord is not visible in {len(slices)} axial slices ({named}) and "
+            "was interpolated from neighboring slices: check them; a swollen cord that fills the "
+            "canal has to be drawn"
+        )
 
 
 def _cut(image: Image, extent: Extent) -> Image:

@@ -11,6 +11,8 @@ from spinalprep.cord.ends import (
     clip_centerline,
     cord_extent,
     describe_ends,
+    describe_interpolated,
+    interpolated_slices,
     maximal_segments,
     outline_blur,
     trim_ends,
@@ -203,3 +205,18 @@ def test_slices_in_which_only_the_centerline_goes_on_are_counted() -> None:
     assert unseen_slices(image.with_data(data), line) == 4 + 2
     assert unseen_slices(image, line) == 0
     assert unseen_slices(image.with_data(data * 0.4), line) == 57
+
+
+def test_slices_whose_outline_was_interpolated_are_named() -> None:
+    plain = np.zeros((20, 20, 12), np.float32)
+    plain[5:15, 5:15] = 0.9
+    cord = plain.copy()
+    cord[5:7, :, 3:6] = 0.1
+    cord[5:7, :, 8] = 0.1
+    images = [Image(data, np.diag([-1.0, 1.0, 1.0, 1.0])) for data in (cord, plain)]
+    assert interpolated_slices(*images) == [3, 4, 5, 8]
+    (said,) = describe_interpolated([3, 4, 5, 8])
+    assert "4 axial slices (3-5, 8)" in said
+    softer = images[1].with_data(0.5 + (plain - 0.5) / 2)  # a temperature is no interpolation
+    assert interpolated_slices(softer, images[1]) == []
+    assert list(describe_interpolated([])) == []
