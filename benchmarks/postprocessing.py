@@ -146,5 +146,10 @@ def measure(first: int, count: int) -> None:
         )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Take the first seed and the number of subjects from the command line."""
     (choose if "--choose" in sys.argv else measure)(int(sys.argv[1]), int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

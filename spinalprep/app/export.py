@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +12,33 @@ import pandas as pd
 
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import end_temporary, put_copy, put_made, put_text
+from spinalprep.bids.derivative_kinds import IMAGE, TRANSFORM, Kind
+from spinalprep.bids.derivative_names import SIDECAR, parse_derivative
+from spinalprep.bids.names import CONTRASTS, MTS_ONLY, ImageName, output_prefix, parse_name
 from spinalprep.errors import NoInputError, UsageError
 from spinalprep.flags import label
 from spinalprep.tables import read_table
 
-IMAGE = r"\.nii\.gz$"
-CONTRAST = r"(?P<contrast>T2w|T1w|T2starw|MTS)"
-STEM = r"^(?P<stem>sub-[^_]+(?:_(?:ses|acq|run)-[^_]+)*)"
 TEMPLATE = "{stem}_{contrast}_template"  # what sct_register_to_template and sct_warp_template fill
-
-NAMES = {
-    rf"_desc-preproc_{CONTRAST}": "{stem}_{contrast}.nii.gz",
-    rf"_space-{CONTRAST}_label-SC_mask": "{stem}_{contrast}_seg.nii.gz",
-    rf"_space-{CONTRAST}_label-GM_probseg": "{stem}_{contrast}_gmseg.nii.gz",
-    rf"_space-{CONTRAST}_label-lesion_mask": "{stem}_{contrast}_lesion.nii.gz",
-    rf"_space-{CONTRAST}_label-centerline_mask": "{stem}_{contrast}_centerline.nii.gz",
-    rf"_space-{CONTRAST}_seg-vertebrae_dseg": "{stem}_{contrast}_seg_labeled.nii.gz",
-    rf"_space-{CONTRAST}_seg-discs_dseg": "{stem}_{contrast}_seg_labeled_discs.nii.gz",
-    rf"_from-PAM50_to-{CONTRAST}_mode-image_xfm": f"{TEMPLATE}/warp_template2anat.nii.gz",
-    rf"_from-{CONTRAST}_to-PAM50_mode-image_xfm": f"{TEMPLATE}/warp_anat2template.nii.gz",
-    rf"_space-{CONTRAST}_label-SC_desc-template_mask": (
-        f"{TEMPLATE}/label/template/PAM50_cord.nii.gz"
-    ),
-    rf"_space-{CONTRAST}_atlas-PAM50_seg-spinallevels_dseg": (
-        f"{TEMPLATE}/label/template/PAM50_spinal_levels.nii.gz"
-    ),
+PAM50 = "PAM50"
+NAMES: Mapping[Kind, str] = {
+    "preproc": "{stem}_{contrast}.nii.gz",
+    "cord": "{stem}_{contrast}_seg.nii.gz",
+    "gm_probability": "{stem}_{contrast}_gmseg.nii.gz",
+    "lesion": "{stem}_{contrast}_lesion.nii.gz",
+    "centerline": "{stem}_{contrast}_centerline.nii.gz",
+    "vertebrae": "{stem}_{contrast}_seg_labeled.nii.gz",
+    "discs": "{stem}_{contrast}_seg_labeled_discs.nii.gz",
+    "template_cord": f"{TEMPLATE}/label/template/PAM50_cord.nii.gz",
+    "spinal_levels": f"{TEMPLATE}/label/template/PAM50_spinal_levels.nii.gz",
+    "tracts": f"{TEMPLATE}/label/atlas",
+    "perslice": "{stem}_{contrast}_csa.csv",
 }
-TRACTS = re.compile(rf"{STEM}_space-{CONTRAST}_atlas-PAM50_seg-tracts_probseg{IMAGE}")
-SLICES = re.compile(rf"{STEM}_space-{CONTRAST}_label-SC_desc-perslice_morph\.tsv$")
+WARPS = {
+    "from": f"{TEMPLATE}/warp_template2anat.nii.gz",
+    "to": f"{TEMPLATE}/warp_anat2template.nii.gz",
+}
+WHOSE_OR_WHERE = ("sub", "ses", "from", "to", "mode")
 COLUMNS = {
     "area_mm2": "MEAN(area)",
     "diameter_ap_mm": "MEAN(diameter_AP)",
@@ -90,20 +89,42 @@ def export(given: Namespace) -> None:
 
 def _export(path: Path, target: Path, folder: Path) -> int:
     """Write what a file becomes; return how many files that are."""
-    for ending, name in NAMES.items():
-        found = re.search(STEM + ending + IMAGE, path.name)
-        if found:
-            put_copy(target, folder / name.format(**found.groupdict()), path)
+    entities, suffix, _ = parse_name(path.name)
+    if suffix == TRANSFORM and path.name.endswith(IMAGE):
+        return _export_warp(path, target, folder)
+    found = parse_derivative(path)
+    if found is None or found.auto or found.kind not in NAMES or path.name.endswith(SIDECAR):
+        return 0
+    if entities.get("atlas", PAM50) != PAM50 or found.image.contrast not in CONTRASTS:
+        return 0
+    if set(MTS_ONLY) & set(found.image.entities):  # SCT's names tell one pulse from none nowhere
+        return 0
+    goal = folder / _named(NAMES[found.kind], found.image)
+    if found.kind == "tracts":
+        return _split(path, target, goal)
+    if found.kind == "perslice":
+        put_text(target, goal, _sct_table(read_table(path)).to_csv(index=False))
+    else:
+        put_copy(target, goal, path)
+    return 1
+
+
+def _export_warp(path: Path, target: Path, folder: Path) -> int:
+    """Write a warping field between an image and PAM50; others have no place in SCT's layout."""
+    entities, _, _ = parse_name(path.name)
+    for end, other in (("from", "to"), ("to", "from")):
+        contrast = entities.get(other, "")
+        if entities.get(end) == PAM50 and contrast in CONTRASTS:
+            own = {k: v for k, v in entities.items() if k not in WHOSE_OR_WHERE}
+            image = ImageName(entities["sub"], entities.get("ses"), contrast, own)
+            put_copy(target, folder / _named(WARPS[end], image), path)
             return 1
-    found = TRACTS.search(path.name)
-    if found:
-        return _split(path, target, folder / TEMPLATE.format(**found.groupdict()) / "label/atlas")
-    found = SLICES.search(path.name)
-    if found:
-        name = "{stem}_{contrast}_csa.csv".format(**found.groupdict())
-        put_text(target, folder / name, _sct_table(read_table(path)).to_csv(index=False))
-        return 1
     return 0
+
+
+def _named(name: str, image: ImageName) -> str:
+    """Return a name of SCT's for an image."""
+    return name.format(stem=output_prefix(image), contrast=image.contrast)
 
 
 def _split(path: Path, target: Path, folder: Path) -> int:

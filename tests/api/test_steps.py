@@ -103,7 +103,7 @@ def test_what_can_t_be_done_is_one_line(
         sp.load(image.data)  # type: ignore[arg-type]
     with pytest.raises(sp.UsageError, match="no network for 'brain'"):
         sp.segment(image, models={"brain": "cord"})
-    with pytest.raises(sp.UsageError, match="drawn: 'skull' is none"):
+    with pytest.raises(sp.UsageError, match="drawn: unknown structure 'skull'"):
         sp.segment(image, drawn={"skull": image})  # type: ignore[dict-item]
     with pytest.raises(sp.UsageError, match="both discs and a hint"):
         sp.label_levels(image, found, discs=image, hint="C3@z=0")

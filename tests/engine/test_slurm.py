@@ -50,7 +50,7 @@ def test_more_memory_is_given_once_and_then_its_want_is_told(toy, slurm_node):
     before = len(queue("%m", "-n", "Negate"))
     told = toy.run(worker="slurm", env={"TOY_FAIL": "Negate=2=large"})
     assert told["reasons"]["sub-2"].startswith("memory: job ")
-    assert told["reasons"]["sub-2"].endswith("(Negate) needed more than the 2 GiB it had")
+    assert told["reasons"]["sub-2"].endswith("(Negate) exceeded its 2 GiB of memory")
     assert len(queue("%m", "-n", "Negate")) - before == 2
     assert queue("%m", "-n", "Negate").count("2G") == 1
 

@@ -60,7 +60,7 @@ def test_levels_of_a_stack_are_known_and_right_and_moved_people_are_told() -> No
     aside[0, 3] = 9.0
     moved, warnings, _ = seen(image, Affine(aside))
     assert not moved.known
-    assert "9 mm beside" in warnings[0]
+    assert "9 mm away" in warnings[0]
 
 
 def test_without_c2c3_levels_stay_unknown() -> None:

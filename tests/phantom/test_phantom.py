@@ -117,7 +117,7 @@ def test_lesions_are_the_planted_ones_and_apart(seed: int) -> None:
 
 
 def test_too_many_lesions_are_refused() -> None:
-    with pytest.raises(ValueError, match="40 lesions find no place"):
+    with pytest.raises(ValueError, match="40 lesions do not fit"):
         make_person(100_000, lesions=40)
 
 
