@@ -72,7 +72,7 @@ def main() -> None:
         sys.stdout.write(f"{make_dataset(root, given.people)} files\n")
         command = [sys.executable, "-m", "spinalprep", str(root), f"{folder}/out", "participant"]
         command += ["-w", f"{folder}/work", "--template", "Generic"]
-        tools = [sys.executable, "-c", "from spinalprep.app.tools import main; main()", "slurm"]
+        tools = [sys.executable, "-c", "from spinalprep.tools.main import main; main()", "slurm"]
         measure("start (--help)", *command[:3], "--help")
         measure("script for SLURM", *tools, *command[3:])
         label = next(root.glob("sub-*")).name

@@ -4,8 +4,8 @@ from collections import namedtuple
 
 import pytest
 
-from spinalprep.app import doctor
-from spinalprep.app.tools import main
+from spinalprep.tools import doctor
+from spinalprep.tools.main import main
 
 pytestmark = pytest.mark.slow
 Disk = namedtuple("Disk", "total used free")

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.app.tools import main
+from spinalprep.tools.main import main
 
 OURS = """
 desc-preproc_T2w space-T2w_label-SC_mask space-T2w_label-SC_desc-auto_mask

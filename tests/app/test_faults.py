@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spinalprep.app.tools import main as tools
-from spinalprep.app.verify import differences
 from spinalprep.bids.atomic import end_temporary, put_text
 from spinalprep.bids.status import Status, write_status
+from spinalprep.tools.main import main as tools
+from spinalprep.tools.verify import differences
 
 QUICK = ("--sloppy", "--skip", "n4", "--skip", "lesion", "--skip", "template", "--nprocs", "1")
 

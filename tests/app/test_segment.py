@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.app.tools import main
 from spinalprep.image import Image, load, resample_like, save
 from spinalprep.image.orient import reorient
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
+from spinalprep.tools.main import main
 
 SEED = 100_011
 

@@ -11,8 +11,8 @@ import pytest
 
 from spinalprep.app.main import main as spinalprep
 from spinalprep.app.parser import parse
-from spinalprep.app.tools import main as tools
 from spinalprep.app.words import words_of
+from spinalprep.tools.main import main as tools
 
 QUICK = ("--sloppy", "--skip", "n4", "--skip", "lesion", "--skip", "template")
 

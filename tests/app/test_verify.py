@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from spinalprep.app.tools import main
-from spinalprep.app.verify import Tolerance, differences
+from spinalprep.tools.main import main
+from spinalprep.tools.verify import Tolerance, differences
 
 MASK = "sub-01/anat/sub-01_space-T2w_label-SC_mask"
 STATUS = "participant_id\tstate\treason\twall_s\tpeak_mib\tcache_hits\n"

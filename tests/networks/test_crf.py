@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from spinalprep.api.segment import segment
-from spinalprep.app.tools import main
 from spinalprep.cord.centerline import fit_centerline
 from spinalprep.errors import UsageError
 from spinalprep.image import Image
 from spinalprep.networks.cascade import Found
 from spinalprep.networks.crf import Field, refine
 from spinalprep.networks.postprocess import keep_largest, post_process
+from spinalprep.tools.main import main
 
 AFFINE = np.diag([-0.5, 0.5, 2.0, 1.0])
 

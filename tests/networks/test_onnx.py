@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from spinalprep.app.tools import main
 from spinalprep.cord.centerline import fit_centerline
 from spinalprep.cord.trace import trace_centerline
 from spinalprep.errors import ModelError
@@ -17,6 +16,7 @@ from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import Model, load_model, save_model
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
+from spinalprep.tools.main import main
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.app.tools import main
 from spinalprep.defaults import FAULT_KINDS
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, load, save
+from spinalprep.tools.main import main
 from spinalprep.training.material.cases import find_cases
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.app.tools import main
 from spinalprep.image import Image, load, reorient, save
+from spinalprep.tools.main import main
 from spinalprep.training.evaluation.consensus import (
     fleiss_kappa,
     kappa_of_counts,

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.app.tools import main
 from spinalprep.errors import NoInputError, UsageError
 from spinalprep.image import Image, save
 from spinalprep.networks.cards import packaged_names, packaged_weights, read_card
+from spinalprep.tools.main import main
 from spinalprep.training.evaluation.evaluate import evaluate, judge
 from spinalprep.training.evaluation.predictions import Predictions, from_folder, from_networks
 from spinalprep.training.evaluation.trained_on import TrainedOn

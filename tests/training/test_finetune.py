@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spinalprep.app.tools import main
 from spinalprep.errors import UsageError
 from spinalprep.image import load, save
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import load_model, save_model
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
+from spinalprep.tools.main import main
 from spinalprep.training import finetune as module
 from spinalprep.training import recipes, train
 from spinalprep.training.finetune import adapting_recipe, finetune

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from spinalprep.app.tools import main
 from spinalprep.errors import UsageError
 from spinalprep.networks.ra_unet2d import RAUNet2d
+from spinalprep.tools.main import main
 from spinalprep.training.fitting.losses import find_loss
 from spinalprep.training.material.cases import find_cases
 from spinalprep.training.material.whole_slices import fit_plane, read_whole_slices

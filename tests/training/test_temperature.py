@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from spinalprep.app.tools import main
 from spinalprep.networks.predict import Prediction
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.temperature import sharpen
 from spinalprep.networks.weights import Model, load_model, save_model
+from spinalprep.tools.main import main
 from spinalprep.training.evaluation import temperature as module
 from spinalprep.training.evaluation.temperature import fit_temperature, measured_temperature
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spinalprep.app.log import LOG
-from spinalprep.app.training_tools import add_post_process, add_threads
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
 from spinalprep.flags import named_path, share, volume
+from spinalprep.tools.training_tools import add_post_process, add_threads
 
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
@@ -82,7 +82,7 @@ def _segment(given: Namespace) -> None:
     """Segment one file and say what was found."""
     import torch
 
-    from spinalprep.app.segment import Wishes, describe_result, segment_file
+    from spinalprep.tools.segment import Wishes, describe_result, segment_file
 
     torch.set_num_threads(given.threads)
     wishes = Wishes(

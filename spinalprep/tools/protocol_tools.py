@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spinalprep.app.log import LOG
-from spinalprep.app.training_tools import (
+from spinalprep.errors import UsageError
+from spinalprep.tools.training_tools import (
     add_dataset,
     add_threads,
     check_folders,
     own_dataset,
     prepare_torch,
 )
-from spinalprep.errors import UsageError
 
 
 def add_protocol_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:

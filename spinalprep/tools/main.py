@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spinalprep import __version__
-from spinalprep.app.consensus_tools import add_consensus_commands
-from spinalprep.app.doctor import add_doctor_options, examine
-from spinalprep.app.export import add_export_options, export
-from spinalprep.app.fault_tools import add_fault_options, draw_faults
 from spinalprep.app.log import LOG, start_log
-from spinalprep.app.network_tools import add_network_commands
 from spinalprep.app.parser import ArgumentParser
-from spinalprep.app.protocol_tools import add_protocol_commands
-from spinalprep.app.slurm_tools import add_slurm_options, print_script
-from spinalprep.app.training_tools import add_training_commands
-from spinalprep.app.verify import add_verify_options, verify
 from spinalprep.errors import SpinalprepError, UsageError
+from spinalprep.tools.consensus_tools import add_consensus_commands
+from spinalprep.tools.doctor import add_doctor_options, examine
+from spinalprep.tools.export import add_export_options, export
+from spinalprep.tools.fault_tools import add_fault_options, draw_faults
+from spinalprep.tools.network_tools import add_network_commands
+from spinalprep.tools.protocol_tools import add_protocol_commands
+from spinalprep.tools.slurm_tools import add_slurm_options, print_script
+from spinalprep.tools.training_tools import add_training_commands
+from spinalprep.tools.verify import add_verify_options, verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""The command ``spinalprep-tools``: networks, cohorts on a cluster, checks, exports."""
