@@ -7,6 +7,7 @@ from torch import nn
 from spinalprep.networks.dilated_unet2d import DilatedUNet2d
 from spinalprep.networks.isensee_unet3d import IsenseeUNet3d
 from spinalprep.networks.ra_unet2d import RAUNet2d
+from spinalprep.networks.topology import TOPOLOGIES
 from spinalprep.networks.unet3d import UNet3d
 
 
@@ -77,4 +78,5 @@ PUBLISHED: dict[str, Callable[[], nn.Module]] = {
     "lemay_tumor": lemay_tumor,
     "lemay_tumor_cord": lemay_tumor_cord,
     "ra_unet": ra_unet,
+    **{f"lumbar_{name.lower()}": of.network for name, of in TOPOLOGIES.items()},
 }
