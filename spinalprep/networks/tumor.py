@@ -24,6 +24,7 @@ from spinalprep.networks.weights import Model
 
 TUBE_MM = 15.0  # half width
 TUBE_SPACING_MM = (2.0, 2.0, 4.0)
+Place = tuple[slice, slice, slice]
 LEAST_TUBE_MM3 = 3000.0  # smaller pieces of the first network's tube are no cord
 
 
@@ -126,7 +127,7 @@ def map_tumors(contrasts: Contrasts, model: Model, tube: Image | None = None) ->
     model : Model
         Of task ``tumor``.
     tube : Image of bool, optional
-        The images are cropped to its box; without it the whole of them is looked at.
+        Patches are centred on it; without it the whole of the images is looked at.
 
     Returns
     -------
@@ -140,8 +141,9 @@ def map_tumors(contrasts: Contrasts, model: Model, tube: Image | None = None) ->
 
     Notes
     -----
-    Each contrast is z-scored over the crop. Patches overlap by half along the cord and from front
-    to back, and what they say is averaged.
+    Each contrast is z-scored over a patch, as in training. Patches follow the tube and overlap by
+    half along it; without one they fill the image and overlap by half from front to back, too. What
+    they say is averaged; nothing is found outside of them.
     """
     like = contrasts.grid
     seen = [
@@ -151,12 +153,11 @@ def map_tumors(contrasts: Contrasts, model: Model, tube: Image | None = None) ->
         for image in (contrasts.t2w, contrasts.gd_t1w)
     ]
     grid = next(image for image in seen if image is not None)
+    nothing = np.zeros(grid.shape, np.float32)
+    shown = np.stack([image.data if image is not None else nothing for image in seen])
     patch = [min(n, full) for n, full in zip(model.card["patch"], grid.shape, strict=True)]
-    box = _box(tube, grid, patch)
-    nothing = np.zeros([part.stop - part.start for part in box], np.float32)
-    shown = np.stack([_scored(i.data[box]) if i is not None else nothing for i in seen])
-    found = np.zeros((len(STRUCTURES), *grid.shape), np.float32)
-    found[(slice(None), *box)] = _stitched(shown, patch, model)
+    places = _everywhere(grid.shape, patch) if tube is None else _along(tube, grid, patch)
+    found = _averaged(shown, places, model)
     return Structures(
         *(resample_like(grid.with_data(part), like).data.clip(0, 1) for part in found)
     )
@@ -171,42 +172,56 @@ def _scored(values: Volume) -> Volume:
     return np.where(inside, (values - mean) / spread, 0.0).astype(np.float32)
 
 
-def _box(tube: Image | None, grid: Image, patch: Sequence[int]) -> tuple[slice, ...]:
-    """Return the box of a tube on a grid, at least as large as a patch."""
-    if tube is None:
-        return tuple(slice(0, n) for n in grid.shape)
+def _along(tube: Image, grid: Image, patch: Sequence[int]) -> list[Place]:
+    """Return patches on a grid that follow a tube, centred on it."""
     there = resample_like(tube.with_data(tube.data.astype(np.float32)), grid).data >= 0.5
     ijk = np.argwhere(there)
     if not len(ijk):
         raise NoCordError("the cord lies outside the image in which a tumor is looked for")
-    box = []
-    ends = zip(ijk.min(axis=0), ijk.max(axis=0) + 1, patch, grid.shape, strict=True)
-    for low, high, size, full in ends:
-        short = max(size - int(high - low), 0)
-        first = min(max(int(low) - short // 2, 0), full - max(size, int(high - low)))
-        box.append(slice(first, first + max(size, int(high - low))))
-    return tuple(box)
+    low, high = int(ijk[:, 0].min()), int(ijk[:, 0].max()) + 1
+    length, full = patch[0], grid.shape[0]
+    first = min(max(low - max(length - (high - low), 0) // 2, 0), full - length)
+    places = []
+    for start in patch_starts(max(high - first, length), length, max(length // 2, 1)):
+        top = min(first + start, full - length)
+        held = ijk[(ijk[:, 0] >= top) & (ijk[:, 0] < top + length)]
+        if not len(held):
+            continue
+        middle = (held[:, 1:].min(axis=0) + held[:, 1:].max(axis=0) + 1) / 2
+        across = [
+            min(max(round(m - n / 2), 0), most - n)
+            for m, n, most in zip(middle.tolist(), patch[1:], grid.shape[1:], strict=True)
+        ]
+        places.append(_place((top, *across), patch))
+    return places
 
 
-def _stitched(shown: Volume, patch: Sequence[int], model: Model) -> Volume:
-    """Run a network over patches (C, i, j, k) of a volume and average what they say."""
+def _everywhere(shape: Sequence[int], patch: Sequence[int]) -> list[Place]:
+    """Return patches that fill a volume."""
     strides = (max(patch[0] // 2, 1), max(patch[1] // 2, 1), patch[2])
     starts = [
         patch_starts(count, size, stride)
-        for count, size, stride in zip(shown.shape[1:], patch, strides, strict=True)
+        for count, size, stride in zip(shape, patch, strides, strict=True)
     ]
-    places = [
-        tuple(slice(s, s + n) for s, n in zip(corner, patch, strict=True))
-        for corner in product(*starts)
-    ]
-    parts = [torch.from_numpy(shown[(slice(None), *p)].copy())[None] for p in places]
-    told = map_parts(partial(_told, model), parts)
+    return [_place(corner, patch) for corner in product(*starts)]
+
+
+def _place(corner: Sequence[int], patch: Sequence[int]) -> Place:
+    """Return the slices of a patch."""
+    i, j, k = (slice(start, start + n) for start, n in zip(corner, patch, strict=True))
+    return i, j, k
+
+
+def _averaged(shown: Volume, places: Sequence[Place], model: Model) -> Volume:
+    """Run a network over patches of contrasts (C, I, J, K) and average what they say."""
+    parts = [np.stack([_scored(contrast[place]) for contrast in shown]) for place in places]
+    told = map_parts(partial(_told, model), [torch.from_numpy(part)[None] for part in parts])
     total = np.zeros((len(STRUCTURES), *shown.shape[1:]), np.float32)
     count = np.zeros(shown.shape[1:], np.float32)
     for place, maps in zip(places, told, strict=True):
         total[(slice(None), *place)] += maps[0].numpy()
         count[place] += 1
-    return np.asarray(total / count, np.float32)
+    return np.asarray(total / np.maximum(count, 1), np.float32)
 
 
 def _told(model: Model, part: torch.Tensor) -> torch.Tensor:

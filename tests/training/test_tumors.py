@@ -81,6 +81,30 @@ def test_a_missing_contrast_is_zero(neck: Neck) -> None:
     assert batch.image[:, 0].std() > 0.5
 
 
+def test_edema_is_not_asked_for_without_t2w_and_t2w_lacks_only_where_a_tumor_enhances(
+    neck: Neck,
+) -> None:
+    ranges = TumorRanges(size=RANGES.size, tumors=1.0, without_t1w=0.0, without_t2w=1.0, moved=0.0)
+    lacking = [_draw(neck, seed, ranges) for seed in range(16)]
+    blind = [batch for batch in lacking if not batch.image[:, 0].any()]
+    assert 0 < len(blind) < len(lacking)  # what does not enhance keeps its T2w
+    assert not any(batch.truth[:, 1].any() for batch in blind)
+    assert any(batch.truth[:, 1].any() for batch in lacking)
+
+
+def test_a_tumor_that_gadolinium_does_not_show_is_bright_in_t2w(neck: Neck) -> None:
+    ranges = TumorRanges(size=RANGES.size, tumors=1.0, without_t1w=1.0)
+    steps = []
+    for seed in range(24):
+        batch = _draw(neck, seed, ranges)
+        tumor, rest = batch.truth[0, 0] > 0, batch.truth[0, 3] == 0
+        if tumor.sum() > 150:
+            shown = batch.image[0, 0]
+            steps.append(float(shown[tumor].mean() - shown[rest].median()))
+    assert len(steps) > 8
+    assert np.mean([step > 0 for step in steps]) > 0.7
+
+
 def test_the_tube_is_thirty_millimetres_wide() -> None:
     wide = next(digital_necks([3], Room(2.0, 40.0, 34.0)))
     ranges = TumorRanges(size=(48, 40, 16), turn_deg=0.0, zoom=0.0, shift_mm=(1.0, 1.0), tumors=0.0)

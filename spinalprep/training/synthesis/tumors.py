@@ -27,6 +27,8 @@ from spinalprep.training.synthesis.growths import (
 CLASSES = ("tumor", "edema", "cavity", "abnormality")
 TUBE_MM = 15.0  # half width of what the first network finds
 NEAR_MM, FAR_MM = 7.0, 15.0  # from the centerline: what moves with the cord, and what stays
+GLOWS = 0.2  # mean enhancement of a tumor that is seen in Gd-T1w
+FAINT, CLEAR = 0.1, 0.3  # least T2w signal, cord to fluid, of a tumor seen elsewhere and not
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,22 @@ class TumorRanges:
     turn_deg, zoom : float
         Largest turn about an axis, largest change of size in the sagittal plane.
     without_t1w, without_t2w : float
-        Share of patches that lack a contrast; of two channels alone.
+        Share of patches that lack a contrast; of two channels alone. T2w is taken away only where
+        a tumor, if there is one, enhances.
+    moved : float
+        Share of patches in which the second contrast lies a voxel or so beside the first.
     soft : bool
         Teach shares of voxels in place of masks.
     """
 
     size: tuple[int, int, int] = (64, 40, 16)
-    shift_mm: tuple[float, float] = (10.0, 5.0)
-    tumors: float = 0.65
+    shift_mm: tuple[float, float] = (8.0, 4.0)
+    tumors: float = 0.5
     turn_deg: float = 5.0
     zoom: float = 0.1
     without_t1w: float = 0.2
     without_t2w: float = 0.1
+    moved: float = 0.3
     soft: bool = False
 
 
@@ -121,13 +127,20 @@ def _patch(
     source = _source(ijk, away, distance, growth.widening)
     cord = _at(torch.from_numpy(neck.cord)[None], source, neck.cord.shape)[0]
     seen = _seen(neck, ijk, chance)
+    glows = _glows(growth)
+    lost = "" if tube else _lost(ranges, glows or drawn is draw_other, chance)
     names = ("T2w",) if tube else ("T2w", "T1w")
-    shown = [_shown(neck, source, cord, growth, chance, name) for name in names]
+    least = FAINT if glows and lost != "T1w" else CLEAR
+    shown = [_shown(neck, source, cord, growth, chance, name, least) for name in names]
     image = torch.stack([_acquired(one, seen, chance) for one in shown])
     if tube:
         along = (s >= 0) & (s <= neck.length_mm)
         return image, (_paired((distance <= TUBE_MM) & along) * seen)[None]
-    return _without(image, ranges, chance), _truth(growth, cord) * seen
+    if chance.happens(ranges.moved):
+        image = torch.stack([image[0], _moved(image[1], chance)]) * seen
+    if lost:
+        image[names.index(lost)] = 0.0
+    return image, _truth(growth, cord, with_edema=lost != "T2w") * seen
 
 
 def _voxels(neck: Neck, ranges: TumorRanges, chance: Chance) -> Tensor:
@@ -169,9 +182,15 @@ def _source(ijk: Tensor, away: Tensor, distance: Tensor, widening: Tensor) -> Te
 
 
 def _shown(
-    neck: Neck, source: Tensor, cord: Tensor, growth: Growth, chance: Chance, contrast: str
+    neck: Neck,
+    source: Tensor,
+    cord: Tensor,
+    growth: Growth,
+    chance: Chance,
+    contrast: str,
+    least: float,
 ) -> Tensor:
-    """Return one contrast of a patch with what was drawn."""
+    """Return one contrast of a patch with what was drawn; a tumor is ``least`` bright in T2w."""
     levels = (
         _digital(neck, source, chance, contrast)
         if neck.tissue is not None
@@ -183,7 +202,7 @@ def _shown(
     wet = {
         "edema": chance.between(0.15, 0.65),
         "lesion": chance.between(0.2, 0.8),
-        "tumor": chance.between(0.0, 0.75),
+        "tumor": chance.between(least, 0.75),
         "cavity": chance.between(0.8, 1.1),
     }
     if contrast == "T1w":  # darker, and less so, where it is wet
@@ -273,18 +292,30 @@ def _acquired(image: Tensor, seen: Tensor, chance: Chance) -> Tensor:
     return (scored * chance.between(0.85, 1.15) + chance.between(-0.25, 0.25)) * seen
 
 
-def _without(image: Tensor, ranges: TumorRanges, chance: Chance) -> Tensor:
-    """Take one contrast away from some patches."""
+def _glows(growth: Growth) -> bool:
+    """Tell whether there is a tumor that enhances enough to be seen by that alone."""
+    total = float(growth.tumor.sum())
+    return total > 0 and float((growth.enhancement * growth.tumor).sum()) >= GLOWS * total
+
+
+def _lost(ranges: TumorRanges, seen_in_t1w: bool, chance: Chance) -> str:
+    """Return which contrast a patch lacks; T2w only where the other shows what there is."""
     if chance.happens(ranges.without_t1w):
-        image = image * torch.tensor([1.0, 0.0])[:, None, None, None]
-    elif chance.happens(ranges.without_t2w):
-        image = image * torch.tensor([0.0, 1.0])[:, None, None, None]
-    return image
+        return "T1w"
+    return "T2w" if seen_in_t1w and chance.happens(ranges.without_t2w) else ""
 
 
-def _truth(growth: Growth, cord: Tensor) -> Tensor:
-    """Return the shares of `CLASSES`."""
+def _moved(image: Tensor, chance: Chance) -> Tensor:
+    """Return a contrast (I, J, K) whose registration is a voxel or so off in the sagittal plane."""
+    steps = [round(chance.between(-1.4, 1.4)) for _ in range(2)]
+    return torch.roll(image, steps, dims=(0, 1))
+
+
+def _truth(growth: Growth, cord: Tensor, with_edema: bool) -> Tensor:
+    """Return the shares of `CLASSES`; edema is not asked for where T2w, which shows it, lacks."""
     parts = [getattr(growth, name) * cord for name in CLASSES[:3]]
+    if not with_edema:
+        parts[1] = torch.zeros_like(parts[1])
     whole = torch.stack(parts).sum(dim=0).clamp(max=1)
     return torch.stack([_paired(part) for part in (*parts, whole)])
 
