@@ -185,7 +185,10 @@ class LesionsOnTemplate(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class FoundTumor(Result):
-    """Tumor, edema, cavity and the whole of them: masks, probabilities (``soft``) and measures."""
+    """Tumor, edema, cavity and the whole of them: masks, probabilities (``soft``) and measures.
+
+    ``seen`` are the contrasts in which they were looked for: T2w, Gd-T1w or both.
+    """
 
     tumor: Path
     edema: Path
@@ -196,6 +199,7 @@ class FoundTumor(Result):
     cavity_soft: Path
     abnormality_soft: Path
     table: Path
+    seen: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,13 +45,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(scanned.t2w, anat / f"sub-{label}_T2w.nii.gz")
     gd = home / "in" / "sub-01" / "anat" / "sub-01_ce-gadolinium_T1w.nii.gz"
     save(scanned.gd_t1w, gd)
-    words = [str(home / "in"), str(home / "out"), "participant", "-w", str(home / "work")]
     torch.manual_seed(1)
     card = {"name": "tumor", "preset": "tumor_unet", "spacing": [1, 1, 2], "patch": [48, 32, 16]}
-    weights = save_model(PRESETS["tumor_unet"](), home / "random.safetensors", card)
-    more = "--pathology tumor --sloppy --skip template --skip lesion --nprocs 1 --worker debug"
-    assert main([*words, *more.split(), "--model", f"tumor={weights}"]) == 0
+    save_model(PRESETS["tumor_unet"](), home / "random.safetensors", card)
+    assert main([*_words(home), *_seeking(home)]) == 0
     return home
+
+
+def _words(home: Path) -> list[str]:
+    folders = [str(home / "in"), str(home / "out"), "participant", "-w", str(home / "work")]
+    more = "--sloppy --skip template --skip lesion --nprocs 1 --worker debug"
+    return [*folders, *more.split()]
+
+
+def _seeking(home: Path) -> list[str]:
+    return ["--pathology", "tumor", "--model", f"tumor={home / 'random.safetensors'}"]
+
+
+def _tumor_files(home: Path, label: str) -> list[str]:
+    anat = home / "out" / f"sub-{label}" / "anat"
+    names = {path.name.removeprefix(f"sub-{label}_") for path in anat.iterdir()}
+    return sorted(n for n in names if any(f"label-{s}_" in n for s in STRUCTURES))
 
 
 def test_without_weights_nothing_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,10 +76,7 @@ def test_without_weights_nothing_begins(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_the_names_are_the_golden_list(home: Path) -> None:
     for label in ("01", "02"):
-        anat = home / "out" / f"sub-{label}" / "anat"
-        names = {path.name.removeprefix(f"sub-{label}_") for path in anat.iterdir()}
-        found = [n for n in names if any(f"label-{s}_" in n for s in STRUCTURES)]
-        assert sorted(found) == GOLDEN
+        assert _tumor_files(home, label) == GOLDEN
 
 
 def test_sidecars_name_images_thresholds_and_what_the_weights_are(home: Path) -> None:
@@ -101,3 +112,25 @@ def test_reports_warn_and_say_what_is_missing(home: Path) -> None:
         assert "Research use only. The networks were trained on synthetic tumors" in page
     assert "no Gd-T1w image" in one
     assert "no Gd-T1w image" not in both
+
+
+def test_a_failed_registration_leaves_the_search_in_t2w_and_a_later_run_without_it_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("the registration crashed")
+
+    monkeypatch.setattr("spinalprep.registration.coregister.coregister", fails)
+    anew = ["--participant-label", "01", "--random-seed", "7"]
+    assert main([*_words(home), *_seeking(home), *anew]) == 1
+    assert "searched for in T2w alone" in capsys.readouterr().err
+    path = home / "out" / "sub-01" / "anat" / "sub-01_space-T2w_label-tumor_mask.json"
+    (source,) = json.loads(path.read_text())["Sources"]
+    assert source.endswith("sub-01_T2w.nii.gz")
+    assert _tumor_files(home, "01") == GOLDEN
+    page = (home / "out" / "sub-01.html").read_text()
+    assert "The Gd-T1w image was not used" in page
+    monkeypatch.undo()
+    assert main([*_words(home), "--participant-label", "01"]) == 0
+    assert _tumor_files(home, "01") == []
+    assert _tumor_files(home, "02") == GOLDEN

@@ -1,4 +1,4 @@
-"""From T2w and Gd-T1w to tumor, edema and cavity."""
+"""From T2w and Gd-T1w, or one of them, to tumor, edema and cavity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep import stages
+from spinalprep.engine.graph import can_do_without
 from spinalprep.interfaces.tumor import (
     CallTumors,
     FindTumorCord,
@@ -50,11 +51,15 @@ class TumorWeights:
     tumor_cord: WeightFile | None = None
 
 
+T2W, GD_T1W = "T2w", "Gd-T1w"
+
+
+@can_do_without("t2w", "gd_t1w", "levels")
 @workflow.define(
     outputs=[
         *("tumor", "edema", "cavity", "abnormality"),
         *("tumor_soft", "edema_soft", "cavity_soft", "abnormality_soft"),
-        *("table", "warnings"),
+        *("table", "seen", "warnings"),
     ]
 )
 def Tumor(
@@ -64,11 +69,20 @@ def Tumor(
     centerline: File,
     levels: File | None,
     networks: TumorWeights,
-    crop: str,
-    rule: TumorRule,
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, list[str]]:
-    """Crop around the cord, map what grows there, call it, measure it."""
-    tube, warnings = _tube(t2w, gd_t1w, centerline, networks, crop)
+    search: TumorSearch,
+) -> tuple[
+    *(NiftiGz, NiftiGz, NiftiGz, NiftiGz),
+    *(NiftiGz, NiftiGz, NiftiGz, NiftiGz),
+    *(File, list[str], list[str]),
+]:
+    """Crop around the cord, map what grows there, call it, measure it.
+
+    ``seen`` are the contrasts that the network saw: one may be missing, or failed on its way to the
+    reference, and the other is searched alone.
+    """
+    given = {T2W: t2w, GD_T1W: gd_t1w}
+    seen = [name for name, image in given.items() if image is not None]
+    tube, warnings = _tube(t2w, cord, centerline, networks, search.crop)
     network = networks.tumor
     step = MapTumors(t2w=t2w, gd_t1w=gd_t1w, tube=tube, weights=network.weights, card=network.card)
     soft = workflow.add(step)
@@ -77,7 +91,7 @@ def Tumor(
         edema=soft.edema,
         cavity=soft.cavity,
         abnormality=soft.abnormality,
-        rule=rule,
+        rule=search.rule,
     )
     masks = workflow.add(called)
     measured = MeasureTumors(
@@ -94,7 +108,7 @@ def Tumor(
     return (
         *(masks.tumor, masks.edema, masks.cavity, masks.abnormality),
         *(soft.tumor, soft.edema, soft.cavity, soft.abnormality),
-        *(table, warnings),
+        *(table, seen, [*_lost(search, seen), *warnings]),
     )
 
 
@@ -129,15 +143,25 @@ def add_tumor(
         centerline=cord.centerline,
         levels=levels,
         networks=networks,
-        crop=search.crop,
-        rule=search.rule,
+        search=search,
     )
     add_stage(stages.TUMOR, task)
 
 
+def _lost(search: TumorSearch, seen: list[str]) -> list[str]:
+    """Say which image of the session the network could not see."""
+    names = {T2W: search.t2w, GD_T1W: search.gd_t1w}
+    return [
+        f"the {name} image is not on the grid of the reference (its registration failed or was "
+        f"skipped); a tumor was searched for in {' and '.join(seen)} alone"
+        for name, stage in names.items()
+        if stage is not None and name not in seen and seen
+    ]
+
+
 def _tube(
     t2w: NiftiGz | None,
-    gd_t1w: NiftiGz | None,
+    cord: NiftiGz,
     centerline: File,
     networks: TumorWeights,
     crop: str,
@@ -152,6 +176,5 @@ def _tube(
         )
         found = workflow.add(step)
         return found.tube, found.warnings
-    like = t2w if t2w is not None else gd_t1w
-    tube = workflow.add(TubeAroundCenterline(like=like, centerline=centerline)).tube
+    tube = workflow.add(TubeAroundCenterline(like=cord, centerline=centerline)).tube
     return tube, []

@@ -105,12 +105,16 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
 
 def _tumor_facts(shared: Shared, outcome: Outcome) -> dict[str, Any]:
     """Gather whether a tumor was looked for, and in which images."""
-    files = outcome.job.files
-    t2w, gd_t1w = (
-        files.scans[name].relative if name is not None else None for name in files.tumor_contrasts
-    )
-    sought = shared.settings.pathology == "tumor"
-    return {"tumor_sought": sought, "tumor_t2w": t2w, "tumor_gd_t1w": gd_t1w}
+    files, found = outcome.job.files, outcome.results.get(stages.TUMOR)
+    images = dict(zip(("T2w", "Gd-T1w"), files.tumor_contrasts, strict=True))
+    there = {c: files.scans[name].relative for c, name in images.items() if name is not None}
+    lost = tuple(c for c in there if found is not None and c not in found.seen)
+    return {
+        "tumor_sought": shared.settings.pathology == "tumor",
+        "tumor_t2w": there.get("T2w"),
+        "tumor_gd_t1w": there.get("Gd-T1w"),
+        "tumor_lost": lost,
+    }
 
 
 def _coreg_facts(outcome: Outcome, name: str) -> CoregFacts:

@@ -39,6 +39,11 @@ SEGMENTED_LESIONS: tuple[Kind, ...] = (
     *("lesion_regions", "lesion_totals", "lesion_template", "lesion_probability_template"),
 )
 
+TUMORS: tuple[Kind, ...] = (
+    *("tumor", "edema", "cavity", "abnormality", "tumor_probability", "edema_probability"),
+    *("cavity_probability", "abnormality_probability", "tumor_table"),
+)
+
 Write = Callable[[DerivativeWriter, Any], bool]
 
 
@@ -66,6 +71,8 @@ def _automatic(to: DerivativeWriter, found: stages.SegmentedCord) -> bool:
         changed |= to.image("lesion_probability", found.lesion, to.lesions_found())
     elif "lesion" not in to.settings.skip and not to.files.is_drawn("lesion"):
         changed |= to.supersede(*_lesion_paths(to))  # of a run with other --lesion-contrasts
+    if not to.seeks_tumors:
+        changed |= to.supersede(*map(to.path, TUMORS))  # of a run with --pathology tumor
     if to.scan.contrast in SHOWS_GM:
         grey = Origin(to.model("gm"))
         changed |= to.image("gm_probability", found.gm, grey, auto=to.files.is_drawn("gm"))
@@ -190,7 +197,7 @@ def _lesion_template(to: DerivativeWriter, found: stages.LesionsOnTemplate) -> b
 
 
 def _tumor(to: DerivativeWriter, found: stages.FoundTumor) -> bool:
-    origin = to.tumor_found()
+    origin = to.tumor_found(found.seen)
     masks: dict[Kind, Path] = {
         "tumor": found.tumor,
         "edema": found.edema,

@@ -1,7 +1,7 @@
 """Files of the cache become files of the output folder, with the JSON that says what they are."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -200,8 +200,14 @@ class DerivativeWriter:
         own = {"lesion_threshold": s.lesion_threshold, "min_lesion_mm3": s.min_lesion_mm3}
         return Origin(self.model("lesion"), parameters=own)
 
-    def tumor_found(self) -> Origin:
-        """Return the origin of what the networks of tumors found."""
+    @property
+    def seeks_tumors(self) -> bool:
+        """Whether a tumor is looked for, and there is an image that could show it."""
+        wanted = self.settings.pathology == "tumor"
+        return wanted and any(name is not None for name in self.files.tumor_contrasts)
+
+    def tumor_found(self, seen: Collection[str]) -> Origin:
+        """Return the origin of what the networks of tumors found in T2w, Gd-T1w or both."""
         s = self.settings
         t2w, gd_t1w = self.files.tumor_contrasts
         own = {
@@ -211,8 +217,10 @@ class DerivativeWriter:
             "min_edema_cm3": s.min_edema_cm3,
             "min_cavity_cm3": s.min_cavity_cm3,
         }
-        seen = [self.files.scans[name].uri for name in (t2w, gd_t1w) if name is not None]
-        return Origin(self.model("tumor"), parameters=own, sources=tuple(seen))
+        images = {"T2w": t2w, "Gd-T1w": gd_t1w}
+        used = (name for contrast, name in images.items() if contrast in seen)
+        sources = tuple(self.files.scans[name].uri for name in used if name is not None)
+        return Origin(self.model("tumor"), parameters=own, sources=sources)
 
     def model(self, name: str) -> dict[str, object]:
         """Return what sidecars tell of a network."""

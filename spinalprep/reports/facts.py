@@ -60,6 +60,8 @@ class SessionRunFacts:
         Whether a tumor was looked for.
     tumor_t2w, tumor_gd_t1w : str or None
         In which raw images, relative to the BIDS folder; None where there is none.
+    tumor_lost : tuple of str
+        ``T2w`` or ``Gd-T1w`` whose image is there, but did not get to the grid of the reference.
     scored : bool
         Whether there are z-scores: levels, sex and a fitting age are known, masks are calibrated.
     uncalibrated : str
@@ -79,6 +81,7 @@ class SessionRunFacts:
     tumor_sought: bool = False
     tumor_t2w: str | None = None
     tumor_gd_t1w: str | None = None
+    tumor_lost: tuple[str, ...] = ()
 
     @property
     def levels_seen_in(self) -> str:

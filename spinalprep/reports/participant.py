@@ -260,7 +260,7 @@ def _tumor_images(outputs: _Outputs) -> dict[str, Image]:
     run = outputs.run
     shown: dict[str, Image] = {}
     for name, source in (("T2w", run.tumor_t2w), ("Gd-T1w", run.tumor_gd_t1w)):
-        if source is None:
+        if source is None or name in run.tumor_lost:
             continue
         path = outputs.path("preproc")
         if source != run.reference:

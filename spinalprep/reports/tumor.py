@@ -54,13 +54,18 @@ def tumor_notes(run: SessionRunFacts) -> list[str]:
             "There is no Gd-T1w image (ce-gadolinium in its name): enhancement was not seen, and "
             "tumor is hard to tell from edema without it."
         )
-    else:
+    elif "Gd-T1w" not in run.tumor_lost:
         fit = next((c for c in run.contrasts if c.source == run.tumor_gd_t1w), None)
         if fit is not None and not fit.accepted and not fit.headers_hold:
             notes.append(
                 "The Gd-T1w image could not be registered to the reference; it lies where its "
                 "headers say. Check the two on each other before you trust a border."
             )
+    notes += [
+        f"The {name} image was not used: it is not on the grid of the reference, because its "
+        "registration failed or was skipped."
+        for name in run.tumor_lost
+    ]
     return notes
 
 

@@ -25,7 +25,7 @@ from spinalprep.template.files import resolve_template
 
 CARDS = {
     name: {"name": name, "version": "3", "sha256": "0" * 64, "licence": "not told"}
-    for name in ("centerline", "cord", "discs", "gm", "lesion")
+    for name in ("centerline", "cord", "discs", "gm", "lesion", "tumor")
 }
 
 
@@ -212,6 +212,27 @@ def test_what_a_run_finds_not_to_exist_does_not_stay(
     for name in gone:
         assert f"sub-1_{name}" in caplog.text
         assert not (dataset.anat / f"sub-1_{name}".replace(".nii.gz", ".json")).exists()
+
+
+def test_tumors_of_an_earlier_run_go_where_none_is_looked_for(dataset: Dataset) -> None:
+    names = ("tumor", "edema", "cavity", "abnormality")
+    images = {f"{name}{part}": dataset.image("x") for name in names for part in ("", "_soft")}
+    table = dataset.table("t", structure=["tumor"], volume_mm3=[812.0])
+    found = stages.FoundTumor(table=table, seen=["T2w"], **images)
+    seeking = dataset.writer(pathology="tumor")
+    publish(seeking, Node(stages.AUTOMATIC), segmented(dataset))
+    publish(seeking, Node(stages.TUMOR), found)
+    path = dataset.anat / "sub-1_space-T2w_label-tumor_mask.json"
+    assert [s.rpartition("/")[2] for s in json.loads(path.read_text())["Sources"]] == [
+        "sub-1_T2w.nii.gz"  # the T1w image is no Gd-T1w
+    ]
+    assert not publish(seeking, Node(stages.AUTOMATIC), segmented(dataset))
+    before = dataset.names()
+    assert publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
+    gone = before - dataset.names()
+    assert len(gone) == 9
+    assert all(any(f"label-{name}_" in file for name in names) for file in gone)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(("drawn", "skip"), [(["lesion"], ()), ([], ("lesion",))])

@@ -1,5 +1,7 @@
 """The section on tumors: it warns, says what was seen, and draws what was found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -23,6 +25,9 @@ def test_notes_say_which_contrast_is_missing_or_misplaced() -> None:
     assert "no Gd-T1w" in tumor_notes(_run(T2W, None))[0]
     assert "no T2w" in tumor_notes(_run(None, GD))[0]
     assert "nothing was looked for" in tumor_notes(_run(None, None))[0]
+    lost = replace(_run(T2W, GD, accepted=False), tumor_lost=("Gd-T1w",))
+    (note,) = tumor_notes(lost)
+    assert "Gd-T1w image was not used" in note
     assert "could not be registered" in tumor_notes(_run(T2W, GD, accepted=False))[0]
 
 

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 from fileformats.generic import File
+from fileformats.medimage import NiftiGz
+from pydra.compose import python, workflow
 
 from spinalprep.cord.centerline import Centerline, fit_centerline
 from spinalprep.cord.files import write_centerline
+from spinalprep.engine.graph import stages_of
 from spinalprep.errors import InputError
 from spinalprep.image import Image, load, save
 from spinalprep.lesion.tumors import TumorRule, call_tumors
@@ -19,7 +22,14 @@ from spinalprep.networks.tumor import Contrasts, map_tumors, tube_around
 from spinalprep.networks.weights import load_model, save_model
 from spinalprep.tables import read_table
 from spinalprep.workflows.cord import WeightFile
-from spinalprep.workflows.tumor import Tumor, TumorWeights
+from spinalprep.workflows.tumor import Tumor, TumorSearch, TumorWeights
+
+
+@python.define
+def _fails(image: NiftiGz) -> NiftiGz:
+    """A registration that fails."""
+    raise RuntimeError(image)
+
 
 RULE = TumorRule(threshold=0.5, tumor_cm3=0.001, edema_cm3=0.001, cavity_cm3=0.001)
 
@@ -60,14 +70,17 @@ def inputs(home: Path, line: Centerline) -> dict[str, Any]:
         "centerline": write_centerline(line, home / "line.tsv"),
         "levels": None,
         "networks": TumorWeights(**weights),
-        "rule": RULE,
     }
+
+
+def _search(crop: str = "centerline", t2w: str | None = "", gd: str | None = "T1w") -> TumorSearch:
+    return TumorSearch(t2w, gd, crop, RULE)
 
 
 def test_the_graph_says_what_the_library_says(
     inputs: dict[str, Any], home: Path, line: Centerline, tmp_path: Path
 ) -> None:
-    graph = Tumor(**inputs, crop="centerline")
+    graph = Tumor(**inputs, search=_search())
     found = graph(cache_root=tmp_path, worker="debug")
     t2w, gd_t1w = load(inputs["t2w"]), load(inputs["gd_t1w"])
     model = load_model(home / "tumor.safetensors")
@@ -83,16 +96,57 @@ def test_the_graph_says_what_the_library_says(
         assert table.loc[name, "volume_mm3"] == pytest.approx(theirs.sum() * t2w.voxel_volume)
     assert masks.abnormality.any()
     assert not found.warnings
+    assert found.seen == ["T2w", "Gd-T1w"]
 
 
 def test_without_t2w_the_centerline_is_cropped_around(
     inputs: dict[str, Any], tmp_path: Path
 ) -> None:
-    graph = Tumor(**{**inputs, "t2w": None}, crop="cascade")
+    graph = Tumor(**{**inputs, "t2w": None}, search=_search("cascade", t2w=None))
     found = graph(cache_root=tmp_path, worker="debug")
     table = read_table(Path(found.table)).set_index("structure")
     assert table["enhancement_ratio"].notna().any()
+    assert not found.warnings  # there is none in the session
     with pytest.raises(InputError, match="got neither"):
-        Tumor(**{**inputs, "t2w": None, "gd_t1w": None}, crop="none")(
+        Tumor(**{**inputs, "t2w": None, "gd_t1w": None}, search=_search())(
             cache_root=tmp_path, worker="debug"
         )
+
+
+@pytest.mark.parametrize(("lost", "other"), [("gd_t1w", "T2w"), ("t2w", "Gd-T1w")])
+def test_a_contrast_that_failed_on_its_way_is_done_without_and_named(
+    inputs: dict[str, Any], lost: str, other: str, tmp_path: Path
+) -> None:
+    found = Tumor(**{**inputs, lost: None}, search=_search())(cache_root=tmp_path, worker="debug")
+    assert found.seen == [other]
+    (warning,) = found.warnings
+    assert f"searched for in {other} alone" in warning
+    assert load(Path(found.tumor_soft)).data.any()
+
+
+def test_a_failed_registration_spares_the_search() -> None:
+    """What the engine reads: the stage goes on without either contrast."""
+
+    @workflow.define(outputs=["table"])
+    def session(image: NiftiGz, networks: TumorWeights) -> File:
+        moved = workflow.add(_fails(image=image), name="coregister_T1w")
+        found = workflow.add(
+            Tumor(
+                t2w=image,
+                gd_t1w=moved.out,
+                cord=image,
+                centerline=File.mock("line.tsv"),
+                levels=None,
+                networks=networks,
+                search=_search(),
+            ),
+            name="tumor",
+        )
+        return found.table
+
+    weight = WeightFile(File.mock("w"), File.mock("c"))
+    task = session(image=NiftiGz.mock("x.nii.gz"), networks=TumorWeights(weight))
+    (stage,) = (stage for stage in stages_of(task) if stage.name == "tumor")
+    assert stage.spared == {"coregister_T1w"}
+    assert not stage.upstream
+    assert stage.resolved({}).gd_t1w is None
