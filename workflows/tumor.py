@@ -71,9 +71,17 @@ def Tumor(
     networks: TumorWeights,
     search: TumorSearch,
 ) -> tuple[
-    *(NiftiGz, NiftiGz, NiftiGz, NiftiGz),
-    *(NiftiGz, NiftiGz, NiftiGz, NiftiGz),
-    *(File, list[str], list[str]),
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    File,
+    list[str],
+    list[str],
 ]:
     """Crop around the cord, map what grows there, call it, measure it.
 
