@@ -84,7 +84,10 @@ def absolute(text: str) -> Path:
 
 def label(text: str) -> str:
     """Drop the ``sub-`` or ``ses-`` that people paste."""
-    return text.removeprefix("sub-").removeprefix("ses-")
+    name = text.removeprefix("sub-").removeprefix("ses-").strip(" ,")
+    if not name:
+        raise ArgumentTypeError(f"{text!r} is not a label")
+    return name
 
 
 def named_path(text: str) -> tuple[str, Path]:

@@ -58,7 +58,9 @@ class Settings:
 
     participant_label: tuple[str, ...] = field(
         default=(),
-        metadata=flag("BIDS", "process only these participants", read=label, metavar="LABEL"),
+        metadata=flag(
+            "BIDS", "process only these participants: 01 02 or 01,02", read=label, metavar="LABEL"
+        ),
     )
     session_label: tuple[str, ...] = field(
         default=(),

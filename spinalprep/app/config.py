@@ -9,6 +9,7 @@ from typing import Any
 
 from spinalprep import __version__
 from spinalprep.app.options import Option, options_of
+from spinalprep.app.spelled import split_listed
 from spinalprep.errors import UsageError
 from spinalprep.settings import Settings
 
@@ -80,7 +81,12 @@ def _field(option: Option, value: Any) -> Any:
         value = [f"{name}={single}" for name, single in value.items()]
     if option.kind in ("many", "pairs"):
         values = value if isinstance(value, list) else [value]
-        return option.collect([_single(option, single) for single in values])
+        parts = [
+            part
+            for single in values
+            for part in (split_listed(option, single) if isinstance(single, str) else [single])
+        ]
+        return option.collect([_single(option, part) for part in parts])
     return _single(option, value)
 
 

@@ -1,12 +1,12 @@
 """The group level: who counts, maps, tables, statistics, report."""
 
-import sys
 import time
 from dataclasses import replace
 
 from spinalprep.app.log import LOG
 from spinalprep.errors import NoInputError
 from spinalprep.settings import Settings
+from spinalprep.streams import say
 
 
 def run_group(settings: Settings) -> int:
@@ -28,7 +28,7 @@ def run_group(settings: Settings) -> int:
     if settings.dry_run:
         for decision in group.decisions:
             word = "used" if decision.used else f"not included: {decision.reason}"
-            sys.stdout.write(f"{decision.candidate.name}  {word}\n")
+            say(f"{decision.candidate.name}  {word}")
     group = replace(group, warnings=check_group(group))
     if settings.dry_run:
         return 0

@@ -7,15 +7,18 @@ from dataclasses import replace
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
+from spinalprep.engine.resources import largest_gb
 from spinalprep.environment import run_environment
 from spinalprep.errors import FOLDER_TROUBLE, DefectError, SpinalprepError, UsageError
 from spinalprep.flags import absolute
 from spinalprep.memory import count_cpus, most_gb
 from spinalprep.settings import Settings
+from spinalprep.streams import end_streams, open_closed_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code (a table in docs/usage.md)."""
+    open_closed_streams()
     start_log()
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
@@ -38,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         return _unexpected(error)
+    finally:
+        end_streams()
 
 
 def _unexpected(error: Exception) -> int:
@@ -86,6 +91,14 @@ def within_limits(settings: Settings) -> Settings:
             "--mem %.1fGB exceeds the limit of %.1f GB, which is used", settings.mem_gb, most
         )
         settings = replace(settings, mem_gb=most)
+    least = largest_gb()
+    if settings.mem_gb < least and (settings.level, settings.worker) == ("participant", "local"):
+        LOG.warning(
+            "--mem %.1fGB is less than the %.1f GB that the largest step needs; steps run one at "
+            "a time and may exceed it",
+            settings.mem_gb,
+            least,
+        )
     return settings
 
 

@@ -58,6 +58,11 @@ class Option:
         text = f"{self.flag.text} ({'; '.join(notes)})" if notes else self.flag.text
         return text.replace("%", "%%")  # argparse fills in names there
 
+    @property
+    def listed(self) -> bool:
+        """Whether one word may hold several values: labels and known words, no free text."""
+        return self.kind == "many" and (bool(self.choices) or self.read is not str)
+
     def collect(self, values: Any) -> Any:
         """Return what was read, word by word, as the field holds it."""
         if self.kind == "pairs":

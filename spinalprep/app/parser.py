@@ -2,11 +2,12 @@
 
 from argparse import SUPPRESS, _ArgumentGroup
 from argparse import ArgumentParser as _ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from spinalprep import __version__
 from spinalprep.app.options import Option, options_of
+from spinalprep.app.spelled import spell_out
 from spinalprep.errors import UsageError
 from spinalprep.flags import absolute
 from spinalprep.settings import Settings
@@ -41,7 +42,7 @@ def parse(argv: Sequence[str]) -> Settings:
     """
     options = {option.key: option for option in options_of(Settings)}
     spelled = [_hyphens(word) for word in argv]
-    words = vars(build_parser().parse_args(list(_with_values(spelled, options.values()))))
+    words = vars(build_parser().parse_args(spell_out(spelled, options.values())))
     config_file = words.pop("config_file", None)
     values = {key: options[key].collect(value) for key, value in words.items()}
     if config_file is not None:
@@ -104,16 +105,6 @@ def _value(option: Option) -> dict[str, Any]:
     if option.flag.metavar:
         how["metavar"] = option.flag.metavar
     return how
-
-
-def _with_values(words: Sequence[str], options: Iterable[Option]) -> Iterator[str]:
-    """Give flags that may stand alone their value, so that they never take the next word."""
-    bare = {f"--{option.name}": option for option in options if option.flag.bare}
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word in bare and following not in bare[word].choices:
-            yield f"{word}={bare[word].flag.bare}"
-        else:
-            yield word
 
 
 def _hyphens(word: str) -> str:

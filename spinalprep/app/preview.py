@@ -1,7 +1,5 @@
 """What can be had of a run without computing: its plan, graphs and methods."""
 
-import sys
-
 from spinalprep.app.jobs import Plan
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
@@ -12,6 +10,7 @@ from spinalprep.engine.graph import stages_of
 from spinalprep.engine.plan import plan_sessions
 from spinalprep.errors import UsageError
 from spinalprep.reports.methods import citation
+from spinalprep.streams import say
 
 
 def print_plan(plan: Plan) -> int:
@@ -21,14 +20,14 @@ def print_plan(plan: Plan) -> int:
     """
     lines = plan_sessions(plan.tasks, plan.cache)
     for line in lines:
-        sys.stdout.write(f"{line}\n")
+        say(str(line))
     problems = [(key, problem) for key, job in plan.jobs.items() for problem in job.problems]
     for key, problem in problems:
-        sys.stdout.write(f"{key}  {problem.stage}  unusable: {problem.reason}\n")
+        say(f"{key}  {problem.stage}  unusable: {problem.reason}")
     for session, reason in plan.unusable:
-        sys.stdout.write(f"{session.name}  unusable: {reason}\n")
+        say(f"{session.name}  unusable: {reason}")
     hits = sum(line.hit for line in lines)
-    sys.stdout.write(f"{len(lines)} nodes: {hits} in the cache, {len(lines) - hits} to compute\n")
+    say(f"{len(lines)} nodes: {hits} in the cache, {len(lines) - hits} to compute")
     return 1 if problems or plan.unusable else 0
 
 
@@ -40,7 +39,7 @@ def write_methods(plan: Plan) -> None:
     outcomes = [Outcome(job) for job in plan.jobs.values()]
     kept = citation_paths(plan.shared.settings.out_dir)[0]
     if kept.is_file():
-        sys.stdout.write(citation(report_facts(plan.shared, outcomes))[0])
+        say(citation(report_facts(plan.shared, outcomes))[0].rstrip("\n"))
         LOG.info("%s describes the last run and is kept", kept)
         return
     LOG.info("methods: %s", write_citation(plan.shared, outcomes))

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spinalprep.engine.events import Observer, SessionResult, Tally, TaskEvent
+from spinalprep.streams import say
 
 _SIGNS = {"finished": "green", "failed": "red", "interrupted": "yellow", "skipped": "yellow"}
 
@@ -64,7 +65,7 @@ def progress_to(stream: TextIO, in_log: bool = False) -> "PlainProgress | LivePr
         return PlainProgress(logging.getLogger("spinalprep").info)
     if stream.isatty():
         return LiveProgress(stream)
-    return PlainProgress(partial(print, file=stream, flush=True))
+    return PlainProgress(partial(say, stream=stream))
 
 
 class PlainProgress(Observer):

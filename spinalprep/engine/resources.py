@@ -31,6 +31,11 @@ TABLE: dict[str, Resources] = {
 }
 
 
+def largest_gb() -> float:
+    """Return what the largest task needs, in GB (1e9 bytes)."""
+    return max(needs.mem_gb for needs in TABLE.values()) * 1024**3 / 1e9
+
+
 def resources_of(task: object) -> Resources:
     """Return the needs of a task."""
     return TABLE.get(type(task).__name__, DEFAULT)

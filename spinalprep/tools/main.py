@@ -10,6 +10,7 @@ from spinalprep import __version__
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import ArgumentParser
 from spinalprep.errors import SpinalprepError, UsageError
+from spinalprep.streams import end_streams, open_closed_streams
 from spinalprep.tools.consensus_tools import add_consensus_commands
 from spinalprep.tools.doctor import add_doctor_options, examine
 from spinalprep.tools.export import add_export_options, export
@@ -23,15 +24,18 @@ from spinalprep.tools.verify import add_verify_options, verify
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a helper and return its exit code."""
+    open_closed_streams()
     start_log()
-    given = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
     try:
+        given = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
         given.carry_out(given)
     except SpinalprepError as error:
         LOG.error("%s", error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    finally:
+        end_streams()
     return 0
 
 

@@ -15,6 +15,7 @@ from spinalprep.engine.resources import GROUP, PERSON, Resources
 from spinalprep.errors import NoInputError, UsageError
 from spinalprep.flags import gigabytes, positive
 from spinalprep.settings import Settings
+from spinalprep.streams import say
 
 LOGS = "logs/slurm"
 SIGTERM_S = 120  # before its time is over a job is told to end, and notes how it stands
@@ -128,7 +129,7 @@ def print_script(given: Namespace) -> None:
     settings = parse(given.words)
     mem_gb = PERSON.mem_gb if given.mem is None else given.mem * 1e9 / 1024**3
     person = Resources(given.cpus, mem_gb, given.minutes)
-    sys.stdout.write(array_script(settings, person, given))
+    say(array_script(settings, person, given).rstrip("\n"))
 
 
 def array_script(settings: Settings, person: Resources, given: Namespace) -> str:

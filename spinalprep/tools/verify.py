@@ -10,7 +10,6 @@ import difflib
 import io
 import json
 import re
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from spinalprep.engine.cache_repair import damaged_entries
 from spinalprep.errors import DifferenceError, UsageError
+from spinalprep.streams import say
 
 FOLDERS = {"log", ".spinalprep-tmp"}  # of runs, and of files that are being written
 NAMES = {"CHANGES", ".status.lock", "resources.tsv"}
@@ -253,10 +253,10 @@ def verify(given: Namespace) -> None:
     told = list(differences(a, b, given.html, tolerance))
     common = files_of(a, given.html) & files_of(b, given.html)
     for line in told:
-        sys.stdout.write(f"{line}\n")
+        say(line)
     if told:
         raise DifferenceError(f"{len(common)} files are in both folders; not all are the same")
-    sys.stdout.write(f"{len(common)} files are in both folders, and the same\n")
+    say(f"{len(common)} files are in both folders, and the same")
 
 
 def _verify_cache(work_dir: Path) -> None:
@@ -267,10 +267,10 @@ def _verify_cache(work_dir: Path) -> None:
         count += 1
         if why:
             bad += 1
-            sys.stdout.write(f"{entry}: {why}\n")
+            say(f"{entry}: {why}")
     if bad:
         raise DifferenceError(
             f"{bad} of {count} cached results are damaged; delete these folders, and the same "
             "command computes them again"
         )
-    sys.stdout.write(f"{count} cached results are whole\n")
+    say(f"{count} cached results are whole")

@@ -8,6 +8,7 @@ import pytest
 
 from spinalprep.app.main import main
 from spinalprep.app.parser import build_parser, parse
+from spinalprep.errors import UsageError
 
 WORDS = ["in", "out", "participant"]
 
@@ -62,6 +63,46 @@ def test_flags_that_take_several_values_may_be_repeated() -> None:
 def test_flags_may_stand_before_the_folders() -> None:
     more = ["--mem", "8", "--denoise", "--skip", "n4"]
     assert parse([*more, *WORDS]) == parse([*WORDS, *more])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "in out participant --participant-label 01 02",
+        "in out participant --participant-label=01,02",
+        "--participant-label 01,02 in out participant",
+        "--participant_label sub-01 sub-02 in out participant",
+        "--participant 01 02 in out participant",  # abbreviated
+        "in --participant-label 01 02 out participant",
+        "in out --participant-label 01, 02 participant",
+        "--participant-label 01 --participant-label 02 -- in out participant",
+    ],
+)
+def test_labels_as_people_write_them(line: str) -> None:
+    settings = parse(["--mem", "8", *line.split()])
+    assert settings.participant_label == ("01", "02")
+    assert settings == parse([*WORDS, "--participant-label", "01 02", "--mem", "8"])
+
+
+def test_flags_with_several_values_may_stand_before_the_folders() -> None:
+    more = ["--mem", "8", "--config-file", "c.toml", "--template", "Generic"]
+    assert parse(["-d", "labels=/l", *WORDS]).derivatives == {"labels": Path("/l")}
+    assert parse(["--nuisance", "age of onset", *WORDS]).nuisance == ("age of onset",)
+    assert parse([*WORDS, "--skip", "n4,coreg"]).skip == ("n4", "coreg")
+    assert parse([*WORDS, "--session-label", "participant", *more[:2]]).session_label == (
+        "participant",
+    )
+    with pytest.raises(UsageError, match=r"c\.toml"):  # read; the folders are not its value
+        parse([*more, "--participant-label", "01", *WORDS])
+
+
+def test_an_empty_label_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for label in ("", ",", "sub-"):
+        with pytest.raises(SystemExit, match="2"):
+            parse([*WORDS, "--participant-label", label])
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "is not a label" in said
 
 
 def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
