@@ -13,6 +13,7 @@ from spinalprep.cord.shape import is_averaged
 from spinalprep.image import load
 from spinalprep.levels.discs import Levels
 from spinalprep.levels.files import read_levels
+from spinalprep.normative.calibration import load_calibration
 from spinalprep.normative.plausible import furthest_areas
 from spinalprep.normative.table import load_norms
 from spinalprep.stages import Results
@@ -73,7 +74,7 @@ def _shape(path: Path, unseen: int) -> dict[str, float | None]:
     slices = table["slice"].to_numpy(int)
     whole = table[is_averaged(table)]
     inner = whole.iloc[1:-1]  # the first and the last slice may be cut by the field of view
-    extremes = furthest_areas(inner, load_norms())
+    extremes = furthest_areas(inner, load_norms(), load_calibration())
     return {
         "area_jump": steepest_change(inner),
         "area_norm": extremes.above,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spinalprep.normative.calibration import Calibration
 from spinalprep.normative.table import Norms, to_scale
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Extremes:
     below: float | None
 
 
-def furthest_areas(table: pd.DataFrame, norms: Norms) -> Extremes:
+def furthest_areas(table: pd.DataFrame, norms: Norms, calibration: Calibration) -> Extremes:
     """Hold the area of each section against healthy people of both sexes.
 
     Parameters
@@ -37,6 +38,10 @@ def furthest_areas(table: pd.DataFrame, norms: Norms) -> Extremes:
         A row per slice: ``area_mm2``, corrected for tilt, and ``vertebral_level`` as a number,
         NaN where it is not known.
     norms : Norms
+    calibration : Calibration
+        By how much our masks are larger than those of the norms. Its offsets are used for every
+        mask and level, the nearest level's where it has none: a gate says where to look, and no
+        more is claimed than that.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def furthest_areas(table: pd.DataFrame, norms: Norms) -> Extremes:
     area = to_scale(AREA, table[AREA])
     level = table["vertebral_level"].to_numpy(float)
     known = np.isin(level, levels.index) & np.isfinite(area)
-    middle, sd = to_scale(AREA, levels["mean"]), levels["sd"].to_numpy(float)
+    middle, sd = _in_our_masks(levels, calibration)
     z = (area[:, None] - middle) / sd
     own = np.searchsorted(levels.index.to_numpy(float), np.where(known, level, levels.index[0]))
     here = z[np.arange(len(z)), own]
@@ -56,6 +61,15 @@ def furthest_areas(table: pd.DataFrame, norms: Norms) -> Extremes:
         above=_largest(np.where(known, here, z.min(axis=1, initial=np.inf))),
         below=_largest(-here[known]),
     )
+
+
+def _in_our_masks(levels: pd.DataFrame, calibration: Calibration) -> tuple[Array, Array]:
+    """Return mean and SD of healthy people by level, on the scale of `Norms`."""
+    own = calibration.table[calibration.table["measure"] == AREA].sort_values("vertebral_level")
+    measured, wanted = own["vertebral_level"].to_numpy(float), levels.index.to_numpy(float)
+    offset, spread = (np.interp(wanted, measured, own[name]) for name in ("offset", "spread"))
+    middle = to_scale(AREA, levels["mean"]) + offset
+    return middle, np.hypot(levels["sd"].to_numpy(float), spread)
 
 
 def _largest(values: Array) -> float | None:
