@@ -25,6 +25,7 @@ from spinalprep.errors import NoCordError
 from spinalprep.image import Image, reorient
 from spinalprep.networks.cascade import Found, Networks, find_cord
 from spinalprep.networks.weights import Model, load_model
+from spinalprep.normative.calibration import load_calibration
 from spinalprep.normative.plausible import furthest_areas
 from spinalprep.normative.table import load_norms
 from spinalprep.phantom.anatomy import make_person, truth_cord
@@ -108,7 +109,7 @@ def measure(image: Image, found: Found3) -> dict[str, float | None]:
     sure = [k for k in sorted(shares) if k not in found.doubtful][1:-1]
     return {
         "area_jump": steepest_change(inner),
-        "area_norm": furthest_areas(inner, load_norms()).above,
+        "area_norm": furthest_areas(inner, load_norms(), load_calibration()).above,
         "edge": worst_stretch({k: shares[k] for k in sure}, float(image.voxel_sizes[2])),
         "coverage": len(table) / float(slices.max() - slices.min() + 1 + found.unseen),
         "doubtful_mm": float(table["length_mm"][table["doubtful"]].sum()),

@@ -8,7 +8,17 @@ CONTRASTS: tuple[str, ...] = get_args(Contrast)  # the first that is there is th
 LESION_CONTRASTS: tuple[Contrast, ...] = ("T2w", "T2starw")  # others: false ones in the healthy
 LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
 MIN_LESION_MM3 = 3.0  # smaller lesions are dropped
-FAULT_KINDS = ("equalfluid", "wall", "faded", "cut", "blurredends", "thick", "lesionend")
+FAULT_KINDS = (
+    "equalfluid",
+    "wall",
+    "faded",
+    "cut",
+    "blurredends",
+    "thick",
+    "lesionend",
+    "swollen",
+    "compressed",
+)
 FAULT_SEED = 106_000  # of the figures; limits are chosen on 107000 and those that follow
 TUMOR_THRESHOLD = 0.5
 MIN_TUMOR_CM3, MIN_EDEMA_CM3, MIN_CAVITY_CM3 = 0.2, 0.5, 0.5  # smaller pieces are dropped

@@ -22,10 +22,12 @@ from spinalprep.networks.window import (
     CORD_SIZE,
     CORD_SPACING_MM,
     HEAT_SPACING_MM,
+    Beside,
     axial_at,
     differences,
     scale_window,
     usual_sections,
+    with_sections_beside,
 )
 
 BATCH = 4
@@ -292,11 +294,11 @@ def _windows_to_maps(
     valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < edge), axis=-1)
     last = np.asarray(image.shape) - 1.0
     windows = sample(image, to_world(np.clip(ijk, 0.0, last), image.affine))
-    shown = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
-    shown = shown[:, None]
+    scaled = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
+    shown = with_sections_beside(scaled, heights, Beside(**model.card.get("beside", {})))
     if "usual_mm" in model.card:
-        usual = usual_sections(shown[:, 0], heights, float(model.card["usual_mm"]))
-        shown = np.stack([shown[:, 0], differences(usual, shown[:, 0])], axis=1)
+        usual = usual_sections(scaled, heights, float(model.card["usual_mm"]))
+        shown = np.stack([scaled, differences(usual, scaled)], axis=1)
     looks: list[Callable[[], Volume]] = [
         lambda: _probabilities(model, shown),
         lambda: _probabilities(model, shown[:, :, ::-1])[:, :, ::-1],

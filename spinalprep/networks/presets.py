@@ -29,6 +29,11 @@ def cord_unet() -> nn.Module:
     return UNet2d(out_channels=3, filters=16, levels=4)
 
 
+def cord_sections_unet() -> nn.Module:
+    """Return the same with four inputs: a window, its two neighbours, the median section."""
+    return UNet2d(out_channels=3, filters=16, levels=4, in_channels=4)
+
+
 def gm_unet() -> nn.Module:
     """Return the network of grey matter: windows of 24 mm at 0.25 mm.
 
@@ -70,6 +75,7 @@ def tumor_unet() -> nn.Module:
 
 PRESETS: dict[str, Callable[[], nn.Module]] = {
     "centerline_unet": centerline_unet,
+    "cord_sections_unet": cord_sections_unet,
     "cord_unet": cord_unet,
     "cord_unet3d": cord_unet3d,
     "disc_unet": disc_unet,

@@ -3,8 +3,10 @@
 Inference scales a window by `scale_window`, in which pixels outside the image do not count. The
 generators of training scale their tensors themselves, between the same percentiles: those of
 slices without what they blacked out, those of stacks section by section as a whole. `axial_at`,
-`usual_sections` and `differences` are used by both.
+`usual_sections`, `nearest_sections` and `differences` are used by both.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,69 @@ MOST_SECTIONS = 31
 NEAR, SEEN = 0.3, 0.4  # of an edge
 ROUNDS, LEAST_APART = 8, 0.01
 SLOPES = 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Which sections along the cord a network is shown beside the one that it judges.
+
+    Attributes
+    ----------
+    neighbours_mm : float
+        The ones about so far below and above; 0 for none.
+    median_mm : float
+        The median of those within this reach; 0 for none.
+    """
+
+    neighbours_mm: float = 0.0
+    median_mm: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        """How many images a sample has, its own included."""
+        return 1 + 2 * (self.neighbours_mm > 0) + (self.median_mm > 0)
+
+
+def with_sections_beside(
+    windows: NDArray[np.float32], heights_mm: NDArray[np.float64], beside: Beside
+) -> NDArray[np.float32]:
+    """Stack every window with sections along the cord.
+
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (n, H, W)
+        Scaled, each centred on the cord.
+    heights_mm : ndarray of float, shape (n,)
+        Where along the cord they are.
+    beside : Beside
+        Which.
+
+    Returns
+    -------
+    stacked : ndarray of float32, shape (n, channels, H, W)
+        The window, its neighbours below and above, the median.
+    """
+    shown = [windows]
+    if beside.neighbours_mm > 0:
+        both = -beside.neighbours_mm, beside.neighbours_mm
+        shown += [windows[nearest_sections(heights_mm, heights_mm + away)] for away in both]
+    if beside.median_mm > 0:
+        shown.append(usual_sections(windows, heights_mm, beside.median_mm))
+    return np.stack(shown, axis=1)
+
+
+def nearest_sections(
+    heights_mm: NDArray[np.float64], wanted_mm: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Return the section nearest to every wanted height, the last one beyond an end.
+
+    Examples
+    --------
+    >>> nearest_sections(np.array([0.0, 5.0, 10.0]), np.array([-8.0, 6.0, 99.0])).tolist()
+    [0, 1, 2]
+    """
+    apart = np.abs(wanted_mm[:, None] - heights_mm[None, :])
+    return np.asarray(apart.argmin(axis=1))
 
 
 def scale_window(

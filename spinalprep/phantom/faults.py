@@ -1,6 +1,7 @@
 """Faults drawn into a labelled image: what defeats a segmentation, with known truth.
 
-Every fault changes the image, or the grid; none moves the cord. The same seed draws the same image.
+Every fault changes the image, or the grid; two deform the cord, and its truth with it. The same
+seed draws the same image.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,10 @@ WALL_MM = 2.5  # of what lies beyond the fluid, from which its grey is taken
 RIM_MM = 0.8  # inside the outline, where fluid shares the voxels
 LENGTH_MM = (5.0, 60.0)
 WIDE_DEG = 80.0  # to either side of the direction in which one side is changed
+SWOLLEN = (1.2, 1.7)  # times the diameter, while the sac keeps its own
+COMPRESSED = (0.5, 0.75)  # times the anterior-posterior diameter, of the sac with it
+COMPRESSED_REACH_MM = 18.0
+TAPER_MM = 6.0  # over which a cord gets back its own shape
 SIDES = {
     "all": None,
     "right": (1.0, 0.0),
@@ -135,7 +140,8 @@ def draw_fault(kind: str, image: Image, cord: Image, seed: int = FAULT_SEED) -> 
         One of `FAULTS`: ``equalfluid`` (fluid as grey as the cord over 5 to 60 mm, on one side
         or all round), ``wall`` (the cord touches the wall of the sac on one side), ``faded``
         (coil fall-off with noise), ``cut`` (a field of view that cuts the cord above and below),
-        ``blurredends``, ``thick`` (through-plane averaging), ``lesionend`` (a lesion at an end).
+        ``blurredends``, ``thick`` (through-plane averaging), ``lesionend`` (a lesion at an end),
+        ``swollen`` (a cord that nearly fills its sac), ``compressed`` (flat from front to back).
     image, cord : Image, shape (I, J, K)
         On one grid; the third axis runs along the body.
     seed : int
@@ -150,7 +156,7 @@ def draw_fault(kind: str, image: Image, cord: Image, seed: int = FAULT_SEED) -> 
     scene = Scene(image, cord)
     if not scene.mask.any():
         raise EmptyMaskError("the cord mask is empty; expected at least 1")
-    chance = np.random.default_rng([seed, sorted(FAULTS).index(kind)])
+    chance = np.random.default_rng([seed, NUMBER_OF[kind]])
     return FAULTS[kind](scene, chance)
 
 
@@ -268,8 +274,65 @@ def lesion_end(scene: Scene, chance: np.random.Generator) -> Drawn:
     return Drawn(drawn.image, drawn.cord, truth, drawn.first, drawn.last)
 
 
-_DRAWN_BY: tuple[Fault, ...] = (equal_fluid, wall, faded, cut, blurred_ends, thick, lesion_end)
+def swollen(scene: Scene, chance: np.random.Generator) -> Drawn:
+    """Widen a stretch of cord at the cost of the fluid around it."""
+    by = float(chance.uniform(*SWOLLEN))
+    reach = 1.9 * _radius_mm(scene)
+    return _deformed(scene, chance, (by, by), reach)
+
+
+def compressed(scene: Scene, chance: np.random.Generator) -> Drawn:
+    """Flatten a stretch of cord and its sac from front to back."""
+    by = float(chance.uniform(*COMPRESSED)), float(chance.uniform(1.0, 1.15))
+    return _deformed(scene, chance, by[::-1], COMPRESSED_REACH_MM)
+
+
+_DRAWN_BY: tuple[Fault, ...] = (
+    equal_fluid,
+    wall,
+    faded,
+    cut,
+    blurred_ends,
+    thick,
+    lesion_end,
+    swollen,
+    compressed,
+)
 FAULTS: dict[str, Fault] = dict(zip(FAULT_KINDS, _DRAWN_BY, strict=True))
+_NUMBERED = ("blurredends", "cut", "equalfluid", "faded", "lesionend", "thick", "wall")
+NUMBER_OF = {kind: n for n, kind in enumerate((*_NUMBERED, "swollen", "compressed"))}
+
+
+def _radius_mm(scene: Scene) -> float:
+    """Return the radius of a disc as large as the median section of the cord."""
+    areas = scene.mask.sum(axis=(0, 1)) * float(np.prod(scene.image.voxel_sizes[:2]))
+    return float(np.sqrt(np.median(areas[areas > 0]) / np.pi))
+
+
+def _deformed(
+    scene: Scene, chance: np.random.Generator, by: tuple[float, float], reach_mm: float
+) -> Drawn:
+    """Scale a stretch of cord along the first two axes; what lies beyond the reach stays."""
+    first, last = scene.stretch(chance, float(chance.uniform(LENGTH_MM[0], LENGTH_MM[1] / 2)))
+    grey, mask = scene.grey, scene.mask.astype(np.float64)
+    pitch = np.asarray(scene.image.voxel_sizes[:2], float)
+    taper = max(TAPER_MM / scene.step_mm, 1.0)
+    touched = []
+    for k in np.flatnonzero(scene.mask.any(axis=(0, 1))):
+        beyond = max(first - k, k - last, 0)
+        share = float(np.cos(np.pi / 2 * min(beyond / taper, 1.0)) ** 2)
+        if share < 0.01:
+            continue
+        touched.append(int(k))
+        middle = np.array(ndimage.center_of_mass(scene.mask[:, :, k]))
+        ij = np.moveaxis(np.indices(scene.mask.shape[:2]), 0, -1) - middle
+        near = np.clip(1.0 - np.linalg.norm(ij * pitch, axis=-1) / reach_mm, 0.0, 1.0)
+        wide = 1.0 - share * np.sqrt(near)[..., None] * (1.0 - 1.0 / np.asarray(by))
+        where = np.moveaxis(ij * wide + middle, -1, 0)
+        for data in (grey, mask):
+            data[:, :, k] = ndimage.map_coordinates(data[:, :, k], where, order=1, mode="nearest")
+    image = scene.image.with_data(grey.astype(np.float32))
+    return Drawn(image, _binary(scene.cord.with_data(mask)), None, touched[0], touched[-1])
 
 
 def _towards_an_end(scene: Scene, chance: np.random.Generator, length_mm: float) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 from spinalprep.errors import UsageError
 from spinalprep.networks.onnx import OnnxNetwork
 from spinalprep.networks.weights import Model, load_model
-from spinalprep.networks.window import CORD_SIZE
+from spinalprep.networks.window import CORD_SIZE, Beside
 from spinalprep.training.material.dataset import LabelledDataset
 from spinalprep.training.options import RunOptions
 from spinalprep.training.packaged import packaged_recipes
@@ -76,7 +76,7 @@ def adapting_recipe(model: Model) -> SliceRecipe:
             f"weights of task {role!r}{'' if in_slices else ' in three dimensions'} cannot be "
             f"adapted; expected a .safetensors file in two dimensions of {', '.join(known)}"
         )
-    recipe = fitting[0]
+    recipe = next((one for one in fitting if one.preset == model.card["preset"]), fitting[0])
     size = model.card.get("window") or (recipe.ranges.size if recipe.heat_sd_px else CORD_SIZE)
     return replace(
         recipe,
@@ -86,5 +86,6 @@ def adapting_recipe(model: Model) -> SliceRecipe:
         validation_batches=VALIDATION_BATCHES,
         template_share=DIGITAL_SHARE,
         needs_gm=False,  # an image with a cord alone teaches that
+        beside=Beside(**model.card.get("beside", {})),
         ranges=replace(recipe.ranges, size=size),
     )

@@ -18,7 +18,14 @@ from spinalprep.networks.predict import _voxels_near, find_heat, segment
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.unet2d import InstanceNorm, halve
 from spinalprep.networks.weights import Model, load_model, save_model
-from spinalprep.networks.window import axial_at, differences, scale_window, usual_sections
+from spinalprep.networks.window import (
+    Beside,
+    axial_at,
+    differences,
+    scale_window,
+    usual_sections,
+    with_sections_beside,
+)
 
 
 @pytest.mark.parametrize(("name", "channels"), [("centerline_unet", 1), ("cord_unet", 3)])
@@ -207,6 +214,18 @@ def test_usual_section_keeps_what_runs_along_the_cord() -> None:
     np.testing.assert_array_equal(usual[:, 5, 5], np.float32(0.4))
     near = usual_sections(windows, heights, 2.0)
     np.testing.assert_array_equal(near[12:16, 5, 5], np.float32(0.9))
+
+
+def test_a_window_is_shown_with_those_below_and_above_and_the_median() -> None:
+    windows = np.zeros((12, 4, 4), np.float32)
+    windows += np.arange(12, dtype=np.float32)[:, None, None]
+    heights = np.arange(12) * 5.0
+    assert np.array_equal(with_sections_beside(windows, heights, Beside())[:, 0], windows)
+    shown = with_sections_beside(windows, heights, Beside(neighbours_mm=8.0, median_mm=40.0))
+    assert shown.shape == (12, Beside(8.0, 40.0).channels, 4, 4)
+    assert shown[5, :3, 0, 0].tolist() == [5.0, 3.0, 7.0]  # 10 mm off are nearer to 8 than 5 are
+    assert shown[0, 1, 0, 0] == 0.0  # there is nothing below
+    np.testing.assert_array_equal(shown[:, 3], usual_sections(windows, heights, 40.0))
 
 
 def test_networks_are_known_by_their_task() -> None:

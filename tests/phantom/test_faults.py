@@ -1,4 +1,4 @@
-"""Each kind of fault does what it says, leaves the cord where it is, and depends on its seed."""
+"""Each kind of fault does what it says, and depends on its seed; only two deform the cord."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,8 @@ from spinalprep.image import Image
 from spinalprep.phantom.faults import FAULTS, RIM_MM, RING_MM, Drawn, Scene, draw_fault
 
 CORD, FLUID, BONE, NOISE = 100.0, 200.0, 20.0, 3.0
-ON_THE_GRID = sorted(set(FAULTS) - {"cut", "thick"})
+DEFORMED = ("compressed", "swollen")
+ON_THE_GRID = sorted(set(FAULTS) - {"cut", "thick", *DEFORMED})
 Labelled = tuple[Image, Image]
 
 
@@ -120,6 +121,33 @@ def test_the_lesion_lies_in_the_cord_near_an_end(labelled: Labelled, seed: int) 
     assert (cord.data[lesion] > 0).all()
     assert np.mean((drawn.image.data - image.data)[lesion]) > 0.4 * (FLUID - CORD)
     assert drawn.first <= 16 or drawn.last >= 53
+
+
+@pytest.mark.parametrize("seed", range(106_000, 106_004))
+def test_a_swollen_cord_is_larger_in_the_same_sac(labelled: Labelled, seed: int) -> None:
+    image, cord = labelled
+    drawn = draw_fault("swollen", image, cord, seed)
+    middle = (drawn.first + drawn.last) // 2
+    area = drawn.cord.data.sum(axis=(0, 1)) / cord.data.sum(axis=(0, 1))
+    assert 1.2 < area[middle] < 2.4
+    outside = np.ones(70, bool)
+    outside[drawn.first : drawn.last + 1] = False
+    assert (area[outside] == 1.0).all()
+    sacs = [
+        (shown.data[:, :, middle] > 150).sum() + mask.data[:, :, middle].sum()
+        for shown, mask in ((image, cord), (drawn.image, drawn.cord))
+    ]
+    assert 0.9 * sacs[0] < sacs[1] < 1.3 * sacs[0]  # while the cord gets up to 2.9 times as large
+
+
+@pytest.mark.parametrize("seed", range(106_000, 106_004))
+def test_a_compressed_cord_is_flat_and_its_grey_comes_along(labelled: Labelled, seed: int) -> None:
+    drawn = draw_fault("compressed", *labelled, seed)
+    middle = (drawn.first + drawn.last) // 2
+    mask = drawn.cord.data[:, :, middle] > 0
+    across, ahead = np.ptp(np.argwhere(mask), axis=0) + 1
+    assert 0.45 < ahead / across < 0.85
+    assert np.mean(drawn.image.data[:, :, middle][mask]) == pytest.approx(CORD, abs=6.0)
 
 
 def test_no_cord_no_fault(labelled: Labelled) -> None:

@@ -23,7 +23,7 @@ from spinalprep.training import recipes, train
 from spinalprep.training.finetune import adapting_recipe, finetune
 from spinalprep.training.material.dataset import LabelledDataset, user_dataset
 from spinalprep.training.material.people import Kind
-from spinalprep.training.material.slices import Slices, gather_slices
+from spinalprep.training.material.slices import Slices, Usual, gather_slices
 from spinalprep.training.material.volume import LabelledVolume
 from spinalprep.training.options import RunOptions
 from spinalprep.training.tasks import slices as task_module
@@ -84,11 +84,11 @@ def dataset(home: Path) -> LabelledDataset:
     return user_dataset(home / "bids")
 
 
-def drawn(spacing_mm: float, size: int, centred: bool) -> Slices:
+def drawn(spacing_mm: float, size: int, centred: bool, usual: Usual | None = None) -> Slices:
     """Slices of a person, of whom nobody knows about lesions, and of a digital one."""
     one = next(digital())
     person = replace(one, person="own", kind=Kind.PERSON, lesion_free=False)
-    return gather_slices([person, one], spacing_mm, size, centred)
+    return gather_slices([person, one], spacing_mm, size, centred, usual)
 
 
 @pytest.mark.slow
@@ -230,10 +230,12 @@ def test_a_network_can_be_trained_on_one_s_own_people_alone(home: Path, tmp_path
 @pytest.mark.parametrize(("name", "channels"), [("centerline", 1), ("cord", 3), ("gm", 3)])
 def test_every_packaged_network_can_be_adapted(name: str, channels: int) -> None:
     recipe = adapting_recipe(load_model(name))
-    everybody = drawn(recipe.spacing_mm, recipe.material_size, recipe.centred)
+    median_mm = recipe.beside.median_mm
+    usual = Usual(median_mm, labelled=True) if median_mm else None
+    everybody = drawn(recipe.spacing_mm, recipe.material_size, recipe.centred, usual)
     batch = SliceTask(replace(recipe, batch=2)).draw(everybody, 0, 0)
     size = recipe.ranges.size
-    assert batch.image.shape == (2, 1, size, size)
+    assert batch.image.shape == (2, recipe.beside.channels, size, size)
     assert batch.truth.shape == (2, channels, size, size)
     with torch.no_grad():
         assert load_model(name).network(batch.image).shape == batch.truth.shape

@@ -114,6 +114,11 @@ def material(cord: Tensor) -> Slices:
         kind=np.array(["person"]),
         loose_masks=~known,
         usual=plane,
+        usual_clusters=np.zeros((1, 0, 0), np.uint8),
+        usual_cord=np.zeros((1, 0, 0), np.float32),
+        usual_gm=np.zeros((1, 0, 0), np.float32),
+        volume=np.zeros(1, np.intp),
+        height_mm=np.zeros(1, np.float32),
     )
 
 

@@ -31,6 +31,11 @@ def test_picture_holds_twenty_of_each_with_outlines(tmp_path: Path) -> None:
         kind=np.array(["person", "person", "digital"]),
         loose_masks=~known,
         usual=np.zeros((n, 0, 0), np.float32),
+        usual_clusters=np.zeros((n, 0, 0), np.uint8),
+        usual_cord=np.zeros((n, 0, 0), np.float32),
+        usual_gm=np.zeros((n, 0, 0), np.float32),
+        volume=np.arange(n),
+        height_mm=np.zeros(n, np.float32),
     )
     image = torch.zeros(SHOWN, 1, size, size)
     batch = Batch(image, torch.zeros(SHOWN, 3, size, size), torch.ones(SHOWN, 3, 1, 1))

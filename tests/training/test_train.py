@@ -47,6 +47,11 @@ def material() -> Slices:
         kind=np.repeat(["person", "template"], [8, 2]),
         loose_masks=np.zeros(n, bool),
         usual=np.zeros((n, 0, 0), np.float32),
+        usual_clusters=np.zeros((n, 0, 0), np.uint8),
+        usual_cord=np.zeros((n, 0, 0), np.float32),
+        usual_gm=np.zeros((n, 0, 0), np.float32),
+        volume=np.repeat(np.arange(n // 2), 2),
+        height_mm=np.tile(np.array([0.0, 5.0], np.float32), n // 2),
     )
 
 

@@ -14,7 +14,7 @@ from spinalprep.training.fitting.losses import cross_entropy, dice_loss, tversky
 from spinalprep.training.fitting.schedules import Schedule
 from spinalprep.training.material.slices import Slices
 from spinalprep.training.synthesis.batch import Batch
-from spinalprep.training.synthesis.slices import SliceRanges, _paint, make_slices
+from spinalprep.training.synthesis.slices import SliceRanges, make_slices, paint
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,11 @@ def material() -> Slices:
         kind=np.array(["person", "person", "person", "template"]),
         loose_masks=np.zeros(n, bool),
         usual=np.zeros((n, 0, 0), np.float32),
+        usual_clusters=np.zeros((n, 0, 0), np.uint8),
+        usual_cord=np.zeros((n, 0, 0), np.float32),
+        usual_gm=np.zeros((n, 0, 0), np.float32),
+        volume=np.arange(n),
+        height_mm=np.zeros(n, np.float32),
     )
 
 
@@ -69,7 +74,7 @@ def test_recoloured_cord_always_stands_out(material: Slices) -> None:
     clusters = torch.zeros(32, 10, 64, 64)
     for n in (2, 5, 10):
         clusters[:, n - 1] = torch.from_numpy(material.clusters[0] == n)
-    painted = _paint(real, clusters, cord, torch.zeros_like(cord), draw)
+    painted = paint(real, clusters, cord, torch.zeros_like(cord), draw)
     inside = (painted * cord).sum(dim=(1, 2, 3)) / cord.sum(dim=(1, 2, 3))
     near = torch.nn.functional.max_pool2d(cord, 9, stride=1, padding=4) - cord
     around = (painted * near).sum(dim=(1, 2, 3)) / near.sum(dim=(1, 2, 3))

@@ -41,6 +41,12 @@ class Slices(Material):
     usual : ndarray of float32
         What the cord usually looks like around the slice, see `usual_sections`; shape (n, 0, 0)
         where nobody asked.
+    usual_clusters, usual_cord, usual_gm : ndarray
+        The same of the others, where the usual section is shown as it is.
+    volume : ndarray of int, shape (n,)
+        Slices of one image have the same number.
+    height_mm : ndarray of float32, shape (n,)
+        Where in it they lie.
     """
 
     image: NDArray[np.float32]
@@ -56,6 +62,11 @@ class Slices(Material):
     kind: NDArray[np.str_]
     loose_masks: NDArray[np.bool_]
     usual: NDArray[np.float32]
+    usual_clusters: NDArray[np.uint8]
+    usual_cord: NDArray[np.float32]
+    usual_gm: NDArray[np.float32]
+    volume: NDArray[np.intp]
+    height_mm: NDArray[np.float32]
 
     def owners(self) -> list[Owner]:
         """Return whose each slice is."""
@@ -71,9 +82,34 @@ class Slices(Material):
         """People of whom a slice shows a drawn cord: others always teach."""
         return self.take(np.flatnonzero(self.cord.any(axis=(1, 2)))).people
 
+    def beside(self, index: NDArray[np.intp], away_mm: float) -> NDArray[np.intp]:
+        """Return the slices of the same images that lie nearest to this far from given ones."""
+        found = index.copy()
+        for n, own in enumerate(index):
+            same = np.flatnonzero(self.volume == self.volume[own])
+            apart = np.abs(self.height_mm[same] - self.height_mm[own] - away_mm)
+            found[n] = same[int(apart.argmin())]
+        return found
+
     def with_gm(self) -> "Slices":
         """Return the slices in which grey matter is known."""
         return self.take(np.flatnonzero(self.has_gm))
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What of the usual section is gathered.
+
+    Attributes
+    ----------
+    reach_mm : float
+        See `usual_sections`; 0 for none.
+    labelled : bool
+        Clusters and masks, too.
+    """
+
+    reach_mm: float = 0.0
+    labelled: bool = False
 
 
 def gather_slices(
@@ -81,7 +117,7 @@ def gather_slices(
     spacing_mm: float,
     size: int,
     centred: bool,
-    usual_mm: float = 0.0,
+    usual: Usual | None = None,
 ) -> Slices:
     """Cut labelled volumes into slices on one grid.
 
@@ -95,8 +131,8 @@ def gather_slices(
         Height and width in pixels.
     centred : bool
         Centre the windows on the cord; otherwise on the image.
-    usual_mm : float
-        Reach of the usual sections beside them; 0 for none.
+    usual : Usual, optional
+        What of the usual sections is put beside them; by default nothing.
 
     Raises
     ------
@@ -104,9 +140,10 @@ def gather_slices(
         If no slice has a label.
     """
     rows: list[dict[str, object]] = []
-    for volume in volumes:
+    for number, volume in enumerate(volumes):
         own = list(_rows(volume, (spacing_mm, size, centred)))
-        rows += _with_usual(own, usual_mm)
+        numbered = [row | {"volume": np.intp(number)} for row in own]
+        rows += _with_usual(numbered, usual or Usual())
     if not rows:
         raise InputError("no slice has a label; expected masks of the cord or of grey matter")
     columns = (np.stack([np.asarray(row[field.name]) for row in rows]) for field in fields(Slices))
@@ -144,19 +181,32 @@ def _rows(volume: LabelledVolume, grid: tuple[float, int, bool]) -> Iterator[dic
             "person": np.str_(volume.person),
             "kind": np.str_(volume.kind),
             "loose_masks": np.bool_(volume.loose_masks),
-            "height_mm": float(k * fine.voxel_sizes[2]),
+            "height_mm": np.float32(k * fine.voxel_sizes[2]),
         }
 
 
-def _with_usual(rows: list[dict[str, object]], reach_mm: float) -> list[dict[str, object]]:
+def _with_usual(rows: list[dict[str, object]], wanted: Usual) -> list[dict[str, object]]:
     """Add the usual section to the records of one volume."""
-    nothing = np.zeros((0, 0), np.float32)
-    if reach_mm <= 0 or not rows:
-        return [row | {"usual": nothing} for row in rows]
-    windows = np.stack([np.asarray(row["image"], np.float32) for row in rows])
+    names = ("image", "cord", "gm")
+    given = names[: 0 if wanted.reach_mm <= 0 else 3 if wanted.labelled else 1]
+    planes = {name: np.zeros((len(rows), 0, 0), np.float32) for name in names}
     heights = np.array([row["height_mm"] for row in rows], float)
-    usual = usual_sections(windows, heights, reach_mm)
-    return [row | {"usual": plane} for row, plane in zip(rows, usual, strict=True)]
+    for name in given if rows else ():
+        windows = np.stack([np.asarray(row[name], np.float32) for row in rows])
+        planes[name] = usual_sections(windows, heights, wanted.reach_mm)
+    empty = np.zeros((0, 0), np.uint8)
+    return [
+        row
+        | {
+            "usual": planes["image"][n],
+            "usual_cord": planes["cord"][n],
+            "usual_gm": planes["gm"][n],
+            "usual_clusters": _clusters_of_slice(row, planes["image"][n])
+            if wanted.labelled
+            else empty,
+        }
+        for n, row in enumerate(rows)
+    ]
 
 
 def _window(plane: NDArray[np.float32], middle: NDArray[np.intp], size: int) -> NDArray[np.float32]:
@@ -179,5 +229,20 @@ def _clusters(plane: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[
     start = np.quantile(values, (np.arange(CLUSTERS) + 0.5) / CLUSTERS)[:, None]
     start += np.arange(CLUSTERS)[:, None] * 1e-6
     centres, _ = kmeans2(values, start, minit="matrix", missing="warn", iter=8)
-    nearest = np.abs(plane[..., None] - np.sort(centres[:, 0])).argmin(axis=-1) + 1
-    return np.where(inside, nearest, 0).astype(np.uint8)
+    return _nearest(plane, inside, np.sort(centres[:, 0]))
+
+
+def _clusters_of_slice(row: dict[str, object], usual: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Share a usual section out among the clusters of its slice."""
+    plane, own = np.asarray(row["image"]).ravel(), np.asarray(row["clusters"]).ravel()
+    count = np.bincount(own, minlength=CLUSTERS + 1)[1:]
+    centres = np.bincount(own, plane, CLUSTERS + 1)[1:] / np.maximum(count, 1)
+    return _nearest(usual, usual > 0, np.maximum.accumulate(centres))
+
+
+def _nearest(
+    plane: NDArray[np.float32], inside: NDArray[np.bool_], centres: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Return the nearest of ten rising greys, 1 to 10; 0 where there is no image."""
+    place = np.searchsorted((centres[1:] + centres[:-1]) / 2, plane) + 1
+    return np.where(inside, place, 0).astype(np.uint8)

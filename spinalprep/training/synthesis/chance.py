@@ -16,8 +16,16 @@ def chance(share: float, count: int, draw: torch.Generator, axes: int = 2) -> Te
 
 
 def smooth_noise(
-    shape: tuple[int, int, int], knots: int, size: int, draw: torch.Generator
+    shape: tuple[int, int, int],
+    knots: int,
+    size: int | tuple[int, ...],
+    draw: torch.Generator,
 ) -> Tensor:
-    """Return smooth fields (N, C, size, size) of about unit variance from ``knots`` per edge."""
-    coarse = torch.randn((*shape[:2], knots, knots), generator=draw)
-    return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
+    """Return smooth fields (N, C, height, width) of about unit variance from ``knots`` per height.
+
+    One number for ``size`` is that of squares.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    along = max(round(knots * width / height), knots)
+    coarse = torch.randn((*shape[:2], knots, along), generator=draw)
+    return functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)

@@ -63,6 +63,12 @@ class SliceRanges:
         Share of samples squeezed from front to back by up to 45 %, as a compressed cord is.
     realistic : bool
         Draw lesions of any shape, towards the fluid, and what only looks like one.
+    faults : float
+        Share of samples whose outline is hidden, see `synthesis.faults`.
+    faint : float
+        Share of samples in much noise, as at the end of a coil.
+    most_noise : float
+        The largest standard deviation of that.
     """
 
     size: int
@@ -79,6 +85,9 @@ class SliceRanges:
     voxel_noise: float = 0.0
     flat: float = 0.0
     realistic: bool = False
+    faults: float = 0.0
+    faint: float = 0.0
+    most_noise: float = 0.2
 
 
 def make_slices(
@@ -106,12 +115,12 @@ def make_slices(
     lesion = torch.zeros_like(cord)
     if not ranges.realistic:
         lesion = draw_ellipses(cord, ranges.lesions, draw)
-    painted = _paint(real, clusters, cord, gm, draw)
+    painted = paint(real, clusters, cord, gm, draw)
     drawn = torch.from_numpy(slices.has_cord[index])[:, None, None, None]
     loose = torch.from_numpy(slices.loose_masks[index] & ranges.exact)[:, None, None, None]
     pick = (chance(ranges.recoloured, len(index), draw) | loose) & drawn
     pick = pick & (real_lesion.amax(dim=(1, 2, 3), keepdim=True) < 0.5)  # a lesion is what shows
-    image = torch.where(pick, painted, _vary(real, draw))
+    image = torch.where(pick, painted, vary(real, draw))
     if ranges.realistic:
         image = draw_lookalikes(image, cord, draw)
         image, lesion = draw_clouds(image, cord, gm, ranges.lesions, draw)
@@ -119,7 +128,7 @@ def make_slices(
         image = change_at_random(image, lesion, draw)
     inside = clusters.sum(dim=1, keepdim=True) > 0.5
     image = _acquire(image, ranges, draw)
-    image, inside = _black_out(image, inside, ranges, draw)
+    image, inside = black_out(image, inside, ranges, draw)
     truth = torch.cat([cord, gm, torch.maximum(lesion, real_lesion)], dim=1) * inside
     known = np.stack([slices.has_cord, slices.has_gm, slices.has_lesion], axis=1)[index]
     weight = torch.from_numpy(known.astype(np.float32))[:, :, None, None]
@@ -133,7 +142,24 @@ def _warp(
 
     The intensities have a second channel where there are usual sections.
     """
-    count, size, full = len(index), ranges.size, slices.image.shape[-1]
+    count, full = len(index), slices.image.shape[-1]
+    centre = torch.from_numpy(slices.centre[index])[:, None, None]
+    points = draw_points(count, ranges, draw) + centre
+    flow = to_flow(points, full)
+    planes = slices.image, slices.cord, slices.gm, slices.lesion
+    warped = read_planes(np.stack([plane[index] for plane in planes], axis=1), flow)
+    real = warped[:, :1]
+    if slices.usual.size:
+        near = flow * uniform(1 - USUAL_SCALE, 1 + USUAL_SCALE, (count, 1, 1, 2), draw)
+        near = near + torch.randn((count, 1, 1, 2), generator=draw) * 2 * USUAL_SHIFT_SD_PX / full
+        real = torch.cat([real, read_planes(slices.usual[index][:, None], near)], dim=1)
+    clusters = read_clusters(slices.clusters[index], flow)
+    return real, clusters, warped[:, 1:2], warped[:, 2:3], warped[:, 3:]
+
+
+def draw_points(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
+    """Return where a sample's pixels are read, from the centre of its cord, (N, H, W, 2)."""
+    size = ranges.size
     angle = uniform(-0.45, 0.45, (count,), draw)
     zoom = torch.exp(
         uniform(-0.37, 0.33, (count, 1), draw) + uniform(-0.12, 0.12, (count, 2), draw)
@@ -148,23 +174,26 @@ def _warp(
     points = torch.einsum("nab,nijb->nija", turn, (grid * scale[:, None, None]))
     bend = smooth_noise((count, 2, 0), 6, size, draw).permute(0, 2, 3, 1)
     points = points + bend * uniform(0.0, 0.025, (count, 1, 1, 1), draw) * size
-    centre = torch.from_numpy(slices.centre[index]) + _offsets(count, ranges, draw)
-    points = (points + centre[:, None, None]) * 2 / full - 1 + 1 / full
-    flow = points.flip(-1)  # grid_sample wants the last axis first
-    planes = slices.image, slices.cord, slices.gm, slices.lesion
-    soft = torch.from_numpy(np.stack([plane[index] for plane in planes], axis=1))
-    warped = functional.grid_sample(soft, flow, mode="bilinear", align_corners=False)
-    real = warped[:, :1]
-    if slices.usual.size:
-        near = flow * uniform(1 - USUAL_SCALE, 1 + USUAL_SCALE, (count, 1, 1, 2), draw)
-        near = near + torch.randn((count, 1, 1, 2), generator=draw) * 2 * USUAL_SHIFT_SD_PX / full
-        usual = torch.from_numpy(slices.usual[index])[:, None]
-        usual = functional.grid_sample(usual, near, mode="bilinear", align_corners=False)
-        real = torch.cat([real, usual], dim=1)
-    labels = torch.from_numpy(slices.clusters[index].astype(np.float32))[:, None]
+    return points + _offsets(count, ranges, draw)[:, None, None]
+
+
+def to_flow(points: Tensor, full: int) -> Tensor:
+    """Return pixels of the material as grid_sample wants them: -1 to 1, the last axis first."""
+    return (points * 2 / full - 1 + 1 / full).flip(-1)
+
+
+def read_planes(planes: np.ndarray, flow: Tensor) -> Tensor:
+    """Sample planes (N, C, H, W)."""
+    soft = torch.from_numpy(planes)
+    return functional.grid_sample(soft, flow, mode="bilinear", align_corners=False)
+
+
+def read_clusters(clusters: np.ndarray, flow: Tensor) -> Tensor:
+    """Sample clusters (N, H, W), one-hot."""
+    labels = torch.from_numpy(clusters.astype(np.float32))[:, None]
     nearest = functional.grid_sample(labels, flow, mode="nearest", align_corners=False)
     one_hot = functional.one_hot(nearest[:, 0].long(), CLUSTERS + 1)[..., 1:].permute(0, 3, 1, 2)
-    return real, one_hot.float(), warped[:, 1:2], warped[:, 2:3], warped[:, 3:]
+    return one_hot.float()
 
 
 def _squeeze(count: int, share: float, draw: torch.Generator) -> Tensor:
@@ -184,19 +213,25 @@ def _offsets(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     return torch.where(chance(ranges.away, count, draw)[:, 0, 0], far, near)
 
 
-def _paint(
+def paint(
     real: Tensor, clusters: Tensor, cord: Tensor, gm: Tensor, draw: torch.Generator
 ) -> Tensor:
     """Colour everything anew; the cord keeps a distance from what surrounds it."""
     base, texture = _surroundings(real, clusters, draw)
     base = _halo(base, cord, draw)
-    around = functional.max_pool2d(cord, 9, stride=1, padding=4) * (1 - cord)
+    around = _widened(cord, 9) * (1 - cord)
     ring = (around * base[:, :1]).sum(dim=(2, 3), keepdim=True)
     ring = ring / around.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     white = ring + _step_between(ring, draw)
     grey = white + uniform(-0.25, 0.25, ring.shape, draw)
     inner = white * (1 - gm) + grey * gm + texture
     return base * (1 - cord) + inner * cord
+
+
+def _widened(mask: Tensor, edge: int) -> Tensor:
+    """Return the maximum within a square, rows first: faster than at once."""
+    rows = functional.max_pool2d(mask, (edge, 1), stride=1, padding=(edge // 2, 0))
+    return functional.max_pool2d(rows, (1, edge), stride=1, padding=(0, edge // 2))
 
 
 def _surroundings(real: Tensor, clusters: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -236,7 +271,7 @@ def _curve(real: Tensor, draw: torch.Generator) -> Tensor:
 
 def _halo(base: Tensor, cord: Tensor, draw: torch.Generator) -> Tensor:
     """Lay one grey around the cord, as fluid lies: the label's edge is then the only edge."""
-    count, size = len(cord), cord.shape[-1]
+    count, size = len(cord), cord.shape[-2:]
     blur = functional.avg_pool2d(cord, 11, stride=1, padding=5)
     wavy = blur + 0.06 * smooth_noise((count, 1, 0), 8, size, draw)
     canal = torch.sigmoid((wavy - uniform(0.02, 0.3, (count, 1, 1, 1), draw)) * 40)
@@ -245,7 +280,7 @@ def _halo(base: Tensor, cord: Tensor, draw: torch.Generator) -> Tensor:
     return torch.where(there, base * (1 - canal) + grey * canal, base)
 
 
-def _vary(real: Tensor, draw: torch.Generator) -> Tensor:
+def vary(real: Tensor, draw: torch.Generator) -> Tensor:
     """Change real intensities by a random gamma; invert some."""
     gamma = torch.exp(uniform(-0.6, 0.6, (len(real), 1, 1, 1), draw))
     varied = real.clamp(min=0) ** gamma
@@ -254,6 +289,17 @@ def _vary(real: Tensor, draw: torch.Generator) -> Tensor:
 
 def _acquire(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Blur, lower the resolution, add bias and noise."""
+    blurred = coarsen(image, ranges, draw)
+    bias = draw_bias(image, draw)
+    if image.shape[1] > 1:
+        bias = bias * _slice_gain(image, draw)
+    noise = _noise_of(image, draw)
+    noise = some_coarser(noise, draw)
+    return blurred * bias + noise * uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+
+
+def coarsen(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
+    """Blur, and lower the resolution; all channels of a sample alike."""
     size = image.shape[-1]
     samples = []
     for n in range(len(image)):
@@ -265,15 +311,19 @@ def _acquire(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tenso
         mode = "bicubic" if bool(torch.rand((1,), generator=draw) < 0.5) else "bilinear"
         mode = "bilinear" if float(coarser.max()) > COARSE else mode
         samples.append(functional.interpolate(low, (size, size), mode=mode, align_corners=False))
-    blurred = torch.cat(samples)
+    return torch.cat(samples)
+
+
+def draw_bias(image: Tensor, draw: torch.Generator) -> Tensor:
+    """Return smooth gains of every sample, (N, 1, H, W)."""
     strength = uniform(0.0, 0.35, (len(image), 1, 1, 1), draw)
-    bias = torch.exp(smooth_noise((len(image), 1, 0), 4, size, draw) * strength)
-    if image.shape[1] > 1:
-        bias = bias * _slice_gain(image, draw)
-    noise = _noise_of(image, draw)
+    return torch.exp(smooth_noise((len(image), 1, 0), 4, image.shape[-1], draw) * strength)
+
+
+def some_coarser(noise: Tensor, draw: torch.Generator) -> Tensor:
+    """Smooth half of the samples' noise, as where voxels are larger than pixels."""
     grain = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
-    noise = torch.where(chance(0.5, len(image), draw), grain, noise)
-    return blurred * bias + noise * uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+    return torch.where(chance(0.5, len(noise), draw), grain, noise)
 
 
 def _noise_of(image: Tensor, draw: torch.Generator) -> Tensor:
@@ -301,7 +351,7 @@ def _voxel(ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     return edges
 
 
-def _black_out(
+def black_out(
     image: Tensor, inside: Tensor, ranges: SliceRanges, draw: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Keep a random rectangle of some samples, as a small field of view would."""

@@ -1,6 +1,6 @@
 """Networks of axial slices: centerline, cord, grey matter, lesions."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spinalprep.errors import InputError
 from spinalprep.networks.weights import Model
+from spinalprep.networks.window import Beside
 from spinalprep.training.evaluation.temperature import measured_temperature
 from spinalprep.training.material.dataset import LabelledDataset
 from spinalprep.training.material.labelled import (
@@ -19,11 +20,12 @@ from spinalprep.training.material.labelled import (
     volumes_without_cord,
 )
 from spinalprep.training.material.people import Kind
-from spinalprep.training.material.slices import Slices, gather_slices
+from spinalprep.training.material.slices import Slices, Usual, gather_slices
 from spinalprep.training.material.synthetic import digital_volumes, template_volume
 from spinalprep.training.material.volume import LabelledVolume
 from spinalprep.training.synthesis.batch import Batch
 from spinalprep.training.synthesis.pictures import SHOWN, draw_samples
+from spinalprep.training.synthesis.sections import make_sections
 from spinalprep.training.synthesis.slices import SliceRanges, make_slices
 from spinalprep.training.task import Recipe, TrainingTask
 
@@ -45,7 +47,9 @@ class SliceRecipe(Recipe):
     needs_gm : bool
         Use only slices in which grey matter is known.
     usual_mm : float
-        Show the network the usual section of the cord within this reach beside each slice.
+        Show the network how a slice differs from the usual section of the cord in this reach.
+    beside : Beside
+        Show it sections along the cord beside each slice, as they are.
     """
 
     spacing_mm: float
@@ -57,6 +61,12 @@ class SliceRecipe(Recipe):
     heat_sd_px: float | None = None
     needs_gm: bool = False
     usual_mm: float = 0.0
+    beside: Beside = field(default_factory=Beside)
+
+    @property
+    def in_sections(self) -> bool:
+        """Whether samples have sections beside them, or outlines that are hidden."""
+        return self.beside.channels > 1 or self.ranges.faults > 0
 
 
 class SliceTask(TrainingTask[SliceRecipe, Slices]):
@@ -82,7 +92,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
             recipe.spacing_mm,
             recipe.material_size,
             recipe.centred,
-            recipe.usual_mm,
+            Usual(recipe.usual_mm or recipe.beside.median_mm, recipe.beside.median_mm > 0),
         )
         slices = slices.with_gm() if recipe.needs_gm else slices
         if not slices.people:
@@ -95,6 +105,8 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         recipe, chance = self.recipe, np.random.default_rng([seed, step])
         index = choose_slices(material, recipe.batch, recipe.template_share, chance)
         draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
+        if recipe.in_sections:
+            return make_sections(material, index, recipe.ranges, draw, recipe.beside)
         batch = make_slices(material, index, recipe.ranges, draw)
         return batch if recipe.heat_sd_px is None else as_heat(batch, recipe.heat_sd_px)
 
@@ -105,12 +117,18 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         if recipe.usual_mm:
             reach = f"{recipe.usual_mm:g} mm along the cord"
             inputs += f", and its difference from the median of those within {reach}"
+        beside = recipe.beside
+        if beside.neighbours_mm:
+            inputs += f"; those about {beside.neighbours_mm:g} mm below and above"
+        if beside.median_mm:
+            inputs += f"; the median of those within {beside.median_mm:g} mm along the cord"
         return {
             "inputs": inputs,
             "spacing": [recipe.spacing_mm, recipe.spacing_mm],
             "window": recipe.ranges.size,
             "orientation": "LAS axial",
-            "channels": 2 if recipe.usual_mm else 1,
+            "channels": 2 if recipe.usual_mm else beside.channels,
+            **({"beside": asdict(beside)} if beside.channels > 1 else {}),
             **({"usual_mm": recipe.usual_mm} if recipe.usual_mm else {}),
             "classes": ["heat"] if recipe.heat_sd_px else ["cord", "gm", "lesion"],
         }
