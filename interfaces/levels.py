@@ -10,6 +10,7 @@ from pydra.compose import python
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.files import read_centerline
+from spinalprep.errors import InputError
 from spinalprep.image import load, save
 from spinalprep.levels.carry import Source, choose_source
 from spinalprep.levels.discs import Levels, discs_from_labels, parse_hint
@@ -91,20 +92,17 @@ def DetectElsewhere(
     contrast: str,
     networks: DiscNetworks,
     reference_line: File,
-    own: File,
-    before: File | None,
+    own: File | None,
     to_reference: File | None,
     template_z: dict[int, float],
 ) -> tuple[File, list[str]]:
     """Detect discs in another contrast and carry them to the reference's centerline.
 
-    Nothing is looked for where the reference itself (``own``) is sure, or without an image. What
-    was found joins the sources that were found ``before``. Without ``to_reference`` the scanner's
-    coordinates serve.
+    Nothing is looked for where the reference itself (``own``) is sure, or without an image. Without
+    ``to_reference`` the scanner's coordinates serve.
     """
-    sources = read_sources(Path(before.fspath)) if before is not None else []
-    if image is None or read_sources(Path(own.fspath)):
-        return write_sources(sources, SOURCES), []
+    if image is None or _sources(own):
+        return write_sources([], SOURCES), []
     from spinalprep.levels.elsewhere import detect_elsewhere
     from spinalprep.networks.weights import load_model
     from spinalprep.registration.transform import Affine, read_itk
@@ -119,20 +117,38 @@ def DetectElsewhere(
         read_centerline(Path(reference_line.fspath)),
         template_z,
     )
-    return write_sources([*sources, *found], SOURCES), warnings
+    return write_sources(found, SOURCES), warnings
+
+
+@python.define(outputs=["sources"])
+def JoinSources(before: File | None, found: File | None) -> File:
+    """Put the sources of two files into one; None where a search failed."""
+    return write_sources([*_sources(before), *_sources(found)], SOURCES)
 
 
 @python.define(outputs=["levels", "warnings"])
 def ChooseSource(
-    own: File, elsewhere: File | None, centerline: File
+    own: File | None, elsewhere: File | None, centerline: File
 ) -> tuple[File | None, list[str]]:
-    """Take the levels of the reference, or of the other image that shows most; none if unsure."""
-    sources = read_sources(Path(own.fspath))
-    if not sources and elsewhere is not None:
-        sources = read_sources(Path(elsewhere.fspath))
+    """Take the levels of the reference, or of the other image that shows most; none if unsure.
+
+    Raises
+    ------
+    InputError
+        If the search in the reference failed (``own`` is None), and no other image is sure: that
+        levels are unknown is not known.
+    """
+    sources = _sources(own) or _sources(elsewhere)
+    if own is None and not sources:
+        raise InputError("the search for discs failed, and no other image shows vertebral levels")
     line = read_centerline(Path(centerline.fspath))
     found, warnings = choose_source(sources, line.length)
     return (write_levels(found, LEVELS) if found.known else None), warnings
+
+
+def _sources(file: File | None) -> list[Source]:
+    """Return the sources in a file; none where the search for them failed."""
+    return read_sources(Path(file.fspath)) if file is not None else []
 
 
 def _see_discs(image: NiftiGz, line: Centerline, weights: File) -> Evidence:

@@ -98,7 +98,7 @@ class MasksOnContrast(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class SureSources(Result):
-    """Images that are sure of their levels, so far: a file of `levels.files.read_sources`."""
+    """Images that are sure of their levels: a file of `levels.files.read_sources`."""
 
     sources: Path
 
@@ -265,6 +265,7 @@ MANUAL_GM = Stage("manual_gm", DrawnGreyMatter)
 CENTERLINE = Stage("centerline", CenterlineImage)
 COREGISTER = Stage("coregister", Coregistered, each=True)  # contrast
 DISCS = Stage("discs", SureSources, each=True)  # without an item in the reference
+SOURCES = Stage("sources", SureSources, each=True)  # of a contrast and those before it
 LEVELS = Stage("levels", LabelledLevels)
 SHAPE = Stage("shape", CordShape)
 TEMPLATE = Stage("template", TemplateFit)
@@ -278,8 +279,20 @@ MTR = Stage("mtr", MtRatioMap)
 METRIC = Stage("metric", MeasuredMetric, each=True)  # map
 
 STAGES: tuple[Stage[Any], ...] = (
-    *(PREPROCESS, AUTOMATIC, MANUAL, MANUAL_GM, CENTERLINE, COREGISTER, DISCS, LEVELS, SHAPE),
-    *(TEMPLATE, TEMPLATE_SLICES, LESION, LESION_TABLES, LESION_TEMPLATE, TUMOR, MASKS, MTR, METRIC),
+    *(PREPROCESS, AUTOMATIC, MANUAL, MANUAL_GM, CENTERLINE, COREGISTER, DISCS, SOURCES),
+    *(
+        LEVELS,
+        SHAPE,
+        TEMPLATE,
+        TEMPLATE_SLICES,
+        LESION,
+        LESION_TABLES,
+        LESION_TEMPLATE,
+        TUMOR,
+        MASKS,
+        MTR,
+        METRIC,
+    ),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}
 

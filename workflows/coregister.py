@@ -1,12 +1,24 @@
 """From another contrast to the reference's grid."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep import stages
 from spinalprep.interfaces.coregister import Coregister
 from spinalprep.interfaces.template import ApplyTransform
 from spinalprep.registration.measures import CoregistrationMeasures
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Another contrast, preprocessed, and how it came to the reference."""
+
+    image: Path
+    fit: stages.Coregistered | None
 
 
 @workflow.define(outputs=["image", "forward", "inverse", "measures", "warnings"])

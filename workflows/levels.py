@@ -1,20 +1,27 @@
 """From an image, discs or a hint to vertebral levels."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep import stages
 from spinalprep.engine.graph import can_do_without
 from spinalprep.interfaces.levels import (
     ChooseSource,
     DetectElsewhere,
     DetectLevels,
     DiscNetworks,
+    JoinSources,
     LabelLevels,
     LevelsFromDiscs,
     LevelsFromHint,
 )
 from spinalprep.interfaces.preprocess import ConformLabel
+from spinalprep.workflows.coregister import Contrast
+from spinalprep.workflows.stage import add_stage
 
 
 @workflow.define(outputs=["sources"])
@@ -28,34 +35,81 @@ def OwnDiscs(
     return workflow.add(task).sources
 
 
-@can_do_without("image", "before", "to_reference")
+@can_do_without("image", "own", "to_reference")
 @workflow.define(outputs=["sources", "warnings"])
 def OtherDiscs(
     contrast: str,
     networks: DiscNetworks,
     reference_line: File,
-    own: File,
     template_z: dict[int, float],
+    own: File | None = None,
     image: NiftiGz | None = None,
-    before: File | None = None,
     to_reference: File | None = None,
 ) -> tuple[File, list[str]]:
-    """Look for discs in another contrast, where the reference is not sure.
-
-    A contrast that could not be preprocessed or registered does not cost the sources before it.
-    """
+    """Look for discs in another contrast, where the reference is not sure."""
     task = DetectElsewhere(
         image=image,
         contrast=contrast,
         networks=networks,
         reference_line=reference_line,
         own=own,
-        before=before,
         to_reference=to_reference,
         template_z=template_z,
     )
     found = workflow.add(task)
     return found.sources, found.warnings
+
+
+@can_do_without("before", "found")
+@workflow.define(outputs=["sources"])
+def JoinedSources(before: File | None = None, found: File | None = None) -> File:
+    """Put sources together; a search that failed costs only its own."""
+    return workflow.add(JoinSources(before=before, found=found)).sources
+
+
+def add_other_discs(
+    contrasts: Mapping[str, Contrast],
+    networks: DiscNetworks,
+    own: Path,
+    cord: stages.Cord,
+    template_z: dict[int, float],
+) -> Path | None:
+    """Add the search for discs in the other contrasts of a session to the graph.
+
+    Each search is a stage of its own, and none waits for another.
+
+    Parameters
+    ----------
+    contrasts : mapping of str to Contrast
+        By name.
+    networks : DiscNetworks
+    own : Path
+        Sources of the reference itself.
+    cord : Cord
+        Of the reference.
+    template_z : dict of int to float
+        Disc to height in the template, mm.
+
+    Returns
+    -------
+    sources : Path or None
+        What all of them are sure of; None without another contrast.
+    """
+    sources: Path | None = None
+    for name, contrast in contrasts.items():
+        task = OtherDiscs(
+            image=contrast.image,
+            contrast=name,
+            networks=networks,
+            reference_line=cord.centerline,
+            own=own,
+            to_reference=contrast.fit.inverse if contrast.fit is not None else None,
+            template_z=template_z,
+        )
+        found = add_stage(stages.DISCS, task, name).sources
+        joined = JoinedSources(before=sources, found=found)
+        sources = add_stage(stages.SOURCES, joined, name).sources if sources else found
+    return sources
 
 
 @workflow.define(outputs=["levels", "vertebrae", "discs", "source", "warnings"])
@@ -83,10 +137,10 @@ def GivenLevels(
     return levels, drawn.vertebrae, drawn.discs, drawn.source, warnings
 
 
-@can_do_without("elsewhere")
+@can_do_without("own", "elsewhere")
 @workflow.define(outputs=["levels", "vertebrae", "discs", "source", "warnings"])
 def SeenLevels(
-    cord: NiftiGz, centerline: File, own: File, elsewhere: File | None = None
+    cord: NiftiGz, centerline: File, own: File | None = None, elsewhere: File | None = None
 ) -> tuple[File | None, NiftiGz | None, NiftiGz | None, str, list[str]]:
     """Take the levels that the reference shows, else those that other images of the session show.
 

@@ -18,8 +18,8 @@ from spinalprep.workflows.cord import (
     ManualCord,
     Weights,
 )
-from spinalprep.workflows.coregister import ToContrast, ToReference
-from spinalprep.workflows.levels import GivenLevels, OtherDiscs, OwnDiscs, SeenLevels
+from spinalprep.workflows.coregister import Contrast, ToContrast, ToReference
+from spinalprep.workflows.levels import GivenLevels, OwnDiscs, SeenLevels, add_other_discs
 from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Healthy, Lesions, LesionTables, Shape, TemplateSlices
 from spinalprep.workflows.metrics import Maps, add_metrics
@@ -108,14 +108,6 @@ class Anatomy:
     def doubtful(self) -> list[int]:
         """Slices in which its outline is doubtful; none where a person drew it."""
         return self.found.doubtful if self.found is not None else []
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Another contrast, preprocessed, and how it came to the reference."""
-
-    image: Path
-    fit: stages.Coregistered | None
 
 
 @workflow.define(outputs=["cord"])
@@ -236,36 +228,20 @@ def _levels(
         cord=cord.cord,
         centerline=cord.centerline,
         own=own,
-        elsewhere=_discs_elsewhere(own, cord, moved, told),
+        elsewhere=add_other_discs(moved, _disc_networks(told), own, cord, told.disc_z),
     )
     return add_stage(stages.LEVELS, task)
 
 
-def _discs_elsewhere(
-    own: Path, cord: stages.Cord, moved: Mapping[str, Contrast], told: Inputs
-) -> Path | None:
-    """Add the search for discs in the other contrasts, each after the one before."""
-    weights = told.weights
-    networks = DiscNetworks(
-        centerline=weights.centerline.weights,
-        centerline_card=weights.centerline.card,
-        discs=weights.discs.weights,
-        discs_card=weights.discs.card,
+def _disc_networks(told: Inputs) -> DiscNetworks:
+    """Return what finds discs in another image."""
+    line, discs = told.weights.centerline, told.weights.discs
+    return DiscNetworks(
+        centerline=line.weights,
+        centerline_card=line.card,
+        discs=discs.weights,
+        discs_card=discs.card,
     )
-    sources: Path | None = None
-    for name, contrast in moved.items():
-        task = OtherDiscs(
-            image=contrast.image,
-            contrast=name,
-            networks=networks,
-            reference_line=cord.centerline,
-            own=own,
-            before=sources,
-            to_reference=contrast.fit.inverse if contrast.fit is not None else None,
-            template_z=told.disc_z,
-        )
-        sources = add_stage(stages.DISCS, task, name).sources
-    return sources
 
 
 def _shape(found: Anatomy, told: Inputs) -> stages.CordShape:

@@ -246,6 +246,7 @@ WRITERS: Mapping[stages.Stage[Any], Write] = dict(
         _row(stages.CENTERLINE, _centerline),
         _row(stages.COREGISTER, _coregister),
         _row(stages.DISCS, _discs),
+        _row(stages.SOURCES, _discs),
         _row(stages.LEVELS, _levels),
         _row(stages.SHAPE, _shape),
         _row(stages.TEMPLATE, _template),

@@ -1,10 +1,14 @@
-"""Transforms by one landmark, against ANTs itself, and there and back."""
+"""Transforms by one landmark, against ANTs itself and nitransforms, and there and back."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+from nitransforms.linear import Affine as TheirAffine
+from nitransforms.nonlinear import DenseFieldTransform
+from nitransforms.resampling import apply
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -44,6 +48,7 @@ MOVING = Image(
     _oblique((1.0, 1.2, 2.0), (20, -15, -30)),
 )
 GRID = (30, 32, 28), np.array([[-1.3, 0, 0, 15], [0, 1.1, 0, -10], [0, 0, 1.6, -20], [0, 0, 0, 1]])
+OBLIQUE = (28, 30, 24), _oblique((1.2, 1.0, 1.5), (16, -12, -22))
 TURN = _affine((8, -4, 6), (3, -2, 4))
 
 
@@ -108,6 +113,44 @@ def test_ants_applies_our_files_as_we_do(
     assert not ours.data[~seen].any()
     still = resample_through(MOVING, Affine.identity(), GRID)
     assert np.abs(still.data - theirs.data)[seen].max() > 1
+
+
+def _read_theirs(path: Path, reference: nib.Nifti1Image) -> TheirAffine | DenseFieldTransform:
+    """Read a file of ours with nitransforms, as a map from the grid's points."""
+    if path.suffix == ".txt":
+        return TheirAffine.from_filename(path, fmt="itk", reference=reference)
+    return DenseFieldTransform.from_filename(path, fmt="itk")
+
+
+@pytest.mark.parametrize("grid", [GRID, OBLIQUE], ids=["LAS", "oblique"])
+@pytest.mark.parametrize("kind", ["affine", "field"])
+def test_points_and_images_go_where_nitransforms_takes_them(
+    kind: str, grid: tuple[tuple[int, int, int], np.ndarray], tmp_path: Path
+) -> None:
+    ours: Affine | Field = TURN
+    path = tmp_path / "xfm.txt"
+    if kind == "field":
+        made = as_field(Chain((_wavy(), TURN)), *grid)
+        assert isinstance(made, Field)
+        ours, path = made, tmp_path / "xfm.nii.gz"
+    reference = nib.Nifti1Image(np.zeros(grid[0], np.uint8), grid[1])
+    theirs = _read_theirs(write_itk(ours, path), reference)
+
+    ijk = np.random.default_rng(1).uniform(1, np.array(grid[0]) - 2, (400, 3))
+    ijk = np.rint(ijk) if kind == "field" else ijk  # between them theirs is cubic, ours as ITK's
+    points = to_world(ijk, grid[1])
+    assert np.linalg.norm(ours.apply(points) - points, axis=1).max() > 4
+    np.testing.assert_allclose(theirs.map(points), ours.apply(points), atol=2e-3)
+
+    image = nib.Nifti1Image(MOVING.data.astype(np.float32), MOVING.affine)
+    moved = apply(theirs, image, reference=reference, order=1)
+    expected = resample_through(MOVING, ours, grid)
+    there = to_voxel(ours.apply(grid_points(*grid)), MOVING.affine)
+    seen = ((there > 0) & (there < np.array(MOVING.shape) - 1)).all(axis=-1)  # theirs ends there
+    assert seen.mean() > 0.3
+    np.testing.assert_allclose(np.asarray(moved.dataobj)[seen], expected.data[seen], atol=0.02)
+    still = resample_through(MOVING, Affine.identity(), grid)
+    assert np.abs(still.data - expected.data)[seen].max() > 1
 
 
 @pytest.mark.parametrize(("transform", "name"), [(TURN, "a.txt"), (_wavy(), "a.nii.gz")])

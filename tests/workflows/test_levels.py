@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
+from pydra.compose import workflow
 
+from spinalprep import stages
 from spinalprep.cord.centerline import fit_centerline
 from spinalprep.cord.files import write_centerline
+from spinalprep.engine.events import Observer
+from spinalprep.engine.run import RunOptions, run_sessions
 from spinalprep.image import Image, load, save
 from spinalprep.interfaces.levels import DiscNetworks
 from spinalprep.levels.carry import Source
@@ -18,8 +22,16 @@ from spinalprep.levels.files import read_levels, read_sources, write_sources
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.phantom.anatomy import make_person, truth_cord
 from spinalprep.phantom.images import render
-from spinalprep.workflows.levels import GivenLevels, OtherDiscs, OwnDiscs, SeenLevels
+from spinalprep.workflows.coregister import Contrast
+from spinalprep.workflows.levels import (
+    GivenLevels,
+    OtherDiscs,
+    OwnDiscs,
+    SeenLevels,
+    add_other_discs,
+)
 from spinalprep.workflows.measures import TemplateSlices
+from spinalprep.workflows.stage import add_stage
 
 PERSON = make_person(100_508)
 TEMPLATE_Z = {n: -s for n, s in PERSON.disc_s.items()}
@@ -148,19 +160,84 @@ def test_nothing_is_looked_for_where_the_reference_is_sure(
     assert (read_sources(Path(found.sources.fspath)), found.warnings) == ([], [])
 
 
-def test_a_contrast_that_failed_does_not_cost_the_sources_before_it(
+NAMES = ("T1w", "T2w", "T2starw")  # of other contrasts, all sure of their levels
+
+
+@workflow.define(outputs=["levels"])
+def search_graph(image: NiftiGz, line: File, network: File) -> File:
+    """Look for discs in the reference and in three other contrasts."""
+    own = add_stage(
+        stages.DISCS,
+        OwnDiscs(image=image, centerline=line, template_z={}, weights=network, card=network),
+    ).sources
+    cord = stages.DrawnCord(cord=image, probability=image, centerline=line)
+    others = {name: Contrast(image, None) for name in NAMES}
+    elsewhere = add_other_discs(others, DiscNetworks(*[network] * 4), own, cord, {})
+    task = SeenLevels(cord=image, centerline=line, own=own, elsewhere=elsewhere)
+    return add_stage(stages.LEVELS, task).levels
+
+
+class Outputs(Observer):
+    """Keeps what the stages leave."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Any] = {}
+
+    def on_stage(self, session: str, stage: str, outputs: Any) -> None:
+        self.of[stage] = outputs
+
+
+def search(folder: Path, failing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the graph with searches that find what they are told to, or fail."""
+
+    def elsewhere(image: Image, contrast: str, *_: Any) -> Any:
+        if contrast in failing:
+            raise ZeroDivisionError(contrast)
+        found = Levels({n: 20.0 * n - 50 for n in range(3, 8)}, contrast, (), 0.999)
+        return [Source(found, 100.0)], []
+
+    def nothing(*_: Any) -> Levels:
+        if "reference" in failing:
+            raise ZeroDivisionError("reference")
+        return Levels({})
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("spinalprep.networks.weights.load_model", lambda path: path)
+    monkeypatch.setattr("spinalprep.levels.elsewhere.detect_elsewhere", elsewhere)
+    monkeypatch.setattr("spinalprep.levels.number.levels_from_signs", nothing)
+    monkeypatch.setattr("spinalprep.interfaces.levels._see_discs", lambda *_: None)
+    cord = Image(np.ones((3, 3, 80), np.uint8), np.eye(4))
+    image = NiftiGz(save(cord, Path("cord.nii.gz"), np.uint8))
+    line = File(write_centerline(fit_centerline([[1, 1, 80.0], [1, 1, 0]]), Path("c.tsv")))
+    task, outputs = search_graph(image=image, line=line, network=line), Outputs()
+    options = RunOptions(n_procs=1, worker="debug", retries=0)
+    result = run_sessions({"one": task}, lambda key: folder / "cache" / key, options, outputs)
+    return result["one"], outputs.of
+
+
+@pytest.mark.parametrize("failing", [(), ("T1w",), ("T2w",), ("T2starw",), ("T1w", "T2starw")])
+def test_a_search_that_fails_costs_only_its_own_source(
+    failing: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, outputs = search(tmp_path, failing, monkeypatch)
+    assert {stage for stage, _, _ in result.failures} == {f"discs_{name}" for name in failing}
+    joined = read_sources(Path(outputs["sources_T2starw"].sources.fspath))
+    assert [one.levels.source for one in joined] == [name for name in NAMES if name not in failing]
+    assert outputs["levels"].source == min(set(NAMES) - set(failing))
+
+
+def test_other_images_count_where_the_search_in_the_reference_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = Path("no.pt").absolute()
-    path.write_text("no network")
-    task = OtherDiscs(
-        contrast="T1w",
-        networks=DiscNetworks(*[File(path)] * 4),
-        reference_line=File(path),
-        own=sources(Path("none.json")),
-        before=sources(Path("before.json"), T2w=0.0),
-        template_z={},
-    )
-    found = task(cache_root=tmp_path / "cache", worker="debug")
-    assert [s.levels.source for s in read_sources(Path(found.sources.fspath))] == ["T2w"]
+    result, outputs = search(tmp_path, ("reference",), monkeypatch)
+    assert [stage for stage, _, _ in result.failures] == ["discs"]
+    assert outputs["levels"].source == "T1w"
+
+
+def test_levels_are_not_unknown_where_every_search_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, outputs = search(tmp_path, ("reference", *NAMES), monkeypatch)
+    assert "levels" not in outputs
+    reason = {stage: failure.reason for stage, _, failure in result.failures}["levels"]
+    assert reason.startswith("input: the search for discs failed")

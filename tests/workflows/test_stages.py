@@ -59,7 +59,7 @@ def test_the_graph_has_all_stages_and_no_other(file: Path) -> None:
     )
     found = names(file, ("cord", "gm", "lesion"), everything, template=True)
     assert {Node.named(name).stage for name in found} == set(STAGES)
-    assert {"discs", "discs_T1w", "discs_MTSmtoff"} <= found
+    assert {"discs", "discs_T1w", "discs_MTSmtoff", "sources_MTSmtoff"} <= found
     assert {"preprocess", "preprocess_T1w", "coregister_MTSmtoff", "masks_T1w"} <= found
     assert {"mtr", "metric_FA", "metric_MTR"} <= found
     assert "masks_MTSmtoff" not in found
@@ -70,7 +70,7 @@ def test_what_is_left_out_is_not_there(file: Path) -> None:
     assert names(file, (), little, template=False) == {
         *("preprocess", "preprocess_T1w", "preprocess_MTSmtoff"),
         *("automatic", "centerline", "levels", "shape", "mtr", "metric_FA", "metric_MTR"),
-        *("discs", "discs_T1w", "discs_MTSmtoff"),
+        *("discs", "discs_T1w", "discs_MTSmtoff", "sources_MTSmtoff"),
     }
 
 
@@ -84,12 +84,12 @@ def test_nobody_looks_for_levels_that_a_person_gave(file: Path, given: str) -> N
 
 def test_levels_go_on_without_a_contrast_that_fails(file: Path) -> None:
     stages = graph(file, (), Parameters(), template=False)
-    levels, last = stages["levels"], stages["discs_MTSmtoff"]
-    itself = {"preprocess_MTSmtoff", "coregister_MTSmtoff"}
-    assert (levels.spared, last.spared) == ({"discs_MTSmtoff"}, {"discs_T1w"} | itself)
-    assert "discs" in levels.upstream & last.upstream
+    levels, joined, last = (stages[n] for n in ("levels", "sources_MTSmtoff", "discs_MTSmtoff"))
+    assert levels.spared == {"discs", "sources_MTSmtoff"}
+    assert (joined.spared, joined.upstream) == ({"discs_T1w", "discs_MTSmtoff"}, set())
+    assert last.spared == {"discs", "preprocess_MTSmtoff", "coregister_MTSmtoff"}
     assert stages["shape"].spared == set()
     left = SimpleNamespace(sources=File(file), cord=NiftiGz.mock(str(file)), centerline=File(file))
     outputs = dict.fromkeys(levels.upstream, left)
     assert levels.resolved(outputs).elsewhere is None
-    assert levels.resolved(outputs | {"discs_MTSmtoff": left}).elsewhere == File(file)
+    assert levels.resolved(outputs | {"sources_MTSmtoff": left}).elsewhere == File(file)
