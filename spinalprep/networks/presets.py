@@ -1,11 +1,13 @@
 """The configurations that weights are trained for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import nn
 
 from spinalprep.networks.isensee_unet3d import IsenseeUNet3d
 from spinalprep.networks.published import PUBLISHED
+from spinalprep.networks.topology import TOPOLOGIES
 from spinalprep.networks.unet2d import UNet2d
 from spinalprep.networks.unet3d import UNet3d
 
@@ -73,6 +75,14 @@ def tumor_unet() -> nn.Module:
     return IsenseeUNet3d(in_channels=2, out_channels=4, filters=12, depth=3, dropout=0.0)
 
 
+def lumbar_unet() -> nn.Module:
+    """Return the network of lumbar structures: T2w and T1w of sagittal slices at 1 mm.
+
+    The best topology of Sáenz-Gamboa et al. (UVD, see `topology.TOPOLOGIES`), narrower.
+    """
+    return replace(TOPOLOGIES["UVD"], filters=12).network()
+
+
 PRESETS: dict[str, Callable[[], nn.Module]] = {
     "centerline_unet": centerline_unet,
     "cord_sections_unet": cord_sections_unet,
@@ -81,6 +91,7 @@ PRESETS: dict[str, Callable[[], nn.Module]] = {
     "disc_unet": disc_unet,
     "gm_unet": gm_unet,
     "lesion_unet": lesion_unet,
+    "lumbar_unet": lumbar_unet,
     "tumor_cord_unet": tumor_cord_unet,
     "tumor_unet": tumor_unet,
     **PUBLISHED,
