@@ -311,6 +311,10 @@ class Settings:
     reports_only: bool = field(
         default=False, metadata=flag("subset", "only rebuild the reports from existing derivatives")
     )
+    viewer: bool = field(
+        default=True,
+        metadata=flag("subset", "write no sub-*_viewer.html beside the report (about 2 MB each)"),
+    )
     boilerplate_only: bool = field(
         default=False, metadata=flag("subset", "only write the methods text")
     )

@@ -12,7 +12,7 @@ from spinalprep.app.jobs import Shared
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path
+from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path, viewer_path
 from spinalprep.bids.names import frame_name
 from spinalprep.derivatives.comparable import why_uncalibrated
 from spinalprep.derivatives.quality import known_levels
@@ -31,13 +31,21 @@ from spinalprep.reports.methods import citation
 def write_report(shared: Shared, label: str, outcomes: Sequence[Outcome]) -> None:
     """Write the report of a participant, unless nothing has changed since the last one."""
     settings = shared.settings
+    viewer = viewer_path(settings.out_dir, label)
     there = report_path(settings.out_dir, label).is_file() and not settings.reports_only
-    if there and not any(o.changed or o.tasks or o.failures for o in outcomes):
+    same = viewer.is_file() == settings.viewer
+    if there and same and not any(o.changed or o.tasks or o.failures for o in outcomes):
         return
     from spinalprep.reports.participant import write_participant_report
+    from spinalprep.reports.viewer import write_viewer
 
     try:
-        write_participant_report(settings.out_dir, label, report_facts(shared, outcomes))
+        facts = report_facts(shared, outcomes)
+        if settings.viewer:
+            write_viewer(settings.out_dir, label, facts)
+        else:
+            viewer.unlink(missing_ok=True)
+        write_participant_report(settings.out_dir, label, facts)
     except Exception:  # a report that fails must not take the derivatives along
         LOG.exception(
             "sub-%s: the report could not be written (internal error, please report it)", label

@@ -63,6 +63,7 @@ README = """# Spinal cord MRI, processed with spinalprep
 Made by spinalprep {version} from a raw BIDS dataset (see `dataset_description.json`).
 
 - `sub-*.html`: a report per participant; look at it before you use the numbers.
+- `sub-*_viewer.html`: the cord in three planes, to scroll through.
 - `status.tsv`: who finished, who did not, and why.
 - `sub-*/**/anat/`: images, masks, tables and transforms; every one has a JSON beside it.
 - `logs/CITATION.md`: what to cite, and a methods text.
@@ -208,6 +209,11 @@ def group_settings_path(out_dir: Path, run_name: str) -> Path:
 def report_path(out_dir: Path, participant: str) -> Path:
     """Return the path of a participant's report."""
     return out_dir / f"sub-{participant}.html"
+
+
+def viewer_path(out_dir: Path, participant: str) -> Path:
+    """Return the path of a participant's viewer."""
+    return out_dir / f"sub-{participant}_viewer.html"
 
 
 def _description(links: Mapping[str, str]) -> dict[str, Any]:

@@ -2,19 +2,16 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment
-from scipy import ndimage
 
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import age_and_sex
+from spinalprep.bids.dataset import age_and_sex, report_path, viewer_path
 from spinalprep.bids.derivative_kinds import Kind
 from spinalprep.bids.derivative_names import output_path, outputs_of
 from spinalprep.bids.labels import label_path
@@ -24,15 +21,16 @@ from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.normative.calibration import calibrate_norms, load_calibration
 from spinalprep.normative.table import Subject, load_norms
 from spinalprep.reports import pictures, scenes, views
-from spinalprep.reports.facts import ReportFacts, SessionRunFacts
+from spinalprep.reports.facts import ReportFacts
 from spinalprep.reports.findings import failed, findings
 from spinalprep.reports.healthy import calibration_note, healthy_caption, healthy_plot
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
+from spinalprep.reports.run_outputs import RunOutputs
 from spinalprep.reports.scenes import Scene
 from spinalprep.reports.tables import gate_rows, shape_rows
 from spinalprep.reports.tumor import COLOURS, WARNING, three_planes, tumor_notes, tumor_rows
-from spinalprep.tables import is_true, read_table
+from spinalprep.tables import read_table
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
 
@@ -58,9 +56,11 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
     template = Environment(autoescape=True).from_string(
         (room / "participant.html.jinja").read_text(encoding="utf-8")
     )
-    runs = [_run_context(_Outputs(out_dir, run), facts) for run in facts.runs]
+    runs = [_run_context(RunOutputs(out_dir, run), facts) for run in facts.runs]
+    viewer = viewer_path(out_dir, participant)
     text = template.render(
         participant=f"sub-{participant}",
+        viewer=viewer.name if viewer.is_file() else "",
         facts=facts,
         runs=runs,
         failed=failed(facts.failures),
@@ -68,86 +68,12 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
         style=(room / "style.css").read_text(encoding="utf-8"),
         script=(room / "page.js").read_text(encoding="utf-8"),
     )
-    path = out_dir / f"sub-{participant}.html"
+    path = report_path(out_dir, participant)
     put_text(out_dir, path, text)
     return path
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """The derivatives of one reference image, read when they are asked for."""
-
-    out_dir: Path
-    run: SessionRunFacts
-
-    def path(self, kind: Kind, *, auto: bool = False) -> Path:
-        return output_path(self.out_dir, kind, self.run.image, auto=auto)
-
-    def image(self, kind: Kind, *, auto: bool = False) -> Image | None:
-        path = self.path(kind, auto=auto)
-        return load(path) if path.is_file() else None
-
-    def table(self, kind: Kind) -> pd.DataFrame | None:
-        path = self.path(kind)
-        return read_table(path) if path.is_file() else None
-
-    @cached_property
-    def reference(self) -> Image | None:
-        return self.image("preproc")
-
-    @cached_property
-    def cord(self) -> Image | None:
-        return self.image("cord")
-
-    @cached_property
-    def perslice(self) -> pd.DataFrame | None:
-        return self.table("perslice")
-
-    @cached_property
-    def scene(self) -> Scene | None:
-        """Return the image around its cord; None where there is no cord."""
-        line = self.image("centerline")
-        if self.reference is None or self.cord is None or line is None or not line.data.any():
-            return None
-        points, table = scenes.points_of(line), self.table("centerline_table")
-        if table is not None:  # the mask steps from voxel to voxel
-            fitted = scenes.between(table[["x_mm", "y_mm", "z_mm"]].to_numpy(float), line)
-            points = fitted if len(fitted) > 1 else points
-        return Scene(
-            self.reference,
-            points,
-            views.window_around(self.reference, self.cord),
-            self._masks(self.cord),
-            _level_names(self.perslice),
-            _doubtful(self.perslice),
-        )
-
-    def _soft(self, cord: Image) -> Image:
-        """Return the probability of an automatic cord, whose outline at one half is smooth."""
-        soft, auto = self.image("cord_probability"), self.image("cord", auto=True)
-        if soft is None or auto is not None or soft.shape != cord.shape:
-            return cord
-        near = ndimage.binary_dilation(cord.data > 0.5)
-        return cord.with_data(np.where(near, soft.data, 0).astype(np.float32))
-
-    def _masks(self, cord: Image) -> dict[str, Image]:
-        """Return what is outlined, by its name."""
-        masks = {"cord": self._soft(cord)}
-        automatic = self.image("cord", auto=True)
-        if automatic is not None:
-            masks["automatic"] = automatic
-        more: tuple[tuple[str, Kind], ...] = (
-            ("grey matter", "gm_probability"),
-            ("lesion", "lesion"),
-        )
-        for name, kind in more:
-            found = self.image(kind)
-            if found is not None and found.data.max() > 0.5:
-                masks[name] = found
-        return masks
-
-
-def _run_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
+def _run_context(outputs: RunOutputs, facts: ReportFacts) -> dict[str, Any]:
     """Return what the page shows of one reference image."""
     run = outputs.run
     text, references = methods_text(run, facts)
@@ -179,7 +105,7 @@ def _run_context(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     return context | _pictures(outputs, outputs.scene) | _healthy(outputs, facts)
 
 
-def _pictures(outputs: _Outputs, scene: Scene) -> dict[str, Any]:
+def _pictures(outputs: RunOutputs, scene: Scene) -> dict[str, Any]:
     """Return the pictures and tables around the cord."""
     perslice, lesions, cord = outputs.perslice, outputs.image("lesions"), outputs.cord
     assert cord is not None
@@ -213,7 +139,7 @@ def _pictures(outputs: _Outputs, scene: Scene) -> dict[str, Any]:
     return shown
 
 
-def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
+def _healthy(outputs: RunOutputs, facts: ReportFacts) -> dict[str, Any]:
     """Return the cord among healthy adults, where its levels and PAM50 are known."""
     table = outputs.table("template_slices")
     if table is None or facts.template_name != "PAM50":
@@ -226,7 +152,7 @@ def _healthy(outputs: _Outputs, facts: ReportFacts) -> dict[str, Any]:
     return {"healthy": picture, "healthy_caption": healthy_caption(norms, subject, reason)}
 
 
-def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
+def _levels_and_total(outputs: RunOutputs) -> pd.DataFrame | None:
     """Return the cord per level, and as a whole."""
     kinds: tuple[Kind, ...] = ("perlevel", "shape_total")
     found = [table for table in map(outputs.table, kinds) if table is not None and len(table)]
@@ -235,7 +161,7 @@ def _levels_and_total(outputs: _Outputs) -> pd.DataFrame | None:
     return pd.concat(found, ignore_index=True)
 
 
-def _tumor(outputs: _Outputs) -> dict[str, Any] | None:
+def _tumor(outputs: RunOutputs) -> dict[str, Any] | None:
     """Return what the section on tumors shows; None where none was looked for."""
     run = outputs.run
     if not run.tumor_sought:
@@ -255,7 +181,7 @@ def _tumor(outputs: _Outputs) -> dict[str, Any] | None:
     return told
 
 
-def _tumor_images(outputs: _Outputs) -> dict[str, Image]:
+def _tumor_images(outputs: RunOutputs) -> dict[str, Image]:
     """Return the images in which a tumor was looked for, on the reference's grid."""
     run = outputs.run
     shown: dict[str, Image] = {}
@@ -271,7 +197,7 @@ def _tumor_images(outputs: _Outputs) -> dict[str, Image]:
     return shown
 
 
-def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
+def _metrics(outputs: RunOutputs) -> list[dict[str, Any]]:
     """Return the tables of every map that was measured by region."""
     shown = []
     for found in outputs_of(outputs.out_dir, outputs.run.image):
@@ -284,7 +210,7 @@ def _metrics(outputs: _Outputs) -> list[dict[str, Any]]:
     return shown
 
 
-def _n4(outputs: _Outputs, facts: ReportFacts) -> list[views.View]:
+def _n4(outputs: RunOutputs, facts: ReportFacts) -> list[views.View]:
     """Return slices before and after N4, where the raw image can be read."""
     raw = facts.bids_dir / outputs.run.reference
     if outputs.reference is None or "n4" in str(facts.settings.get("skip", "")):
@@ -296,7 +222,7 @@ def _n4(outputs: _Outputs, facts: ReportFacts) -> list[views.View]:
     return scenes.whole_views(before, outputs.reference)
 
 
-def _coreg(outputs: _Outputs, scene: Scene) -> list[dict[str, Any]]:
+def _coreg(outputs: RunOutputs, scene: Scene) -> list[dict[str, Any]]:
     """Return a comparison for every contrast that was registered to the reference."""
     shown = []
     alone = replace(scene, masks={"cord": scene.masks["cord"]})
@@ -343,27 +269,13 @@ def _fit_per_level(cord: Image, fitted: Image, names: Mapping[int, str]) -> dict
     }
 
 
-def _level_names(perslice: pd.DataFrame | None) -> dict[int, str]:
-    if perslice is None:
-        return {}
-    known = perslice.dropna(subset=["vertebral_level"])
-    return {int(k): str(v) for k, v in zip(known["slice"], known["vertebral_level"], strict=True)}
-
-
-def _doubtful(perslice: pd.DataFrame | None) -> list[int]:
-    """Return the slices in which the outline of the cord is doubtful."""
-    if perslice is None:
-        return []
-    return [int(k) for k in perslice["slice"][is_true(perslice["doubtful"])]]
-
-
 def _worst(gates: pd.DataFrame | None) -> str:
     if gates is None:
         return "n/a"
     return max(gates["result"].fillna("n/a"), key=SEVERITY.index, default="n/a")
 
 
-def _edit_commands(outputs: _Outputs, facts: ReportFacts) -> list[dict[str, str]]:
+def _edit_commands(outputs: RunOutputs, facts: ReportFacts) -> list[dict[str, str]]:
     """Return how to open every mask, and where a corrected one is looked for."""
     image = _inside(outputs.path("preproc"), outputs.out_dir)
     drawn = {label.kind: label.path for label in outputs.run.labels if label.used}

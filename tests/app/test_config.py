@@ -67,6 +67,7 @@ ASKED: dict[str, tuple[Any, list[str]]] = {
     "retries": (0, ["--retries", "0"]),
     "dry_run": (True, ["--dry-run"]),
     "reports_only": (True, ["--reports-only"]),
+    "viewer": (False, ["--no-viewer"]),
     "boilerplate_only": (True, ["--boilerplate-only"]),
     "stop_on_first_crash": (True, ["--stop-on-first-crash"]),
     "sloppy": (True, ["--sloppy"]),

@@ -10,7 +10,8 @@ import pytest
 
 from spinalprep.image import Image, save
 from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, SessionRunFacts
-from spinalprep.reports.participant import _metrics, _Outputs, write_participant_report
+from spinalprep.reports.participant import _metrics, write_participant_report
+from spinalprep.reports.run_outputs import RunOutputs
 
 LABELS = Path("derivatives/labels/sub-01/anat")  # in the dataset
 
@@ -107,5 +108,5 @@ def test_maps_that_were_measured_are_those_of_this_image(out: Path) -> None:
     for name in ("sub-01_space-T2w_desc-FA_metric", "sub-01_run-2_space-T2w_desc-MD_metric"):
         table = pd.DataFrame([row | {"metric": name.split("desc-")[1][:2]}])
         table.to_csv(anat / f"{name}.tsv", sep="\t", index=False)
-    found = _metrics(_Outputs(out, SessionRunFacts("sub-01/anat/sub-01_T2w.nii.gz")))
+    found = _metrics(RunOutputs(out, SessionRunFacts("sub-01/anat/sub-01_T2w.nii.gz")))
     assert [metric["name"] for metric in found] == ["FA"]
