@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from spinalprep.errors import ModelError
 from spinalprep.networks.cards import card_path, find_weights, read_card
 from spinalprep.networks.onnx import OnnxNetwork
 from spinalprep.networks.presets import PRESETS
+
+LONGEST = 200  # characters of what torch says
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def load_model(weights: Path | str) -> Model:
         state = {name: tensor.float() for name, tensor in load_file(path).items()}
         network.load_state_dict(state)
     except Exception as error:  # safetensors and torch raise several kinds
-        raise ModelError(f"{path} does not fit preset {card['preset']} ({error})") from error
+        why = shorten(str(error), LONGEST)  # torch lists every tensor
+        raise ModelError(f"{path} does not fit preset {card['preset']} ({why})") from error
     if all(values.dim() <= 4 for values in network.parameters()):  # faster on a CPU
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network.eval(), card)

@@ -298,9 +298,10 @@ def read_itk(path: Path) -> Affine | Field:
         if path.suffix == ".mat":
             return _affine_of(*_parse_matlab(io.loadmat(path)))
         return _read_field(path)
-    except (OSError, ValueError, KeyError, nib.filebasedimages.ImageFileError) as error:
+    except Exception as error:  # nibabel, scipy, zlib and the file system raise a dozen kinds
+        why = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path} can't be read as a transform ({error}); expected an ITK affine "
+            f"{path} can't be read as a transform ({why}); expected an ITK affine "
             "(.txt, .tfm, .mat) or a displacement field (.nii.gz)"
         ) from error
 
@@ -312,7 +313,10 @@ def _read_field(path: Path) -> Field:
         raise ValueError(f"shape {volume.shape}, not (I, J, K, 1, 3)")
     vectors = np.asarray(volume.dataobj, np.float32)[:, :, :, 0, :]
     vectors *= np.diag(LPS)[:3].astype(np.float32)
-    return Field(vectors, np.asarray(volume.affine))
+    affine = np.asarray(volume.affine)
+    if not (np.isfinite(vectors).all() and np.isfinite(affine).all() and np.linalg.det(affine)):
+        raise ValueError("numbers that are not finite, or a singular affine")
+    return Field(vectors, affine)
 
 
 def _parse_text(text: str) -> tuple[Float, Float]:
@@ -334,7 +338,10 @@ def _affine_of(parameters: Float, centre: Float) -> Affine:
         raise ValueError(f"{parameters.size} parameters, not the 12 of an affine")
     matrix = np.eye(4)
     matrix[:3, :3] = parameters[:9].reshape(3, 3)
-    matrix[:3, 3] = parameters[9:] + centre - matrix[:3, :3] @ centre
+    with np.errstate(all="ignore"):
+        matrix[:3, 3] = parameters[9:] + centre - matrix[:3, :3] @ centre
+    if not np.isfinite(matrix).all():
+        raise ValueError("numbers that are not finite")
     return Affine(LPS @ matrix @ LPS)
 
 
