@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from spinalprep import errors
+from spinalprep.app.exit_codes import EXIT_CODES
 from spinalprep.app.options import Option, options_of
 from spinalprep.bids.columns import COLUMNS
 from spinalprep.bids.derivative_kinds import NATIVE, OUTPUTS, REFERENCE, Output
@@ -14,18 +14,6 @@ from spinalprep.settings import Settings
 
 MADE = "*This page is generated from the source code.*"
 SPACES = {NATIVE: "", REFERENCE: "space-T2w", "template": "space-PAM50"}
-EXIT_CODES = (
-    (0, "every participant finished"),
-    (1, "at least one participant failed; `status.tsv` says which and why"),
-    (errors.UsageError.exit_code, "invalid arguments, or a folder that cannot be written"),
-    (3, "finished, but a quality gate says FAIL (only with `--fail-on-qc`)"),
-    (errors.NoInputError.exit_code, "no usable input"),
-    (5, "group level: results of different versions, models or templates"),
-    (errors.ModelError.exit_code, "weights or template missing or corrupt"),
-    (errors.DefectError.exit_code, "internal error: the workflow could not be built"),
-    (130, "interrupted by Ctrl-C; the same command resumes"),
-    (143, "stopped by SIGTERM; the same command resumes"),
-)
 
 
 def write_pages(folder: Path) -> None:

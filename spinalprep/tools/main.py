@@ -69,12 +69,20 @@ def build_parser() -> ArgumentParser:
     sub.add_argument("action", choices=("show", "fetch"))
     sub.add_argument("--template", help="NAME_OR_PATH, as for spinalprep")
     sub.add_argument("--sha256", metavar="HASH", help="expected digest of the downloaded archive")
+    command("descriptor", _descriptor, "print the Boutiques descriptor of spinalprep")
     add_slurm_options(command("slurm", print_script, "print a script that submits a cohort"))
     add_verify_options(command("verify", verify, "compare two output folders, or check a cache"))
     add_export_options(command("export", export, "write outputs with the names of SCT"))
     text = "check weights, template, CPUs, memory, disk, GPU and scheduler"
     add_doctor_options(command("doctor", examine, text))
     return parser
+
+
+def _descriptor(_: Namespace) -> None:
+    """Print the Boutiques descriptor."""
+    from spinalprep.app.descriptor import descriptor_text
+
+    sys.stdout.write(descriptor_text())
 
 
 def _phantom(given: Namespace) -> None:
