@@ -136,6 +136,9 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
         "figures": shown,
         "curves": [(key, text) for key, text in CURVES.items() if f"curve_{key}" in shown],
         "left_out": _left_out(out_dir, people),
+        "reasons": _reasons(people),
+        "few": _few(facts),
+        "fewest": draw.FEW,
         "found": _findings(tables, people),
         "comparison": _best(tables["comparison"]),
         "stretches": _stretches(tables["comparison"]),
@@ -145,6 +148,7 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
         "status": [row for row in read_status(out_dir) if row.state != "finished"],
         "references": REFERENCES,
         "style": (room / "style.css").read_text(encoding="utf-8"),
+        "script": (room / "group.js").read_text(encoding="utf-8"),
     }
     path = out_dir / "group.html"
     put_text(out_dir, path, page.render(**context))
@@ -299,6 +303,21 @@ def _left_out(out_dir: Path, people: pd.DataFrame) -> list[dict[str, str]]:
         page = f"{row['participant_id']}.html"
         row["page"] = page if (out_dir / page).is_file() else ""
     return rows
+
+
+def _reasons(people: pd.DataFrame) -> list[tuple[str, int]]:
+    """Return why images do not count, the most frequent reason first."""
+    if not len(people):
+        return []
+    said = people.loc[people["used"] != "true", "reason_left_out"].fillna("n/a").astype(str)
+    kinds = said.str.replace(r" \(.*\)$", "", regex=True)  # who, or which state, is in the table
+    return [(str(reason), int(count)) for reason, count in kinds.value_counts().items()]
+
+
+def _few(facts: GroupFacts) -> list[tuple[str, int, float]]:
+    """Return groups so small that one person moves a probability by over ten points."""
+    sizes = {EVERYBODY: facts.people} | dict(facts.cohorts)
+    return [(name, n, 100 / n) for name, n in sizes.items() if 0 < n < draw.FEW]
 
 
 def _kinds(table: pd.DataFrame) -> pd.Series:

@@ -24,8 +24,10 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "spinalprep",
     "svg.fonttype": "none",
     "font.size": 9.0,
+    "hatch.linewidth": 0.6,
     "text.parse_math": False,  # names of cohorts and people may hold a dollar sign
 }
+FEW = 10  # covered by fewer: hatched, since one person is worth 10 percentage points or more
 MARGIN = 2  # voxels around the cord in a tile
 TILES_ACROSS = 10
 
@@ -108,8 +110,9 @@ def level_tiles(
             axis = axes[block * len(rows) + row][column]
             axis.set_axis_on()
             draw_tile(axis, means[name][n], anatomy, slices[n], scale)
-            seen = coverage.data[:, :, slices[n]].max(axis=(0, 1)) * people[name]
-            axis.set_xlabel(people_text(seen), fontsize=8, labelpad=2)
+            counts = coverage.data[:, :, slices[n]] * people[name]
+            hatch_few(axis, counts[window].max(axis=2), np.isfinite(means[name][n]))
+            axis.set_xlabel(people_text(counts.max(axis=(0, 1))), fontsize=8, labelpad=2)
             if row == 0:
                 axis.set_title(level_name(n), fontsize=9, pad=3)
             if column == 0:
@@ -151,8 +154,9 @@ def projections(
     peak = max(float(np.nanmax(m.data)) if _known(m.data) else 0.0 for m, _ in rows.values())
     scale = Normalize(0.0, max(peak, 0.01))
     z = np.arange(rows_of.start, rows_of.stop)
-    for n, (name, (probability, _)) in enumerate(rows.items()):
+    for n, (name, (probability, coverage)) in enumerate(rows.items()):
         block = probability.data[(*window, rows_of)]
+        counts = coverage.data[(*window, rows_of)] * people[name]
         for axis, across, title in zip(
             axes[2 * n : 2 * n + 2], (0, 1), ("sagittal", "coronal"), strict=True
         ):
@@ -168,10 +172,13 @@ def projections(
                 norm=scale,
                 interpolation="nearest",
             )
+            hatch_few(axis, counts.max(axis=across), np.isfinite(plane), extent)
             axis.set_title(f"{name} (n = {people[name]})\n{title}, maximum", fontsize=8)
             axis.set_xticks([])
             if across == 1:
                 side_letters(axis, anatomy)
+            else:
+                front_letters(axis, anatomy)
             _level_borders(axis, anatomy, n == 0 and across == 0)
     _coverage_curve(axes[-1], anatomy, rows, people, shades)
     figure.subplots_adjust(0.06, 0.08, 1 - 1.3 / width, 0.92, 0.25)
@@ -257,6 +264,45 @@ def side_letters(axis: Any, anatomy: Anatomy) -> None:
         axis.text(x, 0.97, letter, transform=axis.transAxes, ha=side, va="top", fontsize=7)
 
 
+def front_letters(axis: Any, anatomy: Anatomy) -> None:
+    """Put anterior to the picture's left, and say so."""
+    if anatomy.cord.affine[1, 1] > 0 and not axis.xaxis_inverted():
+        axis.invert_xaxis()
+    for x, letter, side in ((0.03, "A", "left"), (0.97, "P", "right")):
+        axis.text(x, 0.97, letter, transform=axis.transAxes, ha=side, va="top", fontsize=7)
+
+
+def hatch_few(
+    axis: Any,
+    counts: NDArray[np.floating],
+    known: NDArray[np.bool_],
+    extent: tuple[float, float, float, float] | None = None,
+) -> None:
+    """Hatch where fewer than `FEW` people stand behind a map.
+
+    Parameters
+    ----------
+    axis : Axes
+        Shows the map, first axis to the right.
+    counts, known : ndarray, shape (width, height)
+        How many people cover a pixel, and whether the map has a value there.
+    extent : tuple of float, optional
+        Of the map on the axis; its voxels otherwise.
+    """
+    few = (known & (np.round(counts) < FEW)).astype(float)
+    if not few.any():
+        return
+    few = np.pad(few, 1)
+    left, right, low, high = extent or (-0.5, few.shape[0] - 2.5, -0.5, few.shape[1] - 2.5)
+    step_x, step_y = (right - left) / (few.shape[0] - 2), (high - low) / (few.shape[1] - 2)
+    x = left + step_x * (np.arange(few.shape[0]) - 0.5)
+    y = low + step_y * (np.arange(few.shape[1]) - 0.5)
+    inside = (axis.get_xlim(), axis.get_ylim())
+    drawn = axis.contourf(x, y, few.T, [0.5, 1.5], colors="none", hatches=["//////"])
+    drawn.set(edgecolor="white", linewidth=0.0)
+    axis.set(xlim=inside[0], ylim=inside[1])
+
+
 def people_text(counts: Any) -> str:
     """Return ``n = 5-12``, or ``n = 5`` where all counts agree."""
     low, high = round(float(np.min(counts))), round(float(np.max(counts)))
@@ -268,7 +314,7 @@ def _level_borders(axis: Any, anatomy: Anatomy, named: bool) -> None:
     ticks, names = [], []
     for level, slices in anatomy.level_slices().items():
         if level > 0:
-            axis.axhline(slices.min(), color="white" if named else GREY, linewidth=0.3, alpha=0.6)
+            axis.axhline(slices.min(), color="white" if named else GREY, linewidth=0.6, alpha=0.7)
             ticks.append(float(slices.mean()))
             names.append(level_name(level))
     axis.set_yticks(ticks if named else [], names if named else [], fontsize=7)

@@ -91,7 +91,7 @@ def curve_figure(
     _mark(axis, marks)
     axis.invert_xaxis()
     axis.set_ylabel(label)
-    axis.set_xlabel("PAM50 slice, superior to the left; band: 95 % interval of the mean")
+    axis.set_xlabel("slice of the template, superior to the left; band: 95 % interval of the mean")
     _shade_levels(axis, own)
     handles, labels = axis.get_legend_handles_labels()
     single = dict(zip(labels, handles, strict=True))

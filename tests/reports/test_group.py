@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def test_page_needs_nothing_else_and_names_are_inert(folder: tuple[Path, GroupFa
     page = write_group_report(*folder).read_text(encoding="utf-8")
 
     tags = _tags(page)
-    assert "script" not in [tag for tag, _ in tags]
+    assert [attrs for tag, attrs in tags if tag == "script"] == [{}]  # the page's own
     links = [a.get("href") or a.get("xlink:href") or a.get("src") for _, a in tags]
     for link in filter(None, links):
         assert link.startswith(("#", "sub-", "data:image/png;base64,")), link
@@ -198,6 +199,86 @@ def test_effect_keeps_its_sign_and_its_people(anatomy: Anatomy) -> None:
     assert "B minus A, n = 12-30 per voxel" in [t.get_text() for t in figure.texts]
     nothing = anatomy.cord.with_data(np.ones_like(p))
     assert effect_tiles(anatomy, images[0], nothing, "B minus A", (12, 30)) is None
+
+
+def test_what_few_people_say_is_hatched(anatomy: Anatomy) -> None:
+    known = anatomy.cord.with_data(np.where(anatomy.cord.data > 0.5, 0.2, np.nan))
+    full = anatomy.cord.with_data((anatomy.cord.data > 0.5).astype(np.float32))
+    half = full.with_data(full.data * np.where(np.arange(SHAPE[2]) < 12, 0.5, 1.0))
+
+    def drawn(collection: Any) -> bool:
+        return any(getattr(collection, "hatches", ()))
+
+    def hatched(coverage: Image, people: int) -> list[bool]:
+        figure = draw.level_tiles(anatomy, {"all": (known, coverage)}, {"all": people})
+        assert figure is not None
+        tiles = [axis for axis in figure.axes if axis.get_title() in ("C2", "C3")]
+        return [any(map(drawn, axis.collections)) for axis in tiles]
+
+    assert hatched(full, draw.FEW) == [False, False]
+    assert hatched(full, draw.FEW - 1) == [True, True]
+    assert hatched(half, draw.FEW) == [False, True]  # half of ten people cover C3
+
+
+def test_anterior_is_on_the_left_of_sagittal_pictures(anatomy: Anatomy) -> None:
+    front = np.where(anatomy.cord.data > 0.5, 0, np.nan).astype(np.float32)
+    front[:, 6:8][front[:, 6:8] == 0] = 1  # LAS: high indices are in front
+    rows = {"all": (anatomy.cord.with_data(front), anatomy.cord)}
+    figure = draw.projections(anatomy, rows, {"all": 9}, draw.palette([]))
+    axis = next(a for a in figure.axes if "sagittal" in a.get_title())
+    shown = np.nan_to_num(np.asarray(axis.images[0].get_array())).max(axis=0)
+    shown = shown[:: -1 if axis.xaxis_inverted() else 1]
+    assert np.argmax(shown) < shown.size / 2
+    letters = {t.get_text(): t.get_position()[0] for t in axis.texts}
+    assert letters["A"] < 0.5 < letters["P"]
+
+
+@pytest.mark.slow
+def test_who_was_left_out_comes_before_any_figure(folder: tuple[Path, GroupFacts]) -> None:
+    out, facts = folder
+
+    page = write_group_report(out, facts).read_text(encoding="utf-8")
+
+    assert page.index('id="leftout"') < page.index("<figure")
+    assert page.index("<b>1</b> image: &lt;script&gt;") < page.index("<figure")
+    assert "HC: only 5. One participant changes a probability by 20 percentage points" in page
+    numbers = re.findall(r"<b>Figure (\d+)\.</b>", page)
+    assert [int(n) for n in numbers] == list(range(1, 1 + page.count("<figure")))
+
+
+@pytest.mark.slow
+def test_keys_captions_and_names_in_a_browser(folder: tuple[Path, GroupFacts], drive: Any) -> None:
+    page = write_group_report(*folder)
+    script = """
+    const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+    const figures = [...document.querySelectorAll("main figure")];
+    const large = document.getElementById("large"), caption = () => large.querySelector("p").textContent;
+    figures[0].dispatchEvent(new Event("mouseenter"));
+    const told = { count: figures.length };
+    key("e"); told.open = large.open; told.first = caption().slice(0, 9);
+    key("ArrowRight"); told.next = caption().slice(0, 9);
+    large.querySelector("button").click(); told.closed = !large.open;
+    key("c"); await until(() => document.getElementById("told").textContent);
+    told.copied = document.getElementById("told").textContent;
+    const dot = document.querySelector("#quality figure a");
+    told.dot = dot.getAttribute("xlink:href"); told.title = dot.querySelector("title").textContent;
+    told.foreign = document.querySelectorAll("main script, main iframe, main img:not([src^=data])").length;
+    return told;"""  # noqa: E501
+    told, console = drive(page, script)
+    assert told.pop("copied").startswith("caption copied: Figure 1. Mean over the slices")
+    assert told == {
+        "count": 4,
+        "open": True,
+        "first": "Figure 1.",
+        "next": "Figure 2.",
+        "closed": True,
+        "dot": "sub-00.html",
+        "title": "sub-00: 0.9",
+        "foreign": 0,
+        "fetched": [],
+        "seen": [],
+    }
+    assert console == []
 
 
 def test_a_cohort_has_one_colour_whatever_comes_first() -> None:
