@@ -49,7 +49,7 @@ def load_model(weights: Path | str) -> Model:
     card = read_card(path)
     if path.suffix == ".onnx":
         return Model(OnnxNetwork(path.read_bytes()).eval(), card)
-    if card.get("preset") not in PRESETS:
+    if str(card.get("preset")) not in PRESETS:
         raise ModelError(
             f"{card_path(path)} asks for preset {card.get('preset')!r}; "
             f"expected one of {', '.join(sorted(PRESETS))}"

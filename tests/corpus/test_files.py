@@ -109,6 +109,7 @@ HEAD = json.dumps(
     {"w": {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}}
 ).encode()
 LIAR = struct.pack("<Q", len(HEAD)) + HEAD
+LISTED = json.dumps({"preset": ["x"], "sha256": sha256(LIAR).hexdigest()})
 LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
 
 # input, its reader, what its line says ("read", or part of the message), exit code of a run
@@ -243,6 +244,7 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
     ),
     ("a card that is no JSON", weights(LIAR, "{"), "odd.json", 6),
     ("a card that is a list", weights(LIAR, "[]"), "odd.json", 6),
+    ("a card whose preset is a list", weights(LIAR, LISTED), "odd.json asks for preset ['x']", 6),
     ("a card nested 100,000 deep", weights(LIAR, "[" * 100_000), "odd.json", 6),
 ]
 

@@ -20,15 +20,24 @@ EXAMPLES = 1000 if MINUTES else 30  # of a round
 MOST_S = 10.0  # CPU time of one file
 MOST_BYTES = 2 << 30  # more address space than the process had before
 
+CHANGES = {
+    *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink"),
+    *("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect"),
+}
+
 _writes: list[str] | None = None
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """Note every file that Python opens to write, while that is watched."""
-    if _writes is not None and event == "open":
+    """Note every file that Python opens to write, every change and process, while watched."""
+    if _writes is None:
+        return
+    if event == "open":
         path, _, flags = arguments
         if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             _writes.append(str(path))
+    elif event in CHANGES:
+        _writes.append(f"{event} {arguments}")
 
 
 sys.addaudithook(_watch)
@@ -65,9 +74,8 @@ def attempt(read: Callable[[Path], None], files: Mapping[str, bytes], folder: Pa
     except SpinalprepError as error:
         said = str(error)
     finally:
-        for path in before:
-            if path.is_file():
-                path.unlink()
+        for path in reversed(before):
+            path.rmdir() if path.is_dir() else path.unlink()
     assert "\n" not in said
 
 

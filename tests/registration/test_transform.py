@@ -175,11 +175,31 @@ def test_affine_that_ants_wrote_with_a_centre(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours.apply(np.array(point) * lps), theirs * lps, atol=1e-4)
 
 
-def test_what_is_no_transform(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("nothing")
-    with pytest.raises(InputError, match="can't be read as a transform"):
+MATLAB_4 = np.array([0, 3, 4, 0, 2**31 - 1], "<i4").tobytes()  # a name of 2 GB
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", b"nothing"),
+        ("a.txt", b"\xff\xfe\0"),
+        ("a.nii", b""),
+        ("a.nii.gz", b"\x1f"),
+        ("a.nii.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff"),
+        ("a.mat", b""),
+        ("a.mat", b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + b"\x0f\0\0\0\4\0\0\0abcd"),
+        ("a.mat", MATLAB_4),
+        ("a.mat", MATLAB_4[:16] + b"\0" * 4),
+        ("none.txt", None),
+    ],
+)
+def test_what_is_no_transform(tmp_path: Path, name: str, content: bytes | None) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="can't be read as a transform") as error:
         read_itk(path)
+    assert "\n" not in str(error.value)
 
 
 def test_affine_inverse_and_chain_order() -> None:
