@@ -244,7 +244,7 @@ class Settings:
     )
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto",
-        metadata=flag("resources", "device for the networks; auto: CPU", not_yet=("cuda",)),
+        metadata=flag("resources", "device for the networks; auto: a GPU that torch sees, or CPU"),
     )
     work_dir: Path = field(
         default_factory=partial(absolute, "work"),

@@ -19,9 +19,9 @@ ASKED = {"OMP_NUM_THREADS": "3", "ANTS_RANDOM_SEED": "5", "SPINALPREP_MEM_GB": "
 def test_main_process_and_children_have_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {})
     more = ["--nprocs=4", "--omp-nthreads=3", "--random-seed=5", "--mem=7.5"]
-    set_environment(parse(["in", "out", "participant", *more]))
+    set_environment(parse(["in", "out", "participant", "--device=cpu", *more]))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
-    assert kept == run_environment(3, 5, 7.5)
+    assert kept == run_environment(3, 5, 7.5) | {"SPINALPREP_DEVICE": "cpu"}
     assert kept == child_environment(PoolOptions(4, omp_nthreads=3, mem_gb=7.5, seed=5))
     assert ASKED.items() <= kept.items()
     assert kept["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "1"

@@ -1,5 +1,6 @@
 """What the graph of a session run is told: files of weights, template and maps, and parameters."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import fields
@@ -10,6 +11,7 @@ from fileformats.medimage import NiftiGz
 
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.bids.session_files import SessionFiles
+from spinalprep.device import Device
 from spinalprep.image.grids import same_voxels
 from spinalprep.lesion.tumors import TumorRule
 from spinalprep.networks.cards import card_path
@@ -27,10 +29,35 @@ NETWORKS = tuple(network.name for network in fields(Weights))
 OF_TUMORS = ("tumor_cord", "tumor")  # networks that are read where a tumor is looked for
 
 
-def weight_files(paths: Mapping[str, Path]) -> Weights:
-    """Return the weights of every network with their cards."""
-    files = {name: WeightFile(File(path), File(card_path(path))) for name, path in paths.items()}
+def weight_files(paths: Mapping[str, Path], device: Device, work_dir: Path) -> Weights:
+    """Return the weights of every network with their cards.
+
+    Cards name the GPU that a network will run on, so that the cache tells its results from those
+    of the CPU, whose cards are as they came.
+    """
+    files = {}
+    for name, path in paths.items():
+        card = card_path(path)
+        if on_gpu(path, device):
+            card = _card_of_gpu(card, device, work_dir / "cards" / f"{name}.json")
+        files[name] = WeightFile(File(path), File(card))
     return Weights(**files)
+
+
+def on_gpu(weights: Path, device: Device) -> bool:
+    """Tell whether a network runs on a GPU; ONNX Runtime stays on the CPU."""
+    return device.kind == "cuda" and weights.suffix != ".onnx"
+
+
+def _card_of_gpu(card: Path, device: Device, path: Path) -> Path:
+    """Write a card that names the GPU; return its path."""
+    text = json.dumps(json.loads(card.read_bytes()) | {"device": str(device)}, indent=2)
+    if not path.is_file() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        partial.write_text(text)
+        partial.replace(path)
+    return path
 
 
 def template_files(template: Template | None, settings: Settings) -> TemplateFiles | None:

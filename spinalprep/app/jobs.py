@@ -13,6 +13,7 @@ from spinalprep.app.graph_inputs import (
     OF_TUMORS,
     graph_parameters,
     map_files,
+    on_gpu,
     template_files,
     weight_files,
 )
@@ -23,6 +24,7 @@ from spinalprep.bids.maps import glob_maps
 from spinalprep.bids.session import ReferenceRun, Session, reference_runs
 from spinalprep.bids.session_files import SessionFiles, gather_files
 from spinalprep.derivatives.comparable import why_uncalibrated
+from spinalprep.device import CPU, find_device
 from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError
 from spinalprep.networks.cards import packaged_weights, read_card
 from spinalprep.normative import calibration, table
@@ -47,7 +49,7 @@ class Shared:
     weights : mapping of str to Path
         Weight file of each network.
     cards : mapping of str to dict
-        Their cards.
+        Their cards, and the ``device`` that each network runs on.
     maps : mapping of str to tuple of Path
         All files of each ``--metric``.
     """
@@ -184,7 +186,11 @@ def gather_shared(settings: Settings) -> Shared:
     if settings.pathology == "tumor":
         needed += _tumor_networks(settings)
     weights = {name: settings.models.get(name, packaged_weights(name)) for name in needed}
-    cards = {name: read_card(path) for name, path in weights.items()}
+    device = find_device(settings.device)
+    cards = {
+        name: read_card(path) | {"device": str(device if on_gpu(path, device) else CPU)}
+        for name, path in weights.items()
+    }
     maps = glob_maps(settings.bids_dir, settings.metrics)
     return Shared(settings, template, template_files(template, settings), weights, cards, maps)
 
@@ -235,7 +241,7 @@ def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:
         reference=File(reference.path),
         contrasts={name: File(scan.path) for name, scan in files.contrasts.items()},
         labels={role: File(path) for role, path in files.labels.paths.items()},
-        weights=weight_files(shared.weights),
+        weights=weight_files(shared.weights, find_device(settings.device), settings.work_dir),
         template=shared.template_files,
         parameters=graph_parameters(settings, shared.template, files),
         healthy=_healthy(session.participant, files, shared),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
+from spinalprep.device import find_device
 from spinalprep.engine.resources import largest_gb
 from spinalprep.environment import run_environment
 from spinalprep.errors import FOLDER_TROUBLE, DefectError, SpinalprepError, UsageError
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = parse(sys.argv[1:] if argv is None else argv)
         start_log(settings.verbose, settings.log_json)
         _refuse_unmounted(settings)
-        settings = within_limits(settings)
+        settings = choose_device(within_limits(settings))
         set_environment(settings)
         if settings.level == "group":
             from spinalprep.app.group import run_group
@@ -102,9 +103,32 @@ def within_limits(settings: Settings) -> Settings:
     return settings
 
 
+def choose_device(settings: Settings) -> Settings:
+    """Return settings with the device that the networks will run on in place of ``auto``.
+
+    Raises
+    ------
+    UsageError
+        If a GPU is wanted that torch does not see, or by tasks that are jobs of their own.
+    """
+    if settings.level == "group":  # no network runs there
+        return replace(settings, device="cpu")
+    if settings.worker == "slurm" and settings.device != "cpu":
+        if settings.device == "cuda":
+            raise UsageError(
+                "--device cuda is not available with --worker slurm; use spinalprep-tools slurm "
+                "--gres gpu:1"
+            )
+        return replace(settings, device="cpu")
+    device = find_device(settings.device)
+    if device.name:
+        LOG.info("networks run on %s", device)
+    return replace(settings, device=device.kind)
+
+
 def set_environment(settings: Settings) -> None:
     """Set threads, folders and silence, before anything heavy is imported."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("MPLCONFIGDIR", str(settings.work_dir / "matplotlib"))  # not in the home
     limits = run_environment(settings.threads, settings.random_seed, settings.mem_gb)
-    os.environ.update(limits)
+    os.environ.update(limits | find_device(settings.device).environment(settings.work_dir))

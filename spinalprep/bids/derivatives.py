@@ -37,6 +37,8 @@ class Provenance:
         Settings that changed the numbers.
     model : mapping or None
         ``name``, ``version`` and ``sha256`` where a network made it.
+    device : str or None
+        Where the network ran: ``cpu``, or ``cuda`` and the name of the GPU.
     manual : bool or None
         Whether a person drew it; None where the question makes no sense.
     label_map : mapping of str to str or None
@@ -51,6 +53,7 @@ class Provenance:
     spatial_reference: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     model: Mapping[str, object] | None = None
+    device: str | None = None
     manual: bool | None = None
     label_map: Mapping[str, str] | None = None
     level_source: str | None = None
@@ -238,6 +241,8 @@ def _common(provenance: Provenance) -> dict[str, Any]:
         content["Parameters"] = dict(provenance.parameters)
     if provenance.model is not None:
         content["Model"] = dict(provenance.model)
+    if provenance.device is not None:
+        content["Device"] = provenance.device
     return content
 
 

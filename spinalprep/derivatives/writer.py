@@ -186,7 +186,8 @@ class DerivativeWriter:
         if in_template and template is not None:
             space = template_uri(template.name, template.release, template.identity)
         parameters = {**self._parameters(), **origin.parameters}
-        return Provenance(tuple(sources), space, parameters, origin.model)
+        device = self._device_of(origin.model) if origin.model is not None else None
+        return Provenance(tuple(sources), space, parameters, origin.model, device)
 
     def drawn_or_found(self, role: str, network: str = "") -> Origin:
         """Return the origin of what a person drew, or else the network of that name found."""
@@ -226,6 +227,12 @@ class DerivativeWriter:
         """Return what sidecars tell of a network."""
         told = ("name", "version", "sha256", "temperature")
         return {key: self.cards[name][key] for key in told if key in self.cards[name]}
+
+    def _device_of(self, model: Mapping[str, object]) -> str | None:
+        """Return where a network ran; None where nothing says so."""
+        same = (c for c in self.cards.values() if c.get("sha256") == model.get("sha256"))
+        device = next(same, {}).get("device")
+        return str(device) if device is not None else None
 
     def _parameters(self) -> dict[str, object]:
         """Return the settings that changed numbers."""

@@ -19,6 +19,7 @@ import attrs
 import cloudpickle
 from pydra.engine.job import Job
 
+from spinalprep.device import LOCK, VARIABLE
 from spinalprep.engine import child, sources
 from spinalprep.engine.budget import Budget, Share
 from spinalprep.engine.child import Failure, Report
@@ -32,9 +33,8 @@ from spinalprep.memory import most_gb, oom_kills
 def child_environment(options: PoolOptions) -> dict[str, str]:
     """Return the variables that hold libraries to their threads and seed."""
     environment = run_environment(options.omp_nthreads, options.seed, options.mem_gb)
-    if "PYDRA_HASH_CACHE" in os.environ:
-        environment["PYDRA_HASH_CACHE"] = os.environ["PYDRA_HASH_CACHE"]
-    return environment
+    handed_on = ("PYDRA_HASH_CACHE", VARIABLE, LOCK)
+    return environment | {name: os.environ[name] for name in handed_on if name in os.environ}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -31,13 +32,22 @@ def read_volume(path: Path | str) -> Any:
         If the file can't be read, is cut short or damaged (gzip's checksum), or is no NIfTI file.
     """
     if not str(path).endswith(".gz"):
-        return nib.nifti1.Nifti1Image.from_filename(path)
+        return _complete(nib.nifti1.Nifti1Image.from_filename(path), Path(path).stat().st_size)
     try:
         with igzip.open(path, "rb") as file:
             content = file.read()
     except _Damaged as error:
         raise OSError(f"damaged: {error}") from error
-    return nib.nifti1.Nifti1Image.from_stream(io.BytesIO(content))
+    return _complete(nib.nifti1.Nifti1Image.from_stream(io.BytesIO(content)), len(content))
+
+
+def _complete(volume: Any, size: int) -> Any:
+    """Return an image if its file is as long as the header says; nothing is allocated before."""
+    stored = volume.dataobj
+    needed = stored.offset + math.prod(stored.shape) * stored.dtype.itemsize
+    if needed > size:
+        raise EOFError(f"the header promises {needed} bytes, the file has {size}")
+    return volume
 
 
 def write_volume(volume: Any, path: Path) -> None:

@@ -12,6 +12,7 @@ from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.image import Image, sample
 from spinalprep.levels.sequence import Evidence
+from spinalprep.networks.parallel import run_whole
 from spinalprep.networks.weights import Model
 from spinalprep.networks.window import scale_window
 
@@ -152,14 +153,13 @@ def row_signs(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return signs
 
 
-@torch.no_grad()
 def _logits(values: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Run the network over windows of a plane; the mean where they overlap, (2, N, W)."""
     count = len(values)
     padded = np.pad(values, ((0, max(HEIGHT - count, 0)), (0, 0)))
     starts = sorted({*range(0, len(padded) - HEIGHT, STRIDE), len(padded) - HEIGHT})
     shown = np.stack([padded[a : a + HEIGHT] for a in starts])[:, None]
-    found = model.network(torch.from_numpy(np.ascontiguousarray(shown))).numpy()
+    found = run_whole(model.network, torch.from_numpy(np.ascontiguousarray(shown))).numpy()
     ramp = np.minimum(np.arange(HEIGHT) + 1, np.arange(HEIGHT)[::-1] + 1)
     weight = np.minimum(ramp, 40).astype(np.float32)[:, None]  # less near a window's ends
     total = np.zeros((found.shape[1], *padded.shape), np.float32)

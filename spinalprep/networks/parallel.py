@@ -1,10 +1,54 @@
-"""Many small pieces of work for a network on several threads."""
+"""Networks at work: many small pieces on several threads, or one after the other on a GPU."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch import Tensor
+from filelock import FileLock
+from torch import Tensor, nn
+
+from spinalprep.device import LOCK, VARIABLE
+from spinalprep.errors import UsageError
+
+Finish = Callable[[Tensor], Tensor]
+
+
+def run_parts(network: nn.Module, parts: Sequence[Tensor], finish: Finish) -> list[Tensor]:
+    """Run a network over every part, on the device of this process (`spinalprep.device`).
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the CPU, before and after.
+    parts : sequence of Tensor
+        On the CPU, in the order of the result.
+    finish : callable
+        What becomes of the logits, `torch.sigmoid` say.
+
+    Returns
+    -------
+    found : list of Tensor
+        On the CPU; no gradient is kept.
+
+    Raises
+    ------
+    UsageError
+        If a GPU is wanted that is not there.
+    """
+    if _on_gpu(network):
+        return _run_on_gpu(network, parts, finish)
+    return map_parts(lambda part: finish(network(part)), parts)
+
+
+def run_whole(network: nn.Module, image: Tensor) -> Tensor:
+    """Return the logits of one image or batch, as `run_parts`; on the CPU with all threads."""
+    if _on_gpu(network):
+        return _run_on_gpu(network, [image], lambda logits: logits)[0]
+    with torch.no_grad():
+        logits: Tensor = network(image)
+    return logits
 
 
 def map_parts(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
@@ -36,3 +80,37 @@ def map_parts(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> 
             return list(pool.map(work, parts))
     finally:
         torch.set_num_threads(threads)
+
+
+def _on_gpu(network: nn.Module) -> bool:
+    """Tell whether a network runs on the GPU; one of ONNX, without parameters, never does."""
+    return os.environ.get(VARIABLE) == "cuda" and any(True for _ in network.parameters())
+
+
+def _run_on_gpu(network: nn.Module, parts: Sequence[Tensor], finish: Finish) -> list[Tensor]:
+    """Run parts one after the other, in full precision, and leave the GPU empty."""
+    if not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU in the process of a task")
+    cudnn = torch.backends.cudnn
+    with (
+        _turn(),
+        torch.no_grad(),
+        cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+    ):
+        try:
+            moved = network.to("cuda")
+            return [finish(moved(part.to("cuda"))).cpu() for part in parts]
+        finally:
+            network.to("cpu")
+            torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other task of the work folder is on the GPU."""
+    path = os.environ.get(LOCK)
+    if not path:
+        yield
+        return
+    with FileLock(path):
+        yield

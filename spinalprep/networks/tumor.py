@@ -7,7 +7,6 @@ network maps what grows in there, patch by patch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -17,7 +16,7 @@ from scipy import ndimage
 from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import InputError, NoCordError
 from spinalprep.image import Image, grid_points, resample_like
-from spinalprep.networks.parallel import map_parts
+from spinalprep.networks.parallel import run_parts, run_whole
 from spinalprep.networks.sagittal import to_sagittal
 from spinalprep.networks.tumor_maps import STRUCTURES, Structures, Volume
 from spinalprep.networks.weights import Model
@@ -75,8 +74,7 @@ def find_tube(t2w: Image, model: Model) -> Image:
     """
     coarse = to_sagittal(t2w, model.card["spacing"])
     shown = torch.from_numpy(_scored(coarse.data))[None, None]
-    with torch.no_grad():
-        logits = model.network(shown)[0, 0]
+    logits = run_whole(model.network, shown)[0, 0]
     found = (logits > 0).numpy()
     pieces, count = ndimage.label(found)
     sizes = ndimage.sum_labels(found, pieces, range(1, count + 1)) * coarse.voxel_volume
@@ -215,18 +213,13 @@ def _place(corner: Sequence[int], patch: Sequence[int]) -> Place:
 def _averaged(shown: Volume, places: Sequence[Place], model: Model) -> Volume:
     """Run a network over patches of contrasts (C, I, J, K) and average what they say."""
     parts = [np.stack([_scored(contrast[place]) for contrast in shown]) for place in places]
-    told = map_parts(partial(_told, model), [torch.from_numpy(part)[None] for part in parts])
+    told = run_parts(model.network, [torch.from_numpy(part)[None] for part in parts], torch.sigmoid)
     total = np.zeros((len(STRUCTURES), *shown.shape[1:]), np.float32)
     count = np.zeros(shown.shape[1:], np.float32)
     for place, maps in zip(places, told, strict=True):
         total[(slice(None), *place)] += maps[0].numpy()
         count[place] += 1
     return np.asarray(total / np.maximum(count, 1), np.float32)
-
-
-def _told(model: Model, part: torch.Tensor) -> torch.Tensor:
-    """Return probabilities of one patch."""
-    return torch.sigmoid(model.network(part))
 
 
 def patch_starts(count: int, size: int, stride: int) -> list[int]:

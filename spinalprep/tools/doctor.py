@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spinalprep import __version__
 from spinalprep.app.log import LOG
+from spinalprep.device import find_device
 from spinalprep.engine import scheduler
 from spinalprep.engine.resources import PERSON
 from spinalprep.errors import InputError, SpinalprepError
@@ -95,8 +96,9 @@ def _machine() -> Iterator[Finding]:
     most, free, enough = most_gb(), free_gb(), PERSON.mem_gb * GIB
     few = f"a participant needs {enough:.1f} GB; ask for more, or end other programs"
     yield Finding("memory", f"{free:.1f} GB free of {most:.1f} GB", few if free < enough else "")
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (not needed)"
-    yield Finding("GPU", gpu)
+    device = find_device("auto")
+    yield Finding("GPU", device.name or "none (not needed)")
+    yield Finding("networks", f"run on {device} (--device auto)")
     slurm = "SLURM" if scheduler.is_here() else "none here; see docs/cluster.md"
     yield Finding("scheduler", slurm)
     names = [name for name in ("apptainer", "singularity", "docker") if shutil.which(name)]

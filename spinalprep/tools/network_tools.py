@@ -8,7 +8,7 @@ from spinalprep.app.log import LOG
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
 from spinalprep.errors import UsageError
 from spinalprep.flags import named_path, share, volume
-from spinalprep.tools.training_tools import add_post_process, add_threads
+from spinalprep.tools.training_tools import add_device, add_post_process, add_threads, prepare_torch
 
 
 def add_network_commands(command: Callable[[str, object, str], ArgumentParser]) -> None:
@@ -61,6 +61,7 @@ def _add_segment(sub: ArgumentParser) -> None:
     )
     add_post_process(sub)
     add_threads(sub)
+    add_device(sub)
 
 
 def _add_models(sub: ArgumentParser) -> None:
@@ -80,11 +81,9 @@ def _add_models(sub: ArgumentParser) -> None:
 
 def _segment(given: Namespace) -> None:
     """Segment one file and say what was found."""
-    import torch
-
     from spinalprep.tools.segment import Wishes, describe_result, segment_file
 
-    torch.set_num_threads(given.threads)
+    prepare_torch(given)
     wishes = Wishes(
         given.lesion_threshold,
         given.min_lesion_mm3,

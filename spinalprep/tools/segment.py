@@ -1,5 +1,6 @@
 """``spinalprep-tools segment``: one image file, no BIDS, no template."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from spinalprep.bids.names import SHOWS_GM, image_stem
 from spinalprep.cord.centerline import rasterise
 from spinalprep.cord.whole import Estimate, measure_whole
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
+from spinalprep.device import VARIABLE, find_device
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, save
 from spinalprep.image.sanity import conform
@@ -145,6 +147,7 @@ def summarise_result(result: Result, path: Path) -> dict[str, Any]:
             name: {key: card.get(key) for key in ("name", "version", "sha256", "temperature")}
             for name, card in found.cards.items()
         },
+        "device": str(find_device(os.environ.get(VARIABLE, "cpu"))),
     }
 
 

@@ -58,9 +58,10 @@ echo "group: job $group, after the participants"
 
 @dataclass(frozen=True)
 class Place:
-    """Where jobs run: in this environment, or in an image of Apptainer."""
+    """Where jobs run: in this environment, or in an image of Apptainer; with a GPU (``gres``)."""
 
     image: Path | None = None
+    gres: str = ""
 
     def command(self, settings: Settings, needs: Resources) -> str:
         """Return the command of a job, as a shell reads it."""
@@ -71,8 +72,9 @@ class Place:
         binds = [
             f"{path}:{path}{':ro' if read_only else ''}" for path, read_only in _binds(settings)
         ]
+        gpu = ["--nv"] if self.gres else []
         flags = shlex.join(
-            ["apptainer", "run", "--cleanenv", "--no-home", "--bind", ",".join(binds)]
+            ["apptainer", "run", *gpu, "--cleanenv", "--no-home", "--bind", ",".join(binds)]
         )
         scratch = '--bind "${TMPDIR:-/tmp}" --env TMPDIR="${TMPDIR:-/tmp}"'
         return f"{flags} {scratch} {shlex.quote(str(self.image))} {words}"
@@ -115,6 +117,12 @@ def add_slurm_options(sub: ArgumentParser) -> None:
         metavar="WORDS",
         help=("partition, account etc., as one quoted argument"),
     )
+    sub.add_argument(
+        "--gres",
+        default="",
+        metavar="GRES",
+        help="generic resources per participant, gpu:1 for a GPU (default: none)",
+    )
     sub.add_argument("--no-group", action="store_true", help="do not submit a group-level job")
     sub.add_argument(
         "words",
@@ -142,7 +150,7 @@ def array_script(settings: Settings, person: Resources, given: Namespace) -> str
     person : Resources
         What a job of one participant asks for.
     given : Namespace
-        ``image``, ``limit``, ``sbatch_args`` and ``no_group`` of the command line.
+        ``image``, ``limit``, ``sbatch_args``, ``gres`` and ``no_group`` of the command line.
 
     Raises
     ------
@@ -159,7 +167,8 @@ def array_script(settings: Settings, person: Resources, given: Namespace) -> str
     if given.image is not None and not given.image.is_file():
         raise UsageError(f"{given.image} is not a file; expected an Apptainer image")
     people = _people(settings)
-    place = Place(given.image.resolve() if given.image is not None else None)
+    image = given.image.resolve() if given.image is not None else None
+    place = Place(image, given.gres)
     logs = settings.out_dir / LOGS
     if any(character in str(logs) for character in "%\n\"'\\ "):
         raise UsageError(
@@ -177,7 +186,7 @@ def array_script(settings: Settings, person: Resources, given: Namespace) -> str
         folders=shlex.join(str(path) for path in (logs, settings.work_dir)),
         last=len(people) - 1,
         limit=f"%{given.limit}" if given.limit else "",
-        requests=_requests(person),
+        requests=_requests(person, given.gres),
         sigterm=SIGTERM_S,
         people=shlex.join(people),
         command=place.command(settings, person),
@@ -185,7 +194,7 @@ def array_script(settings: Settings, person: Resources, given: Namespace) -> str
     )
     if given.no_group:
         return text
-    command = place.command(replace(settings, level="group"), GROUP)
+    command = Place(image).command(replace(settings, level="group", device="auto"), GROUP)
     return text + GROUP_SCRIPT.format(requests=_requests(GROUP), command=command, **common)
 
 
@@ -200,9 +209,10 @@ def _people(settings: Settings) -> list[str]:
     return [name for name in known if name in (settings.participant_label or known)]
 
 
-def _requests(needs: Resources) -> str:
+def _requests(needs: Resources, gres: str = "") -> str:
     """Return the lines of a job that say what it asks for."""
     lines = [f"cpus-per-task={needs.cpus}", f"mem={_megabytes(needs)}M", f"time={needs.minutes}"]
+    lines += [f"gres={gres}"] if gres else []
     return "\n".join(f"#SBATCH --{line}" for line in lines)
 
 

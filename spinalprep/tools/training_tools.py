@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spinalprep.app.log import LOG
 from spinalprep.defaults import LESION_THRESHOLD
+from spinalprep.device import find_device
 from spinalprep.errors import UsageError
 from spinalprep.flags import named_path, share
 from spinalprep.training.packaged import packaged_recipes
@@ -43,6 +44,16 @@ def add_threads(sub: ArgumentParser) -> None:
     """Add ``--threads``, of torch."""
     every = len(os.sched_getaffinity(0))
     sub.add_argument("--threads", type=int, default=every, metavar="N", help="default: all")
+
+
+def add_device(sub: ArgumentParser) -> None:
+    """Add ``--device``, of networks."""
+    sub.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="of networks; auto: a GPU that torch sees, otherwise the CPU (default: auto)",
+    )
 
 
 def _add_train(sub: ArgumentParser) -> None:
@@ -112,6 +123,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     add_post_process(sub)
     add_threads(sub)
+    add_device(sub)
 
 
 def add_dataset(sub: ArgumentParser) -> None:
@@ -159,7 +171,7 @@ def _add_run(sub: ArgumentParser, stopped_by: str, patience: int) -> None:
     )
     sub.add_argument("--seed", type=int, default=0, help="default: 0")
     add_threads(sub)
-    sub.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    add_device(sub)
 
 
 def _train(given: Namespace) -> None:
@@ -276,16 +288,15 @@ def _run_options(given: Namespace) -> "RunOptions":
         fold=parse_fold(given.fold) if given.fold else None,
         validate=parse_people(given.validate),
         patience=given.patience,
-        device=given.device,
+        device=find_device(given.device).kind,
     )
 
 
 def prepare_torch(given: Namespace) -> None:
-    """Set the number of threads; refuse a GPU that is not there."""
+    """Set the number of threads and the device; refuse a GPU that is not there."""
     import torch
 
-    if "device" in given and given.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no GPU here")
+    os.environ.update(find_device(getattr(given, "device", "cpu")).environment())
     torch.set_num_threads(given.threads)
 
 

@@ -2,7 +2,8 @@
 
 Images are compared by what a reader gets (voxels, type, affine), tables, sidecars and other text by
 their lines. What is bound to a run is left out by name: absolute paths, times, run names, the
-version in ``GeneratedBy``, the columns of ``status.tsv`` that measure, and the folders of logs.
+version in ``GeneratedBy``, the ``Device`` of networks, the columns of ``status.tsv`` that measure,
+and the folders of logs.
 """
 
 import csv
@@ -180,12 +181,12 @@ def readable(path: Path) -> str:
 
 
 def _without_versions(value: Any) -> Any:
-    """Leave out the versions and containers below any ``GeneratedBy``."""
+    """Leave out devices, and the versions and containers below any ``GeneratedBy``."""
     if isinstance(value, list):
         return [_without_versions(item) for item in value]
     if not isinstance(value, dict):
         return value
-    kept = {key: _without_versions(item) for key, item in value.items()}
+    kept = {key: _without_versions(item) for key, item in value.items() if key != "Device"}
     if isinstance(kept.get("GeneratedBy"), list):
         bound = {"Version", "Container"}
         kept["GeneratedBy"] = [

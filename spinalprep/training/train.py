@@ -107,7 +107,7 @@ def train(
         task.objective(),
         _validation(task, parts, options),
         options.device,
-    )
+    ).to("cpu")
     done = read_progress(out_dir)
     if not done.kept:
         LOG.warning("no step lowered the validation loss: the weights are unchanged")
@@ -115,6 +115,7 @@ def train(
     card = make_card(task, taught, done, options.seed)
     if start is not None:
         card = adapted_card(card, start.model.card)
+    card["device"] = options.device
     card |= task.figures(Model(trained, card), parts.taught, options.seed)
     return save_model(trained, out_dir / f"{task.recipe.name}.safetensors", card)
 

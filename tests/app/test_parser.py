@@ -115,7 +115,7 @@ def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert settings.qc_gates == Path("/home/x/g.json")
 
 
-NOT_YET = ["--cord-model x", "--lumbar", "--device cuda", "--worker sge"]
+NOT_YET = ["--cord-model x", "--lumbar", "--worker sge"]
 
 
 @pytest.mark.parametrize("words", NOT_YET)

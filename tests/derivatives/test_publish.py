@@ -253,6 +253,20 @@ def test_the_automatic_cord_goes_with_the_drawn_one(dataset: Dataset) -> None:
     assert not any("auto" in name for name in dataset.names())
 
 
+def test_sidecars_say_where_the_network_ran(dataset: Dataset) -> None:
+    cards = {**CARDS, "cord": {**CARDS["cord"], "sha256": "1" * 64, "device": "cuda (A GPU)"}}
+    path = dataset.anat / "sub-1_space-T2w_label-SC_mask.json"
+    publish(replace(dataset.writer(), cards=cards), Node(stages.AUTOMATIC), segmented(dataset))
+    told = json.loads(path.read_text())
+    assert told["Device"] == "cuda (A GPU)"
+    assert "device" not in told["Model"]
+    cord = dataset.image("drawn")
+    line = dataset.table("drawn", s_mm=[0.0], x_mm=[1.0])
+    drawn = stages.DrawnCord(cord=cord, probability=cord, centerline=line)
+    publish(replace(dataset.writer("cord"), cards=cards), Node(stages.MANUAL), drawn)
+    assert "Device" not in json.loads(path.read_text())
+
+
 def shape_with_scores(dataset: Dataset) -> stages.CordShape:
     perslice = dataset.table("perslice", vertebral_level=[3.0], area_mm2=[80.0])
     perlevel = dataset.table("perlevel", vertebral_level=[3.0], area_mm2=[80.0], area_z=[0.5])

@@ -21,6 +21,13 @@ def field(affine: np.ndarray, value: float = 0.0) -> bytes:
     return bytes(nib.Nifti1Image(np.full((4, 4, 4, 1, 3), value, np.float32), affine).to_bytes())
 
 
+def huge(raw: bytes) -> bytes:
+    """Return the bytes of a field whose header promises 30,000 voxels along each axis."""
+    told = nib.Nifti1Header(raw[:348])
+    told["dim"][1:4] = 30_000
+    return told.binaryblock + raw[348:]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -31,6 +38,8 @@ def field(affine: np.ndarray, value: float = 0.0) -> bytes:
         ("warp.nii.gz", gzip.compress(b"x" * 400)),
         ("warp.nii.gz", gzip.compress(field(np.eye(4)))[:60]),
         ("warp.nii", field(np.eye(4), np.nan)),
+        ("warp.nii", huge(field(np.eye(4)))),
+        ("warp.nii.gz", gzip.compress(huge(field(np.eye(4))))),
     ],
 )
 def test_a_transform_that_is_none_is_refused_in_one_line(
