@@ -1,7 +1,7 @@
 """The report of one participant: one page that needs no other file."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +30,7 @@ from spinalprep.reports.run_outputs import RunOutputs
 from spinalprep.reports.scenes import Scene
 from spinalprep.reports.tables import gate_rows, shape_rows
 from spinalprep.reports.tumor import COLOURS, WARNING, three_planes, tumor_notes, tumor_rows
+from spinalprep.reports.visits import are_several, visit_of, visit_plot, visit_rows
 from spinalprep.tables import read_table
 
 SEVERITY = ("n/a", "PASS", "WARN", "FAIL")
@@ -56,13 +57,15 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
     template = Environment(autoescape=True).from_string(
         (room / "participant.html.jinja").read_text(encoding="utf-8")
     )
-    runs = [_run_context(RunOutputs(out_dir, run), facts) for run in facts.runs]
+    outputs = [RunOutputs(out_dir, run) for run in facts.runs]
+    runs = [_run_context(one, facts) for one in outputs]
     viewer = viewer_path(out_dir, participant)
     text = template.render(
         participant=f"sub-{participant}",
         viewer=viewer.name if viewer.is_file() else "",
         facts=facts,
         runs=runs,
+        visits=_visits(outputs),
         failed=failed(facts.failures),
         slowest=max(facts.wall_s.values(), default=1.0) or 1.0,
         style=(room / "style.css").read_text(encoding="utf-8"),
@@ -71,6 +74,19 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
     path = report_path(out_dir, participant)
     put_text(out_dir, path, text)
     return path
+
+
+def _visits(outputs: Sequence[RunOutputs]) -> dict[str, Any] | None:
+    """Return what is shown of several sessions side by side; None where there is one."""
+    kinds: tuple[Kind, ...] = ("perlevel", "shape_total", "lesion_table")
+    visits = [visit_of(one.run, *map(one.table, kinds)) for one in outputs]
+    if not are_several(visits, [one.run.image.session for one in outputs]):
+        return None
+    return {
+        "plot": visit_plot(visits),
+        "rows": visit_rows(visits),
+        "contrasts": sorted({visit.contrast for visit in visits}),
+    }
 
 
 def _run_context(outputs: RunOutputs, facts: ReportFacts) -> dict[str, Any]:
