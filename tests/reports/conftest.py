@@ -36,7 +36,7 @@ def drive(tmp_path: Path) -> Driver:
 
 
 def _drive(page: Path, script: str, profile: Path, *flags: str) -> tuple[dict[str, Any], list[str]]:
-    """Run a script at the end of a page.
+    """Run a script in a loaded page; it watches before anything of the page can run.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _drive(page: Path, script: str, profile: Path, *flags: str) -> tuple[dict[st
     </script>"""  # noqa: E501
     text = page.read_text(encoding="utf-8")
     driven = page.with_name(f"driven_{page.name}")
-    driven.write_text(text.replace("<body", driver + "<body", 1), encoding="utf-8")
+    driven.write_text(text.replace("<title", driver + "<title", 1), encoding="utf-8")
     done = subprocess.run(
         [
             *(str(BROWSER), *FLAGS, *flags, f"--virtual-time-budget={WAIT_MS}"),
