@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from spinalprep.errors import UsageError
 from spinalprep.levels.discs import level_number
 from spinalprep.reports.facts import SessionRunFacts
 from spinalprep.reports.pictures import to_uri
@@ -126,7 +127,15 @@ def visit_rows(visits: Sequence[Visit]) -> Rows:
 def _levels(visits: Sequence[Visit]) -> list[str]:
     """Return the levels that some visit has, superior first."""
     names = {name for visit in visits for name in (*visit.areas, *visit.lesions)} - {ALL}
-    return sorted(names, key=level_number)
+    return sorted(names, key=_place)
+
+
+def _place(name: str) -> tuple[float, str]:
+    """Return where a level stands in the order; what is no vertebra comes last."""
+    try:
+        return level_number(name), name
+    except UsageError:
+        return np.inf, name
 
 
 def _area_text(visit: Visit, level: str) -> str:

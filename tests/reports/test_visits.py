@@ -1,7 +1,9 @@
 """Several sessions of one participant side by side."""
 
+import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,14 +84,20 @@ def test_without_levels_there_is_no_plot() -> None:
     assert visit_plot([Visit("ses-a", "T2w", {"all": (70.0, 69.0, 71.0)})] * 2) is None
 
 
-@pytest.mark.slow
-def test_the_page_shows_both(tmp_path: Path) -> None:
+def write(tmp_path: Path, level: str = "C2") -> None:
+    """Write tables of two sessions, without a cord."""
     for name in NAMES.values():
         anat = tmp_path / "sub-01" / name.rpartition("_")[2] / "anat"
         anat.mkdir(parents=True)
         stem = f"{name}_space-T2w_label-SC_desc-perlevel_morph.tsv"
-        table(1.0).to_csv(anat / stem, sep="\t", index=False, na_rep="n/a")
+        rows = table(1.0).replace({"vertebral_level": {"C2": level}})
+        rows.to_csv(anat / stem, sep="\t", index=False, na_rep="n/a", quoting=csv.QUOTE_NONE)
         save(Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), anat / f"{name}_T2w.nii.gz")
+
+
+@pytest.mark.slow
+def test_the_page_shows_both(tmp_path: Path) -> None:
+    write(tmp_path)
     runs = (run("a"), run("b"))
     text = write_participant_report(
         tmp_path, "01", ReportFacts(runs, "", "1", tmp_path)
@@ -98,3 +106,24 @@ def test_the_page_shows_both(tmp_path: Path) -> None:
     assert re.search(r'alt="Cord area and lesion volume[^>]*', text)
     alone = ReportFacts(runs[:1], "", "1", tmp_path)
     assert 'id="visits"' not in write_participant_report(tmp_path, "01", alone).read_text()
+
+
+@pytest.mark.slow
+def test_markup_in_a_level_is_text_in_a_browser(tmp_path: Path, drive: Any) -> None:
+    level = "C9\"'><img src=x onerror=alert(1)><script>alert(2)</script>"
+    write(tmp_path, level)
+    facts = ReportFacts((run("a"), run("b")), "", "1", tmp_path)
+    page = write_participant_report(tmp_path, "01", facts)
+    script = """return {
+      foreign: document.querySelectorAll("img[src=x], main script").length,
+      rows: [...document.querySelectorAll("#visits tbody tr")]
+        .map((row) => row.cells[0].textContent),
+    };"""
+    told, console = drive(page, script)
+    assert told == {
+        "foreign": 0,
+        "rows": ["C3", "T1", level, "whole image"],  # what is no vertebra comes last
+        "fetched": [],
+        "seen": [],
+    }
+    assert console == []
