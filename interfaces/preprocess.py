@@ -41,10 +41,7 @@ def CorrectBias(image: NiftiGz, sloppy: bool) -> NiftiGz:
 @python.define(outputs=["label"])
 def ConformLabel(label: File, image: NiftiGz, role: str, value: int | None = None) -> NiftiGz:
     """Bring a manual label to the voxel order of its image, and its values to 0 to 1."""
-    from spinalprep.image.label_values import label_values
-    from spinalprep.image.sanity import conform_label
+    from spinalprep.image.drawn import read_drawn
 
-    path = Path(label.fspath)
-    conformed = conform_label(path, load(image.fspath))
-    values = label_values(conformed.data, str(path), role, value)
-    return save(conformed.with_data(values), Path("label.nii.gz"))
+    drawn = read_drawn(Path(label.fspath), load(image.fspath), role, value)
+    return save(drawn, Path("label.nii.gz"))

@@ -16,6 +16,7 @@ from typing import Any
 from spinalprep.defaults import CONTRASTS
 
 EVERY = ("every value",)
+CLASSES = ("cord", "gm", "lesion")  # structures that a label of several classes may show
 LEAST_MEGABYTES = 1000.0  # a bare number from here on is MB, as SLURM counts; below it is GB
 MEMORY = re.compile(r"(\d*\.?\d+|\d+\.|\d+\.?\d*e[+-]?\d+)\s*(?:([KMGT])(I?)B?)?", re.IGNORECASE)
 POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -96,6 +97,15 @@ def named_path(text: str) -> tuple[str, Path]:
     if not (name and equals and path):
         raise ArgumentTypeError(f"{text!r} is not NAME=PATH")
     return name, absolute(path)
+
+
+def named_class(text: str) -> tuple[str, int]:
+    """Read ``STRUCTURE=VALUE``."""
+    name, _, value = text.partition("=")
+    if name not in CLASSES or not value.isdecimal() or not int(value):
+        known = ", ".join(CLASSES)
+        raise ArgumentTypeError(f"{text!r} is not STRUCTURE=VALUE with {known} and a whole number")
+    return name, int(value)
 
 
 def named_pattern(text: str) -> tuple[str, str]:
@@ -195,3 +205,12 @@ def _number(text: str, most: float, what: str) -> float:
     if not 0 <= value <= most:
         raise ArgumentTypeError(f"{text} is not {what}")
     return value
+
+
+CLASS_VALUES = flag(
+    "BIDS",
+    "value of cord, gm or lesion in manual masks of several classes, where no look-up table beside "
+    "them says so (cord=1)",
+    read=named_class,
+    metavar="STRUCTURE=VALUE",
+)

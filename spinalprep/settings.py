@@ -21,6 +21,7 @@ from spinalprep.defaults import (
     TumorCrop,
 )
 from spinalprep.flags import (
+    CLASS_VALUES,
     EVERY,
     absolute,
     argument,
@@ -82,6 +83,7 @@ class Settings:
         ),
     )
     manual_labels: bool = field(default=True, metadata=flag("BIDS", "ignore manual masks"))
+    label_values: dict[str, int] = field(default_factory=dict, metadata=CLASS_VALUES)
     skip_bids_validation: bool = field(
         default=False, metadata=flag("BIDS", "do not check file names against BIDS")
     )

@@ -12,14 +12,16 @@ from markupsafe import Markup
 from spinalprep.api.html import Card, page
 from spinalprep.api.load import Scan, load
 from spinalprep.api.volume import ImageLike, Volume, brought_back, to_spatial
+from spinalprep.bids.lookups import label_value
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.cord.mask import fill_drawn, mask_of_drawn
 from spinalprep.defaults import LESION_CONTRASTS
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, upright
+from spinalprep.image.drawn import read_drawn
 from spinalprep.image.label_values import label_values
-from spinalprep.image.sanity import conform_label, conform_loaded_label
+from spinalprep.image.sanity import conform_loaded_label
 from spinalprep.lesion.calling import DRAWN, CalledLesions, LesionRule, call_lesions
 from spinalprep.lesion.instances import lesion_volumes
 from spinalprep.networks.cascade import TASKS, Found, Networks, find_cord
@@ -282,10 +284,9 @@ def on_grid(label: ImageLike, las: Image, role: str) -> Image:
     """Return a label that a person drew on the grid of an image, its values read as one of them."""
     source, name = to_spatial(label)
     if isinstance(source, Path):
-        found, name = conform_label(source, las), str(source)
-    else:
-        name = name.replace("image", "label")
-        found = conform_loaded_label(source, name, las)
+        return read_drawn(source, las, role, label_value(source, role)).as_saved()
+    name = name.replace("image", "label")
+    found = conform_loaded_label(source, name, las)
     return found.with_data(label_values(found.data, name, role)).as_saved()
 
 

@@ -76,8 +76,8 @@ def _field(option: Option, value: Any) -> Any:
             raise ValueError("expected true or false")
         return value != bool(option.default)
     if option.kind == "pairs" and isinstance(value, dict):
-        if not all(isinstance(single, str) for single in value.values()):
-            raise ValueError("expected texts")
+        if not all(type(single) in (str, int) for single in value.values()):
+            raise ValueError("expected texts or whole numbers")
         value = [f"{name}={single}" for name, single in value.items()]
     if option.kind in ("many", "pairs"):
         values = value if isinstance(value, list) else [value]

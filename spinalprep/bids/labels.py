@@ -69,7 +69,7 @@ class Label:
     relative : str
         The file below the folder of labels, with forward slashes.
     value : int or None
-        Which of its values is meant, if a look-up table beside it says so.
+        Which of its values is meant, if a look-up table beside it or the user says so.
     """
 
     path: Path
@@ -98,7 +98,7 @@ class Labels:
 
     @property
     def values(self) -> dict[str, int]:
-        """The value that is meant, of the roles for which a look-up table says so."""
+        """The value that is meant, of the roles for which something says so."""
         used = (label for label in self.found if label.used)
         return {label.role: label.value for label in used if label.value is not None}
 
@@ -140,6 +140,12 @@ def label_path(folder: Path, image: str, role: str) -> Path:
     """
     path = folder / image
     return path.with_name(f"{image_stem(path)}_{TO_DRAW[role]}.nii.gz")
+
+
+def role_of(path: Path) -> str:
+    """Return the role that the name of a label says; empty where it says none."""
+    stem = image_stem(path)
+    return next((role for end, role in ENDINGS.items() if stem.endswith(f"_{end}")), "")
 
 
 def list_labels(place: Path, *stems: str) -> list[tuple[str, Path]]:
@@ -200,7 +206,7 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
         elif role in taken:
             reason = f"{taken[role]} is used"
         relative = path.relative_to(folder).as_posix()
-        value = label_value(path, role) if role and not reason else None
+        value = label_value(path, role, settings.label_values) if role and not reason else None
         found.append(Label(path, role, not reason, reason, relative, value))
     for label in found:
         _tell(label)

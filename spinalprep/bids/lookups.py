@@ -1,6 +1,6 @@
 """Which value of a label is the structure, where a table or a sidecar beside it says so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from spinalprep.bids.names import image_stem
@@ -16,7 +16,7 @@ NAMES = {
 }
 
 
-def label_value(label: Path, role: str) -> int | None:
+def label_value(label: Path, role: str, given: Mapping[str, int] | None = None) -> int | None:
     """Return the value of a label that is its structure; None where nothing says so.
 
     Parameters
@@ -26,9 +26,11 @@ def label_value(label: Path, role: str) -> int | None:
         then ``LabelMap`` in ``<its name>.json``.
     role : str
         ``cord``, ``gm`` or ``lesion``; others have no names.
+    given : mapping of str to int, optional
+        What the user says of labels without such a table, by role (``--label-values``).
     """
     found = [int(n) for n, name in _entries(label) if _plain(name) in NAMES.get(role, ())]
-    return found[0] if len(found) == 1 else None
+    return found[0] if len(found) == 1 else (given or {}).get(role)
 
 
 def _entries(label: Path) -> Iterator[tuple[str, str]]:

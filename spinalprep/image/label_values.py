@@ -28,7 +28,7 @@ def label_values(
     role : str
         ``cord``, ``gm``, ``lesion``, ``centerline`` or ``discs``.
     value : int or None
-        Which class is meant, if a look-up table says so.
+        Which class is meant, if a look-up table or the user says so.
 
     Returns
     -------
@@ -108,16 +108,16 @@ def _one_class(
     """Return 1 where the class is that is meant."""
     if value is not None and value not in classes:
         raise InputError(
-            f"{name} has no voxel of the value {value}, which its look-up table names; it has "
-            f"{_listed(classes)}"
+            f"{name} has no voxel of the value {value}, which its look-up table or --label-values "
+            f"names; it has {_listed(classes)}"
         )
     if value is not None:
         return np.asarray(data == value, np.float32)
     if len(classes) > 1 and role != "centerline" and not _numbered(data, classes, role):
         raise InputError(
             f"{name} has several classes ({_listed(classes)}), and nothing says which one is the "
-            f"{role}: leave only that one, or put a table beside it (same name, .tsv, with the "
-            "columns index and name)"
+            f"{role}: give --label-values {role}=VALUE, leave only that one, or put a table beside "
+            "it (same name, .tsv, with the columns index and name)"
         )
     return np.asarray(data > 0, np.float32)
 

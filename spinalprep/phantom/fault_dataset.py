@@ -2,18 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from spinalprep.bids.labels import check_same_grid, label_path
+from spinalprep.bids.labels import label_path
+from spinalprep.bids.lookups import label_value
 from spinalprep.bids.names import CONTRASTS, image_stem, join_name, parse_name
 from spinalprep.defaults import FAULT_SEED
-from spinalprep.errors import InputError
 from spinalprep.image import load, reorient, save
+from spinalprep.image.drawn import read_drawn
 from spinalprep.phantom.dataset import describe_dataset
 from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
 
@@ -36,6 +37,7 @@ class Labelled:
 
     image: Path
     cord: Path
+    values: Mapping[str, int] = field(default_factory=dict)  # of `lookups.label_value`
 
 
 def write_faults(
@@ -66,16 +68,15 @@ def write_faults(
     Raises
     ------
     InputError
-        If a label does not lie on the grid of its image.
+        If a label does not lie on the grid of its image, or nothing says which class is the cord.
     EmptyMaskError
         If it is empty.
     """
     labels = out_dir / "derivatives" / "labels"
     rows: dict[str, dict[str, str]] = {}
     for n, files in enumerate(labelled):
-        if wrong := check_same_grid(files.cord, files.image):
-            raise InputError(wrong)
-        image, cord = (reorient(load(path)) for path in (files.image, files.cord))
+        image = reorient(load(files.image))
+        cord = read_drawn(files.cord, image, "cord", label_value(files.cord, "cord", files.values))
         as_is = Drawn(image, cord.with_data(cord.data >= 0.5), None, 0, image.shape[2] - 1)
         for kind in (PLAIN, *kinds):
             drawn = as_is if kind == PLAIN else draw_fault(kind, image, cord, seed + n)

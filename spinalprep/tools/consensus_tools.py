@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spinalprep.app.log import LOG
 from spinalprep.errors import InputError, UsageError
+from spinalprep.tools.training_tools import add_label_values
 
 if TYPE_CHECKING:
     from spinalprep.image import Image
@@ -30,6 +31,7 @@ def add_consensus_commands(command: Callable[[str, object, str], ArgumentParser]
     text = "join the masks of several raters or models, and rate the raters"
     sub = command("consensus", _consensus, text)
     sub.add_argument("masks", type=Path, nargs="+", metavar="MASK", help="NIfTI, on one grid")
+    add_label_values(sub)
     sub.add_argument("-o", "--out-dir", type=Path, required=True, help="output folder")
     sub.add_argument(
         "--method",
@@ -48,7 +50,7 @@ def _consensus(given: Namespace) -> None:
     from spinalprep.image import save
     from spinalprep.training.evaluation.consensus import majority, staple
 
-    volumes = _read(given.masks)
+    volumes = _read(given.masks, dict(given.label_values))
     grid, masks = volumes[0], [volume.data >= 0.5 for volume in volumes]
     if not np.any(masks):
         raise InputError("all masks are empty: there is nothing to agree on")
@@ -70,17 +72,23 @@ def _consensus(given: Namespace) -> None:
     path.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
 
 
-def _read(paths: list[Path]) -> "list[Image]":
-    """Read masks of one grid, in one voxel order."""
-    from spinalprep.bids.labels import check_same_grid
+def _read(paths: list[Path], given: dict[str, int]) -> "list[Image]":
+    """Read masks of one grid, in one voxel order, of the structure that the first one's name says.
+
+    Where the name says none it is the cord.
+    """
+    from spinalprep.bids.labels import check_same_grid, role_of
+    from spinalprep.bids.lookups import label_value
     from spinalprep.image import load, reorient
+    from spinalprep.image.drawn import read_drawn
 
     if len(paths) < 2:
         raise UsageError("consensus: expected two masks or more")
     wrong = [text for path in paths if (text := check_same_grid(path, paths[0]))]
     if wrong:
         raise InputError(wrong[0])
-    return [reorient(load(path)) for path in paths]
+    grid, role = reorient(load(paths[0])), role_of(paths[0]) or "cord"
+    return [read_drawn(path, grid, role, label_value(path, role, given)) for path in paths]
 
 
 def _rate(

@@ -6,6 +6,7 @@ from pathlib import Path
 from spinalprep.app.log import LOG
 from spinalprep.defaults import FAULT_KINDS, FAULT_SEED
 from spinalprep.errors import UsageError
+from spinalprep.tools.training_tools import add_label_values
 
 
 def add_fault_options(sub: ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_fault_options(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--labels", type=Path, metavar="DIR", help="of a dataset (default: derivatives/labels)"
     )
+    add_label_values(sub)
 
 
 def draw_faults(given: Namespace) -> None:
@@ -47,10 +49,11 @@ def draw_faults(given: Namespace) -> None:
     if len(given.source) > 2:
         raise UsageError("faults: expected IMAGE CORD_MASK OUT_DIR, or BIDS_DIR OUT_DIR")
     if len(given.source) == 2:
-        labelled = [Labelled(*given.source)]
+        image, cord = given.source
+        labelled = [Labelled(image, cord, dict(given.label_values))]
     else:
-        cases = find_cases(given.source[0], given.labels)
-        labelled = [Labelled(c.image, c.truth["cord"]) for c in cases if "cord" in c.truth]
+        drawn = [c for c in find_cases(given.source[0], given.labels) if "cord" in c.truth]
+        labelled = [Labelled(c.image, c.truth["cord"], dict(given.label_values)) for c in drawn]
     if missing := [p for one in labelled for p in (one.image, one.cord) if not p.is_file()]:
         raise UsageError(f"{missing[0]} is not a file; expected an image and its cord mask")
     write_faults(labelled, given.out_dir, given.kinds, given.seed)

@@ -10,7 +10,7 @@ from spinalprep.app.log import LOG
 from spinalprep.defaults import LESION_THRESHOLD
 from spinalprep.device import find_device
 from spinalprep.errors import UsageError
-from spinalprep.flags import named_path, share
+from spinalprep.flags import named_class, named_path, share
 from spinalprep.training.packaged import packaged_recipes
 
 if TYPE_CHECKING:
@@ -126,6 +126,19 @@ def _add_evaluate(sub: ArgumentParser) -> None:
     add_device(sub)
 
 
+def add_label_values(sub: ArgumentParser) -> None:
+    """Add ``--label-values``, as of the App."""
+    sub.add_argument(
+        "--label-values",
+        nargs="+",
+        type=named_class,
+        default=[],
+        metavar="STRUCTURE=VALUE",
+        help="value of cord, gm or lesion in labels of several classes, where no look-up table "
+        "beside them says so",
+    )
+
+
 def add_dataset(sub: ArgumentParser) -> None:
     """Add what is told of a dataset of one's own, and where results go."""
     sub.add_argument(
@@ -134,6 +147,7 @@ def add_dataset(sub: ArgumentParser) -> None:
         metavar="DIR",
         help="folder of manual labels (default: derivatives/labels of the dataset)",
     )
+    add_label_values(sub)
     sub.add_argument(
         "--person-column",
         metavar="NAME",
@@ -273,7 +287,7 @@ def own_dataset(given: Namespace) -> "LabelledDataset":
 
     check_folders(given.bids, given.labels)
     persons = read_persons(given.bids, given.person_column, given.same_person)
-    return user_dataset(given.bids, given.labels, persons)
+    return user_dataset(given.bids, given.labels, persons, dict(given.label_values))
 
 
 def _run_options(given: Namespace) -> "RunOptions":

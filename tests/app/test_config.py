@@ -27,6 +27,7 @@ ASKED: dict[str, tuple[Any, list[str]]] = {
     "bids_filter_file": (Path("/f.json"), ["--bids-filter-file", "/f.json"]),
     "derivatives": ({"labels": Path("/l")}, ["--derivatives", "labels=/l"]),
     "manual_labels": (False, ["--no-manual-labels"]),
+    "label_values": ({"cord": 1, "gm": 3}, ["--label-values", "cord=1", "gm=3"]),
     "skip_bids_validation": (True, ["--skip-bids-validation"]),
     "bids_database_dir": (Path("/db"), ["--bids-database-dir", "/db"]),
     "reference_anat": ("T1w", ["--reference-anat", "T1w"]),

@@ -206,6 +206,16 @@ def test_a_table_of_gates_is_read_before_any_work(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_classes_of_labels_have_a_structure_and_a_value() -> None:
+    assert parse([*WORDS, "--label-values", "cord=1", "lesion=3"]).label_values == {
+        "cord": 1,
+        "lesion": 3,
+    }
+    for wrong in ("cord", "cord=", "cord=0", "cord=-1", "cord=1.5", "discs=3", "1=cord"):
+        with pytest.raises(SystemExit, match="2"):
+            parse([*WORDS, "--label-values", wrong])
+
+
 def test_metrics_have_a_name_and_a_pattern() -> None:
     words = ["in", "out", "participant", "--metric", "FA=a/*_FA.nii.gz", "--metric", "MD=/b/*.nii"]
     assert parse(words).metrics == {"FA": "a/*_FA.nii.gz", "MD": "/b/*.nii"}

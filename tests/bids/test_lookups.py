@@ -21,7 +21,9 @@ from spinalprep.bids.lookups import label_value
 )
 def test_a_table_names_the_cord(tmp_path: Path, content: str, value: int | None) -> None:
     (tmp_path / "sub-01_T2w_label-SC_mask.tsv").write_text(content)
-    assert label_value(tmp_path / "sub-01_T2w_label-SC_mask.nii.gz", "cord") == value
+    label = tmp_path / "sub-01_T2w_label-SC_mask.nii.gz"
+    assert label_value(label, "cord") == value
+    assert label_value(label, "cord", {"cord": 7, "gm": 8}) == (value or 7)  # where nothing says so
 
 
 @pytest.mark.parametrize("content", ["[1]", "{", '{"LabelMap": 3}', '{"LabelMap": null}'])

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinalprep.bids.labels import check_same_grid
 from spinalprep.bids.names import ImageName
-from spinalprep.image import Image, load, reorient, resample_like
+from spinalprep.errors import InputError
+from spinalprep.image import Image, load, reorient
 from spinalprep.training.evaluation.metrics import (
     calibration_error,
     centerline_measures,
@@ -76,7 +76,7 @@ def evaluate(
         )
         columns = {column: {"Description": text} for column, text in words.items()}
         (out_dir / f"{name}.json").write_text(json.dumps(columns, indent=2) + "\n")
-    draw_cases(table, {str(case.image): case.truth for case in cases}, predict, out_dir)
+    draw_cases(table, {str(case.image): case for case in cases}, predict, out_dir)
     return summary
 
 
@@ -88,10 +88,7 @@ def judge(case: Case, predictions: Predictions) -> Iterator[dict[str, object]]:
     count: the drawn cord, else the found one, else the whole image.
     """
     grid = reorient(load(case.image))
-    wrong = {role: check_same_grid(path, case.image) for role, path in case.truth.items()}
-    for text in filter(None, wrong.values()):
-        LOG.warning("%s; it is not evaluated", text)
-    truths = {role: _on(grid, path) for role, path in case.truth.items() if not wrong[role]}
+    truths = _truths(case, grid)
     for role, truth in truths.items():
         drawn = np.asarray(truth.any(axis=(0, 1)), bool)
         if role != "lesion" and not drawn.any():
@@ -154,10 +151,15 @@ def _compare(
     return row | overlap_measures(found, truth) | surface_distances(found, truth, grid.voxel_sizes)
 
 
-def _on(grid: Image, path: Path) -> NDArray[np.bool_]:
-    """Read a label on the grid of the image, LAS; soft labels count from one half."""
-    mask: NDArray[np.bool_] = resample_like(reorient(load(path)), grid, order=0).data >= 0.5
-    return mask
+def _truths(case: Case, grid: Image) -> dict[str, NDArray[np.bool_]]:
+    """Return what was drawn, LAS, soft labels from one half on; say which labels are of no use."""
+    truths: dict[str, NDArray[np.bool_]] = {}
+    for role in case.truth:
+        try:
+            truths[role] = case.read(role, grid).data >= 0.5
+        except InputError as error:
+            LOG.warning("%s; it is not evaluated", error)
+    return truths
 
 
 def _line(rows: list[dict[str, object]], case: Case) -> str:

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.image import Image, load, reorient, resample_like
+from spinalprep.image import Image, load, reorient
 from spinalprep.training.evaluation.metrics import overlap_measures
 from spinalprep.training.evaluation.predictions import Predictions
+from spinalprep.training.material.cases import Case
 
 HALF_MM = 20.0
 
@@ -29,7 +30,7 @@ class Panel:
 
 def draw_cases(
     table: pd.DataFrame,
-    truths: Mapping[str, Mapping[str, Path]],
+    cases: Mapping[str, Case],
     predict: Callable[[Path], Predictions],
     out_dir: Path,
 ) -> list[Path]:
@@ -39,8 +40,8 @@ def draw_cases(
     ----------
     table : DataFrame
         One row per image and structure with ``dice``.
-    truths : mapping
-        Image to structure to label file.
+    cases : mapping
+        By the path of the image.
     predict : callable
         Path of an image to what was found in it.
     out_dir : Path
@@ -53,17 +54,17 @@ def draw_cases(
         panels = []
         for place, name in picked[-len(ordered) :] if len(ordered) < 3 else picked:
             image = Path(ordered["image"][place])
-            truth = truths[str(image)][str(structure)]
+            case = cases[str(image)]
             title = f"{name}: {image.name.split('.')[0]}, Dice {ordered['dice'][place]:.3f}"
-            panels.append((title, _panels(image, truth, predict(image), str(structure))))
+            panels.append((title, _panels(case, predict(image), str(structure))))
         paths.append(draw_panels(panels, out_dir / f"evaluation_{structure}.png"))
     return paths
 
 
-def _panels(image: Path, label: Path, predictions: Predictions, structure: str) -> list[Panel]:
+def _panels(case: Case, predictions: Predictions, structure: str) -> list[Panel]:
     """Return the median and the worst slice."""
-    volume = reorient(load(image))
-    truth = resample_like(reorient(load(label)), volume, order=0).data >= 0.5
+    volume = reorient(load(case.image))
+    truth = case.read(structure, volume).data >= 0.5
     found = np.asarray(predictions.masks[structure].data, bool)
     drawn = np.flatnonzero(truth.any(axis=(0, 1)))
     dice = np.array([overlap_measures(found[..., k], truth[..., k])["dice"] for k in drawn])

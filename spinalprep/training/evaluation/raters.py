@@ -1,6 +1,7 @@
 """How far raters agree with each other, and a network with each of them."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -8,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spinalprep.bids.labels import check_same_grid
 from spinalprep.errors import InputError
-from spinalprep.image import Image, load, reorient, resample_like
+from spinalprep.image import Image, load, reorient
 from spinalprep.training.evaluation.consensus import fleiss_kappa
 from spinalprep.training.evaluation.metrics import Mask, bootstrap_interval, overlap_measures
 from spinalprep.training.evaluation.predictions import Predictions
 from spinalprep.training.material.cases import Case
 
+LOG = logging.getLogger("spinalprep")
 NETWORK = "network"
 ALL = "all raters"
 COLUMNS = {
@@ -119,11 +120,9 @@ def _compare_image(
     grid = reorient(load(image))
     structures = dict.fromkeys(role for case in drawn.values() for role in case.truth)
     for structure in structures:
-        masks = {
-            name: _mask(case.truth[structure], grid)
-            for name, case in drawn.items()
-            if structure in case.truth and check_same_grid(case.truth[structure], image) is None
-        }
+        having = {name: case for name, case in drawn.items() if structure in case.truth}
+        read = {name: _mask(case, structure, grid) for name, case in having.items()}
+        masks = {name: mask for name, mask in read.items() if mask is not None}
         if len(masks) < 2:
             continue
         person = next(iter(drawn.values())).person
@@ -166,6 +165,11 @@ def _pair(names: tuple[str, str], masks: tuple[Mask, Mask], grid: Image) -> dict
     }
 
 
-def _mask(path: Path, grid: Image) -> Mask:
-    mask: Mask = resample_like(reorient(load(path)), grid, order=0).data >= 0.5
+def _mask(case: Case, structure: str, grid: Image) -> Mask | None:
+    """Return what a rater drew; None, and why, where the label is of no use."""
+    try:
+        mask: Mask = case.read(structure, grid).data >= 0.5
+    except InputError as error:
+        LOG.warning("%s; it is not compared", error)
+        return None
     return mask

@@ -1,30 +1,53 @@
 """Labelled images: which a dataset has, and whose they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from spinalprep.bids.labels import list_labels
+from spinalprep.bids.lookups import label_value
 from spinalprep.bids.names import ImageName, image_stem
 from spinalprep.errors import NoInputError, UsageError
+from spinalprep.image import Image
+from spinalprep.image.drawn import read_drawn
 
 STRUCTURES = ("cord", "gm", "lesion")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A raw image and what a person drew in it."""
+    """A raw image and what a person drew in it; ``values`` as in `find_cases`."""
 
     image: Path
     person: str
     truth: Mapping[str, Path]
+    values: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def participant(self) -> str:
         """Label of the participant, without ``sub-``."""
         return ImageName.of(self.image.name).participant
+
+    def read(self, role: str, image: Image) -> Image:
+        """Return what was drawn of a structure, shares from 0 to 1, by the rule of the App.
+
+        Parameters
+        ----------
+        role : str
+            One of those of ``truth``.
+        image : Image
+            The image, LAS.
+
+        Raises
+        ------
+        InputError
+            If the label can't be read, lies on another grid, or has several classes and nothing
+            says which one is meant.
+        """
+        path = self.truth[role]
+        return read_drawn(path, image, role, label_value(path, role, self.values))
 
 
 def find_cases(
@@ -32,6 +55,7 @@ def find_cases(
     labels: Path | None = None,
     persons: Mapping[str, str] | None = None,
     participants: Sequence[str] | None = None,
+    values: Mapping[str, int] | None = None,
 ) -> list[Case]:
     """Find the images of a dataset in which a person drew cord, grey matter or lesions.
 
@@ -45,6 +69,8 @@ def find_cases(
         Person of a participant's label, where the label is not the person.
     participants : sequence of str, optional
         These alone, with or without ``sub-``.
+    values : mapping of str to int, optional
+        Value of a structure in labels of several classes without a look-up table.
 
     Raises
     ------
@@ -58,7 +84,7 @@ def find_cases(
         label = ImageName.of(image.name).participant
         truth = _labels_of(folder / image.relative_to(bids_dir).parent, image_stem(image))
         if truth and (not wanted or label in wanted):
-            cases.append(Case(image, (persons or {}).get(label, label), truth))
+            cases.append(Case(image, (persons or {}).get(label, label), truth, values or {}))
     if not cases:
         raise NoInputError(
             f"{folder} has no label of an image of {bids_dir}; "

@@ -91,6 +91,8 @@ class LabelledDataset:
         As in its ``dataset_description.json``; empty where that says none.
     labels : Path, optional
         Folder of labels; ``derivatives/labels`` of the dataset.
+    label_values : mapping of str to int
+        Value of a structure in labels of several classes, see `find_cases`.
     participants : mapping
         What is special about whom, by label without ``sub-``.
     lesion_free : bool
@@ -106,6 +108,7 @@ class LabelledDataset:
     bids_dir: Path
     name: str = ""
     labels: Path | None = None
+    label_values: Mapping[str, int] = field(default_factory=dict)
     participants: Mapping[str, Participant] = field(default_factory=dict)
     lesion_free: bool = False
     digital_people: int = OWN_DIGITAL_PEOPLE
@@ -122,7 +125,7 @@ class LabelledDataset:
 
     def cases(self, participants: Sequence[str] | None = None) -> list[Case]:
         """Return its images that have labels, maybe of some alone; see `find_cases`."""
-        return find_cases(self.bids_dir, self.labels, self.persons, participants)
+        return find_cases(self.bids_dir, self.labels, self.persons, participants, self.label_values)
 
     def special(self, participant: str) -> Participant:
         """Return what is special about a participant."""
@@ -136,7 +139,10 @@ class LabelledDataset:
 
 
 def user_dataset(
-    bids_dir: Path, labels: Path | None = None, persons: Mapping[str, str] | None = None
+    bids_dir: Path,
+    labels: Path | None = None,
+    persons: Mapping[str, str] | None = None,
+    values: Mapping[str, int] | None = None,
 ) -> LabelledDataset:
     """Return a user's dataset, in which everybody is an ordinary person.
 
@@ -146,9 +152,12 @@ def user_dataset(
         See `LabelledDataset`.
     persons : mapping, optional
         Person of a participant's label, where the label is not the person.
+    values : mapping of str to int, optional
+        Value of a structure in labels of several classes, see `find_cases`.
     """
     special = {label: Participant(person=person) for label, person in (persons or {}).items()}
-    return LabelledDataset(bids_dir, dataset_name(bids_dir), labels, special)
+    name = dataset_name(bids_dir)
+    return LabelledDataset(bids_dir, name, labels, values or {}, special)
 
 
 def dataset_name(bids_dir: Path) -> str:

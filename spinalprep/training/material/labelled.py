@@ -18,7 +18,7 @@ def labelled_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
     """Yield what people drew; where that is lesions alone, with the packaged networks' cord."""
     for case in dataset.cases():
         image = reorient(load(case.image))
-        drawn = {role: reorient(load(path)) for role, path in case.truth.items()}
+        drawn = {role: case.read(role, image) for role in case.truth}
         if not {"cord", "gm"} & set(drawn):
             drawn["cord"] = automatic_cord(image)  # lesions lie in a cord
         yield LabelledVolume(

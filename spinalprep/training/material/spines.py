@@ -185,7 +185,8 @@ def _stacks(dataset: LabelledDataset) -> Iterator[Spine]:
     for case in dataset.cases() if hiding else ():
         if case.participant not in hiding or "cord" not in case.truth:
             continue
-        image, cord = reorient(load(case.image)), reorient(load(case.truth["cord"]))
+        image = reorient(load(case.image))
+        cord = case.read("cord", image)
         slices = np.flatnonzero(cord.data.any(axis=(0, 1)))
         points = [np.argwhere(cord.data[:, :, k]).mean(axis=0) for k in slices]
         ijk = np.column_stack([np.array(points), slices])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from spinalprep.errors import InputError
-from spinalprep.image import load, reorient, resample_like
+from spinalprep.image import load, reorient
 from spinalprep.training.material.cases import Case
 from spinalprep.training.material.people import Kind, Material, Owner
 
@@ -71,7 +71,7 @@ def read_whole_slices(cases: Iterable[Case], size: int, most: int) -> WholeSlice
         if "cord" not in case.truth:
             continue
         volume = reorient(load(case.image))
-        drawn = resample_like(reorient(load(case.truth["cord"])), volume, order=0).data >= 0.5
+        drawn = case.read("cord", volume).data >= 0.5
         shown = np.flatnonzero(drawn.any(axis=(0, 1)))
         if len(shown) > most:
             shown = shown[np.linspace(0, len(shown) - 1, most).round().astype(int)]
