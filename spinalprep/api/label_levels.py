@@ -14,8 +14,10 @@ from spinalprep.api.volume import ImageLike, Volume, brought_back
 from spinalprep.cord.centerline import Centerline
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, upright
+from spinalprep.levels.carry import Source, choose_source
 from spinalprep.levels.detect import find_discs, weigh_signs
 from spinalprep.levels.discs import Levels, discs_from_labels, level_name, parse_hint
+from spinalprep.levels.elsewhere import detect_elsewhere
 from spinalprep.levels.label import label_discs, label_vertebrae
 from spinalprep.levels.number import (
     levels_from_hint_and_signs,
@@ -44,7 +46,7 @@ class VertebralLevels:
     template : Template
         The template whose spacings place discs that were not detected.
     warnings : tuple of str
-        Contradictions between the image and a hint.
+        Contradictions between the image and a hint, or between images.
     """
 
     found: Segmentation
@@ -61,7 +63,11 @@ class VertebralLevels:
 
     @property
     def source(self) -> str:
-        """``manual``, ``hint``, ``hint+detected``, ``detected`` or ``unknown``."""
+        """What the levels follow from; ``unknown`` without any.
+
+        ``manual``, ``hint``, ``hint+detected``, ``detected``, or ``detected in T1w`` (another
+        image of the session, by its name in ``others``).
+        """
         return self.levels.source
 
     @property
@@ -98,9 +104,12 @@ def label_levels(
     *,
     discs: ImageLike | None = None,
     hint: str | None = None,
+    others: Mapping[str, ImageLike] | None = None,
     template: str | Path | Template | None = None,
 ) -> VertebralLevels:
     """Determine vertebral levels from disc labels, a hint, or discs detected in the image.
+
+    Where the image does not show them, further images of the session may, as in the App.
 
     Parameters
     ----------
@@ -113,6 +122,11 @@ def label_levels(
         n (3 at C2/C3).
     hint : str, optional
         ``"C3@z=12.5"`` (mid-body) or ``"C2/C3@z=20"`` (disc), several with commas; z in RAS+ mm.
+    others : mapping of str to image, optional
+        Further images of the session by their contrasts (``{"T1w": "sub-01_T1w.nii.gz"}``), any
+        grid. They are registered to the image, and their discs carried to it, where it shows no
+        level with certainty and neither discs nor a hint are given. Of several that are sure the
+        one that shows most counts; where two disagree, levels stay unknown.
     template : str, path or Template, optional
         ``"PAM50"``, ``"Generic"`` or a folder; its spacings place discs that are not detected.
         Default: PAM50 if it is found on this machine, else the embedded template.
@@ -153,6 +167,8 @@ def label_levels(
         levels, warnings = levels_from_hint_and_signs(parse_hint(hint), line, template_z, evidence)
     else:
         levels = levels_from_signs(evidence, template_z, line.length)
+    if not levels.known and discs is None and hint is None and others:
+        levels, warnings = _seen_elsewhere(las, found, others, template_z)
     return _drawn(found, levels, model, warnings)
 
 
@@ -176,6 +192,30 @@ def _see_discs(image: Image, line: Centerline) -> Evidence:
     """Return the signs of discs along the cord."""
     model = packaged("discs")
     return weigh_signs(*find_discs(image, line, model), model.card["scale"])
+
+
+def _seen_elsewhere(
+    image: Image,
+    found: Segmentation,
+    others: Mapping[str, ImageLike],
+    template_z: Mapping[int, float],
+) -> tuple[Levels, list[str]]:
+    """Return the levels that other images of the session show, and why some were not used."""
+    from spinalprep.registration.coregister import coregister
+
+    sources: list[Source] = []
+    warnings: list[str] = []
+    networks = packaged("centerline"), packaged("discs")
+    for name, other in others.items():
+        moving = upright(load(other))
+        fit = coregister(moving, image, upright(found.cord))
+        shown, why = detect_elsewhere(
+            moving, name, *networks, fit.inverse, found.centerline, template_z
+        )
+        sources += shown
+        warnings += why
+    levels, disagreement = choose_source(sources, found.centerline.length)
+    return levels, warnings + disagreement
 
 
 def _drawn(

@@ -76,6 +76,26 @@ def test_levels_that_are_not_shown_stay_unknown(image: sp.Scan) -> None:
     assert "T1" in hinted.names
 
 
+@pytest.mark.slow
+def test_levels_come_from_another_image_of_the_session(
+    image: sp.Scan, levels: sp.VertebralLevels
+) -> None:
+    below = slice(0, 20)
+    low = sp.load(sp.Volume(image.data[:, :, below], image.affine), bias_correction=False)
+    found = sp.segment(low, views=1, lesions=False)
+    carried = sp.label_levels(low, found, others={"T1w": low, "T2w": image}, template="Generic")
+    assert carried.source == "detected in T2w"
+    assert carried.vertebrae is not None
+    assert levels.vertebrae is not None
+    ours, theirs = carried.vertebrae.data, levels.vertebrae.data[:, :, below]
+    both = (ours > 0) & (theirs > 0)
+    assert both.sum() > 100
+    assert (ours == theirs)[both].mean() > 0.9
+    z = float(low.affine[2, 3]) + 10.0
+    hinted = sp.label_levels(low, found, hint=f"T1@z={z}", others={"T2w": image})
+    assert hinted.source.startswith("hint")  # what a person says comes first
+
+
 def test_what_a_person_drew_wins(
     image: sp.Scan, found: sp.Segmentation, levels: sp.VertebralLevels, tmp_path: Path
 ) -> None:

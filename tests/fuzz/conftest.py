@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spinalprep.errors import SpinalprepError
 
 MINUTES = float(os.environ.get("SPINALPREP_FUZZ_MINUTES", "0"))
-EXAMPLES = 1000 if MINUTES else 30  # of a round
+EXAMPLES = 100 if MINUTES else 30  # of a round
 MOST_S = 10.0  # CPU time of one file
 MOST_BYTES = 2 << 30  # more address space than the process had before
 
