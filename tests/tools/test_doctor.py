@@ -14,7 +14,16 @@ Disk = namedtuple("Disk", "total used free")
 def test_all_is_said_and_nothing_is_wrong(tmp_path, capsys) -> None:
     assert main(["doctor", "--template", "Generic", "-w", str(tmp_path / "a" / "work")]) == 0
     said = capsys.readouterr().err
-    for what in ("weights cord", "template", "CPUs", "memory", "GPU", "scheduler", "work folder"):
+    for what in (
+        "weights cord",
+        "template",
+        "CPUs",
+        "memory",
+        "GPU",
+        "networks",
+        "scheduler",
+        "work folder",
+    ):
         assert f"  {what}: " in said
     assert not (tmp_path / "a").exists()
 
