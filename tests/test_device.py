@@ -17,6 +17,7 @@ from spinalprep.app.graph_inputs import weight_files
 from spinalprep.app.main import main
 from spinalprep.device import CPU, LOCK, VARIABLE, Device, find_device
 from spinalprep.errors import UsageError
+from spinalprep.networks import parallel
 from spinalprep.networks.cards import card_path, packaged_weights
 from spinalprep.networks.parallel import _turn, run_parts, run_whole
 from spinalprep.tools.main import main as tools
@@ -127,6 +128,24 @@ def test_a_cohort_asks_for_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "--device" not in group
     assert tools(["slurm", *words[:3]]) == 0
     assert "gres" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_way_over_a_gpu_gives_what_the_cpu_gives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    image = sp.example()
+    ours = sp.segment(image, views=1, lesions=False)
+    monkeypatch.setattr(parallel, "GPU", "cpu")  # the same steps, on the only device there is
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, value in GPU.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    theirs = sp.segment(image, views=1, lesions=False)
+    assert list(tmp_path.glob("gpu-*.lock"))
+    assert np.abs(ours.probability.data - theirs.probability.data).max() < 1e-4
+    assert ((ours.cord.data > 0) != (theirs.cord.data > 0)).sum() <= 2
+    levels = sp.label_levels(image, theirs, template="Generic")
+    assert levels.known
 
 
 @pytest.mark.slow

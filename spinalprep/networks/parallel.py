@@ -13,6 +13,7 @@ from spinalprep.device import LOCK, VARIABLE
 from spinalprep.errors import UsageError
 
 Finish = Callable[[Tensor], Tensor]
+GPU = "cuda"
 
 
 def run_parts(network: nn.Module, parts: Sequence[Tensor], finish: Finish) -> list[Tensor]:
@@ -98,8 +99,8 @@ def _run_on_gpu(network: nn.Module, parts: Sequence[Tensor], finish: Finish) -> 
         cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
     ):
         try:
-            moved = network.to("cuda")
-            return [finish(moved(part.to("cuda"))).cpu() for part in parts]
+            moved = network.to(GPU)
+            return [finish(moved(part.to(GPU))).cpu() for part in parts]
         finally:
             network.to("cpu")
             torch.cuda.empty_cache()
