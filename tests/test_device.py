@@ -16,6 +16,7 @@ from spinalprep import device
 from spinalprep.app.graph_inputs import weight_files
 from spinalprep.app.main import main
 from spinalprep.device import CPU, LOCK, VARIABLE, Device, find_device
+from spinalprep.engine.child import explain
 from spinalprep.errors import UsageError
 from spinalprep.networks import parallel
 from spinalprep.networks.cards import card_path, packaged_weights
@@ -93,6 +94,26 @@ def test_a_task_that_finds_no_gpu_does_not_turn_to_the_cpu(monkeypatch: pytest.M
             run()
     without = torch.nn.Identity()  # as one of ONNX: it stays on the CPU
     assert torch.equal(run_whole(without, image), image)
+
+
+def test_a_full_gpu_is_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that finds its GPU full; the GPU is pretended."""
+
+    class Full(torch.nn.Linear):
+        def to(self, *_: object) -> "Full":
+            return self
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setenv(VARIABLE, "cuda")
+    monkeypatch.delenv(LOCK, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, _: tensor)
+    with pytest.raises(MemoryError) as full:
+        run_whole(Full(2, 2), torch.ones(1, 2))
+    assert explain(full.value).reason.startswith("memory: not enough memory (of the GPU; free it")
 
 
 def test_tasks_of_a_work_folder_take_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ def _run_on_gpu(network: nn.Module, parts: Sequence[Tensor], finish: Finish) -> 
         try:
             moved = network.to(GPU)
             return [finish(moved(part.to(GPU))).cpu() for part in parts]
+        except torch.OutOfMemoryError as error:  # no defect: the run says "memory:"
+            raise MemoryError("of the GPU; free it, or use --device cpu") from error
         finally:
             network.to("cpu")
             torch.cuda.empty_cache()
