@@ -183,7 +183,10 @@ class Settings:
     )
     lumbar: bool = field(
         default=False,
-        metadata=flag("other networks", "multi-class lumbar segmentation", not_yet=EVERY),
+        metadata=flag(
+            "other networks",
+            "experimental: also segment eleven structures of a lumbar spine in T2w and T1w",
+        ),
     )
     pathology: Literal["tumor"] | None = field(
         default=None,

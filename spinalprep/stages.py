@@ -203,6 +203,15 @@ class FoundTumor(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoundLumbar(Result):
+    """Lumbar structures: one a voxel, probabilities (4D), measures; None without lumbar spine."""
+
+    structures: Path | None
+    soft: Path | None
+    table: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MtRatioMap(Result):
     """Magnetization transfer ratio in percent."""
 
@@ -274,6 +283,7 @@ LESION = Stage("lesion", SeparatedLesions)
 LESION_TABLES = Stage("lesion_tables", MeasuredLesions)
 LESION_TEMPLATE = Stage("lesion_template", LesionsOnTemplate)
 TUMOR = Stage("tumor", FoundTumor)
+LUMBAR = Stage("lumbar", FoundLumbar)
 MASKS = Stage("masks", MasksOnContrast, each=True)  # contrast
 MTR = Stage("mtr", MtRatioMap)
 METRIC = Stage("metric", MeasuredMetric, each=True)  # map
@@ -289,6 +299,7 @@ STAGES: tuple[Stage[Any], ...] = (
         LESION_TABLES,
         LESION_TEMPLATE,
         TUMOR,
+        LUMBAR,
         MASKS,
         MTR,
         METRIC,

@@ -33,7 +33,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Weights:
-    """Every network, by its name in ``--model``; those of tumors where one is looked for."""
+    """Every network, by its name in ``--model``; tumors' and lumbar where they are asked for."""
 
     centerline: WeightFile
     cord: WeightFile
@@ -42,6 +42,7 @@ class Weights:
     lesion: WeightFile
     tumor_cord: WeightFile | None = None
     tumor: WeightFile | None = None
+    lumbar: WeightFile | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from spinalprep.workflows.cord import (
 )
 from spinalprep.workflows.coregister import Contrast, ToContrast, ToReference
 from spinalprep.workflows.levels import GivenLevels, OwnDiscs, SeenLevels, add_other_discs
+from spinalprep.workflows.lumbar import LumbarSearch, add_lumbar
 from spinalprep.workflows.manual import GreyMatter
 from spinalprep.workflows.measures import Healthy, Lesions, LesionTables, Shape, TemplateSlices
 from spinalprep.workflows.metrics import Maps, add_metrics
@@ -47,6 +48,7 @@ class Parameters:
     seed: int = 0
     label_values: dict[str, int] = field(default_factory=dict)
     tumor: TumorSearch | None = None
+    lumbar: LumbarSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,9 @@ def Participant(
     fit = _template(anatomy, shape, told)
     regions = _regions(anatomy, fit, told)
     lesions = _lesions(anatomy, fit, regions, told)
+    if parameters.lumbar is not None and weights.lumbar is not None:
+        preprocessed = {"": image, **{name: c.image for name, c in moved.items()}}
+        add_lumbar(parameters.lumbar, weights.lumbar, preprocessed)
     on_grid = {name: c.fit.image for name, c in moved.items() if c.fit is not None}
     _tumor(anatomy, {"": image, **on_grid}, told)
     if maps is not None:

@@ -21,12 +21,14 @@ from spinalprep.template.levels import disc_heights
 from spinalprep.template.pack import packed_atlas
 from spinalprep.template.regions import combined_regions, region_names
 from spinalprep.workflows.cord import WeightFile, Weights
+from spinalprep.workflows.lumbar import LumbarSearch
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, TemplateFiles
 from spinalprep.workflows.tumor import TumorSearch
 
 NETWORKS = tuple(network.name for network in fields(Weights))
 OF_TUMORS = ("tumor_cord", "tumor")  # networks that are read where a tumor is looked for
+OPTIONAL = (*OF_TUMORS, "lumbar")  # networks that are read where they are asked for
 
 
 def weight_files(paths: Mapping[str, Path], device: Device, work_dir: Path) -> Weights:
@@ -111,6 +113,7 @@ def graph_parameters(
         seed=settings.random_seed,
         label_values=files.labels.values,
         tumor=_tumor_search(settings, files),
+        lumbar=_lumbar_search(settings, files),
     )
 
 
@@ -126,6 +129,14 @@ def _tumor_search(settings: Settings, files: SessionFiles) -> TumorSearch | None
         settings.min_cavity_cm3,
     )
     return TumorSearch(t2w, gd_t1w, settings.tumor_crop, rule)
+
+
+def _lumbar_search(settings: Settings, files: SessionFiles) -> LumbarSearch | None:
+    """Return where lumbar structures are looked for; None where they are not, or can't be."""
+    t2w, t1w = files.lumbar_contrasts
+    if not settings.lumbar or (t2w is None and t1w is None):
+        return None
+    return LumbarSearch(t2w, t1w)
 
 
 def map_files(files: SessionFiles) -> Maps | None:

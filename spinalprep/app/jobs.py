@@ -11,6 +11,7 @@ from spinalprep import stages
 from spinalprep.app.graph_inputs import (
     NETWORKS,
     OF_TUMORS,
+    OPTIONAL,
     graph_parameters,
     map_files,
     on_gpu,
@@ -182,9 +183,11 @@ def gather_shared(settings: Settings) -> Shared:
     unknown = sorted(set(settings.models) - set(NETWORKS))
     if unknown:
         raise ModelError(f"--model {unknown[0]}=...: expected one of {', '.join(NETWORKS)}")
-    needed = [n for n in NETWORKS if n not in OF_TUMORS]
+    needed = [n for n in NETWORKS if n not in OPTIONAL]
     if settings.pathology == "tumor":
         needed += _tumor_networks(settings)
+    if settings.lumbar:
+        needed.append(_given_or_shipped("lumbar", "--lumbar", "docs/lumbar.md", settings))
     weights = {name: settings.models.get(name, packaged_weights(name)) for name in needed}
     device = find_device(settings.device)
     cards = {
@@ -204,13 +207,19 @@ def _tumor_networks(settings: Settings) -> list[str]:
         If one is neither given nor shipped.
     """
     needed = [n for n in OF_TUMORS if n == "tumor" or settings.tumor_crop == "cascade"]
-    for name in needed:
-        if name not in settings.models and not packaged_weights(name).is_file():
-            raise ModelError(
-                f"--pathology tumor: no weights of {name} are shipped; train them "
-                f"(spinalprep-tools train {name}, docs/tumor.md) and give --model {name}=PATH"
-            )
-    return needed
+    return [
+        _given_or_shipped(name, "--pathology tumor", "docs/tumor.md", settings) for name in needed
+    ]
+
+
+def _given_or_shipped(name: str, flag: str, page: str, settings: Settings) -> str:
+    """Return the name of a network of which there are weights."""
+    if name not in settings.models and not packaged_weights(name).is_file():
+        raise ModelError(
+            f"{flag}: no weights of {name} are shipped; train them "
+            f"(spinalprep-tools train {name}, {page}) and give --model {name}=PATH"
+        )
+    return name
 
 
 def build_jobs(session: Session, shared: Shared) -> list[Job]:

@@ -108,6 +108,7 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
         scored=known and not uncalibrated,
         uncalibrated=uncalibrated,
         **_tumor_facts(shared, outcome),
+        **_lumbar_facts(shared, outcome),
     )
 
 
@@ -122,6 +123,19 @@ def _tumor_facts(shared: Shared, outcome: Outcome) -> dict[str, Any]:
         "tumor_t2w": there.get("T2w"),
         "tumor_gd_t1w": there.get("Gd-T1w"),
         "tumor_lost": lost,
+    }
+
+
+def _lumbar_facts(shared: Shared, outcome: Outcome) -> dict[str, Any]:
+    """Gather whether lumbar structures were looked for, in which images, and why there are none."""
+    files, found = outcome.job.files, outcome.results.get(stages.LUMBAR)
+    t2w, t1w = (n if n is None else files.scans[n].relative for n in files.lumbar_contrasts)
+    refused = "; ".join(found.warnings) if found is not None and found.structures is None else ""
+    return {
+        "lumbar_sought": shared.settings.lumbar,
+        "lumbar_t2w": t2w,
+        "lumbar_t1w": t1w,
+        "lumbar_refused": refused,
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from spinalprep.bids.lumbar_columns import LUMBAR_COLUMNS
 from spinalprep.bids.tumor_columns import TUMOR_COLUMNS
 
 _METRIC_NOTE = "corrected for the tilt of the cord relative to the slice"
@@ -249,6 +250,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "contrast_to_noise": ("the same in standard deviations of the noise", None, None),
     **TUMOR_COLUMNS,
+    **LUMBAR_COLUMNS,
     "refused_lesions": (
         "number of candidate lesions rejected for lack of image evidence",
         None,

@@ -14,6 +14,8 @@ NOT_IN_BIDS = (TRANSFORM, "morph", "metric", "qc", "statmap")  # suffixes that i
 
 SYNTHETIC = "; by networks trained on synthetic tumors only, for research use"
 
+LUMBAR = "; by a network trained on synthetic subjects only, for research use"
+
 Kind = Literal[
     "preproc",
     "preproc_reference",
@@ -36,6 +38,10 @@ Kind = Literal[
     "cavity_probability",
     "abnormality_probability",
     "tumor_table",
+    "lumbar",
+    "lumbar_lookup",
+    "lumbar_probability",
+    "lumbar_table",
     "vertebrae",
     "discs",
     "spinal_levels",
@@ -149,6 +155,16 @@ OUTPUTS: Mapping[Kind, Output] = {
         "morph",
         label="abnormality",
         extension=TABLE,
+    ),
+    "lumbar": Output(f"structures of a lumbar spine{LUMBAR}", "dseg", seg="lumbar"),
+    "lumbar_lookup": Output(
+        "names of the lumbar structures", "dseg", seg="lumbar", extension=TABLE
+    ),
+    "lumbar_probability": Output(
+        f"structures of a lumbar spine, soft{LUMBAR}", "probseg", seg="lumbar"
+    ),
+    "lumbar_table": Output(
+        f"measures of lumbar structures and discs{LUMBAR}", "morph", seg="lumbar", extension=TABLE
     ),
     "vertebrae": Output("vertebral levels of the spinal cord, C1 = 1", "dseg", seg="vertebrae"),
     "discs": Output(

@@ -60,6 +60,16 @@ class SessionFiles:
         enhanced = (name for name, scan in self.scans.items() if shows_gadolinium(scan))
         return t2w, next(enhanced, None)
 
+    @property
+    def lumbar_contrasts(self) -> tuple[str | None, str | None]:
+        """The images in which lumbar structures are looked for, T2w and T1w, as `tumor_contrasts`.
+
+        T1w without gadolinium in its name is taken before T1w with it.
+        """
+        t1w = [name for name, scan in self.scans.items() if scan.contrast == "T1w"]
+        t1w.sort(key=lambda name: shows_gadolinium(self.scans[name]))
+        return self.tumor_contrasts[0], next(iter(t1w), None)
+
     def is_drawn(self, role: str) -> bool:
         """Tell whether a person's label of a role is used (``cord``, ``lesion``, ``gm`` ...)."""
         return role in self.labels.paths

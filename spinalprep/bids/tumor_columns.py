@@ -3,7 +3,8 @@
 TUMOR_COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "structure": (
         "tumor core, edema, liquid-filled cavity, or abnormality, the whole of them; by networks "
-        "trained on synthetic tumors only, for research use",
+        "trained on synthetic tumors only, for research use; in seg-lumbar a lumbar structure, or "
+        "one intervertebral disc",
         None,
         None,
     ),

@@ -29,6 +29,7 @@ from spinalprep.bids.labelmaps import (
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.derivatives.writer import DerivativeWriter, Origin
 from spinalprep.levels.slices import with_level_names
+from spinalprep.lumbar.structures import structure_labels
 from spinalprep.tables import read_table
 
 R = TypeVar("R", bound=stages.Result)
@@ -39,6 +40,7 @@ SEGMENTED_LESIONS: tuple[Kind, ...] = (
     *("lesion_regions", "lesion_totals", "lesion_template", "lesion_probability_template"),
 )
 
+LUMBAR: tuple[Kind, ...] = ("lumbar", "lumbar_lookup", "lumbar_probability", "lumbar_table")
 TUMORS: tuple[Kind, ...] = (
     *("tumor", "edema", "cavity", "abnormality", "tumor_probability", "edema_probability"),
     *("cavity_probability", "abnormality_probability", "tumor_table"),
@@ -58,7 +60,10 @@ def write_gates(writer: DerivativeWriter, gates: pd.DataFrame) -> bool:
 
 
 def _preprocess(to: DerivativeWriter, found: stages.Preprocessed) -> bool:
-    return to.image("preproc", found.image)
+    changed = to.image("preproc", found.image)
+    if not to.item and not to.seeks_lumbar:
+        changed |= to.supersede(*map(to.path, LUMBAR))  # of a run with --lumbar
+    return changed
 
 
 def _automatic(to: DerivativeWriter, found: stages.SegmentedCord) -> bool:
@@ -214,6 +219,18 @@ def _tumor(to: DerivativeWriter, found: stages.FoundTumor) -> bool:
     return changed
 
 
+def _lumbar(to: DerivativeWriter, found: stages.FoundLumbar) -> bool:
+    if found.structures is None or found.soft is None or found.table is None:
+        return to.supersede(*map(to.path, LUMBAR))
+    names, origin = structure_labels(), to.lumbar_found()
+    changed = to.image("lumbar", found.structures, origin, label_map=names)
+    soft = {str(int(value) - 1): name for value, name in names.items()}
+    changed |= to.image("lumbar_probability", found.soft, origin, label_map=soft)
+    changed |= to.table("lumbar_table", read_table(found.table))
+    path, lookup = to.path("lumbar_lookup"), lookup_table(names)
+    return changed | write_table(to.out_dir, path, lookup, dictionary=False)  # the image's serves
+
+
 def _mtr(to: DerivativeWriter, found: stages.MtRatioMap) -> bool:
     pair = to.files.mt_pair or ()
     sources = tuple(to.files.scans[name].uri for name in pair)
@@ -255,6 +272,7 @@ WRITERS: Mapping[stages.Stage[Any], Write] = dict(
         _row(stages.LESION_TABLES, _lesion_tables),
         _row(stages.LESION_TEMPLATE, _lesion_template),
         _row(stages.TUMOR, _tumor),
+        _row(stages.LUMBAR, _lumbar),
         _row(stages.MASKS, _masks),
         _row(stages.MTR, _mtr),
         _row(stages.METRIC, _metric),

@@ -223,6 +223,16 @@ class DerivativeWriter:
         sources = tuple(self.files.scans[name].uri for name in used if name is not None)
         return Origin(self.model("tumor"), parameters=own, sources=sources)
 
+    @property
+    def seeks_lumbar(self) -> bool:
+        """Whether lumbar structures are looked for, and there is an image that could show them."""
+        return self.settings.lumbar and any(n is not None for n in self.files.lumbar_contrasts)
+
+    def lumbar_found(self) -> Origin:
+        """Return the origin of lumbar structures."""
+        seen = (self.files.scans[n].uri for n in self.files.lumbar_contrasts if n is not None)
+        return Origin(self.model("lumbar"), sources=tuple(seen))
+
     def model(self, name: str) -> dict[str, object]:
         """Return what sidecars tell of a network."""
         told = ("name", "version", "sha256", "temperature")

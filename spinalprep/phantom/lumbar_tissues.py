@@ -3,22 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-STRUCTURES = (
-    "background",
-    "vertebrae",
-    "sacrum",
-    "intervertebral discs",
-    "spinal cavity",
-    "subcutaneous fat",
-    "epidural fat",
-    "intramuscular fat",
-    "retroperitoneal fat",
-    "nerve root",
-    "blood vessels",
-    "muscle",
-)
-
-# Structure of every tissue, by the number in `STRUCTURES`.
+# Structure of every tissue, by its place in `lumbar.structures.STRUCTURES`.
 STRUCTURE_OF = {
     "air": 0,
     "skin": 0,

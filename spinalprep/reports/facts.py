@@ -62,6 +62,12 @@ class SessionRunFacts:
         In which raw images, relative to the BIDS folder; None where there is none.
     tumor_lost : tuple of str
         ``T2w`` or ``Gd-T1w`` whose image is there, but did not get to the grid of the reference.
+    lumbar_sought : bool
+        Whether lumbar structures were looked for.
+    lumbar_t2w, lumbar_t1w : str or None
+        In which raw images, relative to the BIDS folder; None where there is none.
+    lumbar_refused : str
+        Why there are none; empty where there are.
     scored : bool
         Whether there are z-scores: levels, sex and a fitting age are known, masks are calibrated.
     uncalibrated : str
@@ -78,6 +84,10 @@ class SessionRunFacts:
     lesions_sought: bool = True
     scored: bool = False
     uncalibrated: str = ""
+    lumbar_sought: bool = False
+    lumbar_t2w: str | None = None
+    lumbar_t1w: str | None = None
+    lumbar_refused: str = ""
     tumor_sought: bool = False
     tumor_t2w: str | None = None
     tumor_gd_t1w: str | None = None

@@ -24,6 +24,7 @@ from spinalprep.reports import pictures, scenes, views
 from spinalprep.reports.facts import ReportFacts
 from spinalprep.reports.findings import failed, findings
 from spinalprep.reports.healthy import calibration_note, healthy_caption, healthy_plot
+from spinalprep.reports.lumbar import lumbar_section
 from spinalprep.reports.methods import methods_text
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
 from spinalprep.reports.run_outputs import RunOutputs
@@ -114,6 +115,9 @@ def _run_context(outputs: RunOutputs, facts: ReportFacts) -> dict[str, Any]:
             for role in ("cord", "centerline", "discs")
         },
         "n4": _n4(outputs, facts),
+        "lumbar": lumbar_section(
+            run, outputs.reference, outputs.image("lumbar"), outputs.table("lumbar_table")
+        ),
         "dice": None,
     }
     if outputs.scene is None:

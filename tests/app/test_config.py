@@ -18,10 +18,11 @@ from spinalprep.settings import Settings
 
 WORDS = ["/in", "/out", "participant"]
 POSITIONAL = {"bids_dir", "out_dir", "level"}
-NOT_YET = {"cord_model", "lumbar"}  # no value of them can be asked for
+NOT_YET = {"cord_model"}  # no value of them can be asked for
 
 # A value of every field that is not its default, and the words that ask for it.
 ASKED: dict[str, tuple[Any, list[str]]] = {
+    "lumbar": (True, ["--lumbar"]),
     "participant_label": (("01", "x2"), ["--participant-label", "01", "sub-x2"]),
     "session_label": (("a",), ["--session-label", "ses-a"]),
     "bids_filter_file": (Path("/f.json"), ["--bids-filter-file", "/f.json"]),
@@ -187,7 +188,7 @@ def test_a_single_value_and_words_of_pairs_are_understood(tmp_path: Path) -> Non
         ("reference-anat = 'T3w'", "expected auto, T2w, T1w, T2starw, MTS"),
         ("skip = ['n5']", "expected n4, coreg, lesion, template"),
         ("model = {cord = 1979-05-27}", "expected texts"),
-        ("lumbar = true", "--lumbar is not available"),
+        ("cord-model = 'x'", "--cord-model x is not available"),
         ("worker = 'sge'", "--worker sge is not available"),
         ("[[", "can't be read"),
     ],

@@ -99,7 +99,7 @@ def write_output(out: Path, key: Kind, scan: Scan, template: Template) -> Path:
     if output.extension == TABLE:
         rows = {"slice": [0, 1], "vertebral_level": ["C3", None], "area_mm2": [71.5, np.nan]}
         table = with_identity(pd.DataFrame(rows), scan)
-        lookup = key == "lesions_lookup"
+        lookup = key in ("lesions_lookup", "lumbar_lookup")
         write_table(
             out,
             path,

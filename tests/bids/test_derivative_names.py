@@ -73,7 +73,7 @@ def test_what_is_beside_an_image_stands_for_it() -> None:
         path = output_path(OUT, kind, T2W, name="FA" if output.named else None)
         found = parse_derivative(sidecar_path(path))
         assert found is not None
-        assert found.kind == {"lesions_lookup": "lesions"}.get(kind, kind)  # they share it
+        assert found.kind == kind.removesuffix("_lookup")  # an image and its look-up share it
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from spinalprep.template.files import resolve_template
 
 CARDS = {
     name: {"name": name, "version": "3", "sha256": "0" * 64, "licence": "not told"}
-    for name in ("centerline", "cord", "discs", "gm", "lesion", "tumor")
+    for name in ("centerline", "cord", "discs", "gm", "lesion", "tumor", "lumbar")
 }
 
 
@@ -302,3 +302,31 @@ def test_scores_say_who_calibrated_the_masks_or_why_there_are_none(dataset: Data
     save(Image(np.ones((3, 3, 3), np.float32), thick), raw / "sub-1_T2w.nii.gz")
     publish(replace(dataset.writer(), cards=cards), Node(stages.SHAPE), shape_with_scores(dataset))
     assert "0.7 x 0.7 x 7.5 mm" in dataset.sidecar(name)["area_z"]["NotShownBecause"]
+
+
+def test_lumbar_structures_come_with_their_names_and_leave_when_there_are_none(
+    dataset: Dataset,
+) -> None:
+    to = dataset.writer(lumbar=True)
+    table = dataset.table("lumbar", structure=["vertebrae"], volume_mm3=[12.0])
+    found = stages.FoundLumbar(
+        structures=dataset.image("structures"), soft=dataset.image("soft"), table=table
+    )
+    node = Node(stages.LUMBAR)
+    assert publish(to, node, found)
+    assert {name for name in dataset.names() if "lumbar" in name} == {
+        "space-T2w_seg-lumbar_dseg.nii.gz",
+        "space-T2w_seg-lumbar_dseg.tsv",
+        "space-T2w_seg-lumbar_probseg.nii.gz",
+        "space-T2w_seg-lumbar_morph.tsv",
+    }
+    sidecar = json.loads((dataset.anat / "sub-1_space-T2w_seg-lumbar_dseg.json").read_text())
+    assert sidecar["LabelMap"]["3"] == "intervertebral discs"
+    assert "synthetic subjects only" in sidecar["Description"]
+    assert [source.rpartition("/")[2] for source in sidecar["Sources"]] == [
+        "sub-1_T2w.nii.gz",
+        "sub-1_T1w.nii.gz",
+    ]
+    nothing = stages.FoundLumbar(structures=None, soft=None, table=None)
+    assert publish(to, node, nothing)
+    assert not any("lumbar" in name for name in dataset.names())

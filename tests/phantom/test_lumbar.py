@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from spinalprep.lumbar.structures import STRUCTURES
 from spinalprep.phantom.lumbar import (
     TESTING_RANGES,
     TRAINING_RANGES,
@@ -13,7 +14,7 @@ from spinalprep.phantom.lumbar import (
     make_lumbar,
 )
 from spinalprep.phantom.lumbar_scans import LumbarProtocol, draw_protocol, draw_tissues, scan
-from spinalprep.phantom.lumbar_tissues import NUMBER, STRUCTURES, TISSUES, to_structures
+from spinalprep.phantom.lumbar_tissues import NUMBER, TISSUES, to_structures
 
 Y, Z = np.arange(-90.0, 90.0, 1.5), np.arange(-90.0, 180.0, 1.5)
 HEALTHY = LumbarRanges(

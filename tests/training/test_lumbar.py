@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from spinalprep.lumbar.structures import STRUCTURES
 from spinalprep.networks.topology import TOPOLOGIES
-from spinalprep.phantom.lumbar_tissues import NUMBER, STRUCTURES, TISSUES, to_structures
+from spinalprep.phantom.lumbar_tissues import NUMBER, TISSUES, to_structures
 from spinalprep.training.fitting.loop import optimiser_of, take_step
 from spinalprep.training.fitting.structures import structure_loss
 from spinalprep.training.material.lumbar import LumbarSlices, draw_lumbar_slices

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spinalprep.phantom.lumbar_tissues import STRUCTURES, TISSUES, to_structures
+from spinalprep.lumbar.structures import STRUCTURES
+from spinalprep.phantom.lumbar_tissues import TISSUES, to_structures
 from spinalprep.training.synthesis.batch import Batch
 from spinalprep.training.synthesis.chance import chance, smooth_noise, uniform
 

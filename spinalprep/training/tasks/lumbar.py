@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinalprep.phantom.lumbar_tissues import STRUCTURES
+from spinalprep.lumbar.structures import STRUCTURES
 from spinalprep.training.fitting.losses import Objective
 from spinalprep.training.fitting.structures import structure_loss
 from spinalprep.training.material.dataset import LabelledDataset

@@ -1,0 +1,191 @@
+"""Discs of a lumbar segmentation: where they are, whether they are lumbar, and which is which."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinalprep.image import Image, to_world
+from spinalprep.lumbar.structures import CANAL, DISCS, SACRUM, VERTEBRAE
+
+SMALLEST_DISC_MM3 = 700.0
+SAME_DISC_MM = 12.0  # pieces whose middles differ less in height are one disc
+LEAST_DISCS = 3
+# Of lumbar discs, from middle to middle, 30 to 42 mm; T10 to T12 about 28, of a neck 14 to 20.
+LEAST_SPACING_MM, WIDEST_SPACING_MM = 26.0, 48.0
+LEAST_CANAL_MM3 = 2000.0
+LEAST_SACRUM_MM3 = 4000.0
+TO_SACRUM_MM = 18.0  # from the middle of the lowest disc to the sacrum, at most
+FIVE_FREE = 0.88  # share of people with five free lumbar vertebrae and no transitional one
+FLAT = 0.45  # a lowest disc flatter than this share of the others may be a transitional one
+NAMES = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/T11")
+
+
+@dataclass(frozen=True)
+class Disc:
+    """One disc.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (3,)
+        RAS+ mm.
+    mask : ndarray of bool, shape (I, J, K)
+        On the grid of the segmentation.
+    height_mm : float
+        Volume over area across the spine.
+    name : str or None
+        ``L4/L5``; None where it is not known.
+    probability : float
+        Of the name; 0 where there is none.
+    """
+
+    centre: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    height_mm: float
+    name: str | None = None
+    probability: float = 0.0
+
+
+def clean_spine(structures: Image) -> Image:
+    """Return a segmentation whose bones, discs and canal are one piece; the rest is background.
+
+    Parameters
+    ----------
+    structures : Image of int
+        See `structures.STRUCTURES`; any voxel order.
+    """
+    spine = np.isin(structures.data, (VERTEBRAE, SACRUM, DISCS, CANAL))
+    pieces, count = ndimage.label(spine)
+    if count < 2:  # one piece, or none
+        return structures
+    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return structures.with_data(np.where(spine & (pieces != largest), 0, structures.data))
+
+
+def find_discs(structures: Image) -> list[Disc]:
+    """Return the discs of a segmentation, upwards, unnamed.
+
+    Parameters
+    ----------
+    structures : Image of int
+        See `structures.STRUCTURES`; any voxel order.
+    """
+    pieces, count = ndimage.label(structures.data == DISCS)
+    groups: list[list[int]] = []
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1) * structures.voxel_volume
+    large = [n for n in range(1, count + 1) if sizes[n] >= SMALLEST_DISC_MM3]
+    middles = {n: _middle(pieces == n, structures) for n in large}
+    for n in sorted(large, key=lambda piece: float(middles[piece][2])):
+        if groups and middles[n][2] - middles[groups[-1][-1]][2] < SAME_DISC_MM:
+            groups[-1].append(n)
+        else:
+            groups.append([n])
+    masks = [np.isin(pieces, group) for group in groups]
+    centres = [_middle(mask, structures) for mask in masks]
+    along = _directions(centres)
+    return [
+        Disc(centre, mask, _height(mask, structures, centre, way))
+        for centre, mask, way in zip(centres, masks, along, strict=True)
+    ]
+
+
+def why_not_lumbar(structures: Image, discs: list[Disc]) -> str:
+    """Return why a segmentation shows no lumbar spine; empty where it does.
+
+    Parameters
+    ----------
+    structures : Image of int
+    discs : list of Disc
+        Of `find_discs`.
+    """
+    if len(discs) < LEAST_DISCS:
+        return f"{len(discs)} discs of lumbar size in view; expected {LEAST_DISCS} or more"
+    apart = [float(np.linalg.norm(b.centre - a.centre)) for a, b in pairwise(discs)]
+    usual = float(np.median(apart))
+    if not LEAST_SPACING_MM <= usual <= WIDEST_SPACING_MM:
+        return (
+            f"discs are {usual:.0f} mm apart; expected {LEAST_SPACING_MM:.0f} to "
+            f"{WIDEST_SPACING_MM:.0f} mm as in a lumbar spine"
+        )
+    for value, name, least in ((CANAL, "canal", LEAST_CANAL_MM3), (VERTEBRAE, "vertebrae", 2e4)):
+        volume = float((structures.data == value).sum()) * structures.voxel_volume
+        if volume < least:
+            return f"{volume / 1000:.1f} cm3 of {name} in view; expected {least / 1000:.0f} or more"
+    return ""
+
+
+def name_discs(structures: Image, discs: list[Disc]) -> list[Disc]:
+    """Count the discs from the sacrum upwards.
+
+    Parameters
+    ----------
+    structures : Image of int
+    discs : list of Disc
+        Upwards.
+
+    Returns
+    -------
+    discs : list of Disc
+        Without names where the sacrum is not in view or the lowest disc is so flat that it may be
+        that of a transitional vertebra; from a gap upwards without them.
+    """
+    if not discs or not _sits_on_sacrum(structures, discs[0]):
+        return discs
+    others = [disc.height_mm for disc in discs[1:]]
+    if others and discs[0].height_mm < FLAT * float(np.median(others)):
+        return discs
+    usual = float(np.median([np.linalg.norm(b.centre - a.centre) for a, b in pairwise(discs)]))
+    named, below = [], None
+    for disc, name in zip(discs, [*NAMES, *[None] * len(discs)], strict=False):
+        gap = below is not None and np.linalg.norm(disc.centre - below) > 1.5 * usual
+        if gap or name is None:
+            break
+        named.append(Disc(disc.centre, disc.mask, disc.height_mm, name, FIVE_FREE))
+        below = disc.centre
+    return [*named, *discs[len(named) :]]
+
+
+def _sits_on_sacrum(structures: Image, lowest: Disc) -> bool:
+    """Tell whether the sacrum is in view, just below a disc."""
+    pieces, count = ndimage.label(structures.data == SACRUM)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:] * structures.voxel_volume
+    if not len(sizes) or sizes.max() < LEAST_SACRUM_MM3:
+        return False
+    largest = np.argwhere(pieces == 1 + int(np.argmax(sizes))).astype(float)
+    points = to_world(largest, structures.affine)
+    near = np.linalg.norm(points - lowest.centre, axis=1).min()
+    return bool(near < TO_SACRUM_MM and points[:, 2].mean() < lowest.centre[2])
+
+
+def _middle(mask: NDArray[np.bool_], like: Image) -> NDArray[np.float64]:
+    return to_world(np.argwhere(mask).mean(axis=0), like.affine)
+
+
+def _directions(centres: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Return the unit vector of the spine at every disc, from its neighbours."""
+    last = len(centres) - 1
+    found = []
+    for n in range(len(centres)):
+        way = centres[min(n + 1, last)] - centres[max(n - 1, 0)]
+        length = float(np.linalg.norm(way))
+        found.append(way / length if length > 0 else np.array([0.0, 0.0, 1.0]))
+    return found
+
+
+def _height(
+    mask: NDArray[np.bool_], like: Image, centre: NDArray[np.float64], way: NDArray[np.float64]
+) -> float:
+    """Return the volume of a disc over its area across the spine.
+
+    The area is that of the square millimetres, across the spine, that any of its voxels lies over.
+    """
+    points = to_world(np.argwhere(mask).astype(float), like.affine) - centre
+    side = np.cross(way, [1.0, 0.0, 0.0])
+    front = side / np.linalg.norm(side)
+    across = np.stack([points @ np.cross(front, way), points @ front], axis=1)
+    cell = np.maximum(np.sort(like.voxel_sizes)[[2, 1]], 1.0)  # a slice is thick, a pixel is not
+    sizes = np.array([cell[0], cell[1]])
+    covered = len(np.unique(np.floor(across / sizes).astype(int), axis=0)) * float(sizes.prod())
+    return float(mask.sum()) * like.voxel_volume / covered
