@@ -183,10 +183,7 @@ class Settings:
     )
     lumbar: bool = field(
         default=False,
-        metadata=flag(
-            "other networks",
-            "experimental: also segment eleven structures of a lumbar spine in T2w and T1w",
-        ),
+        metadata=flag("other networks", "experimental: also segment a lumbar spine in T2w and T1w"),
     )
     pathology: Literal["tumor"] | None = field(
         default=None,

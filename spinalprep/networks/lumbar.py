@@ -4,15 +4,13 @@ After Sáenz-Gamboa et al. (2021), ICPR, doi:10.1109/ICPR48806.2021.9412934: bot
 channels of one two-dimensional network.
 """
 
-from functools import partial
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from spinalprep.errors import InputError
 from spinalprep.image import Image, resample_like
-from spinalprep.networks.parallel import map_parts
+from spinalprep.networks.parallel import run_parts
 from spinalprep.networks.sagittal import to_sagittal
 from spinalprep.networks.tumor import patch_starts
 from spinalprep.networks.weights import Model
@@ -105,12 +103,12 @@ def _stitched(shown: Volume, model: Model) -> Volume:
         for j in starts[1]:
             rows, columns = slice(i, i + size[0]), slice(j, j + size[1])
             parts = torch.split(slices[:, :, rows, columns].contiguous(), 1)
-            told = torch.cat(map_parts(partial(_told, model), list(parts))).numpy()
+            told = torch.cat(run_parts(model.network, parts, _classes)).numpy()
             total[:, rows, columns] += told.transpose(1, 2, 3, 0)
             weight[rows, columns] += 1
     return np.asarray(total / weight, np.float32)
 
 
-def _told(model: Model, part: torch.Tensor) -> torch.Tensor:
-    """Return probabilities of one window."""
-    return torch.softmax(model.network(part), dim=1)
+def _classes(logits: torch.Tensor) -> torch.Tensor:
+    """Return probabilities of classes of which a pixel is one."""
+    return torch.softmax(logits, dim=1)
