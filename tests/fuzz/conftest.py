@@ -83,14 +83,18 @@ def attempt(read: Callable[[Path], None], files: Mapping[str, bytes], folder: Pa
 def search(tmp_path: Path) -> Callable[[st.SearchStrategy[dict[str, bytes]], Any], None]:
     """Return a search for files that break what reads them."""
 
-    def find(files: st.SearchStrategy[dict[str, bytes]], read: Callable[[Path], None]) -> None:
+    def find(
+        files: st.SearchStrategy[dict[str, bytes]],
+        read: Callable[[Path], None],
+        share: float = 1.0,  # of the usual number of examples, for what takes long
+    ) -> None:
         tried = rounds = 0
         end = time.monotonic() + 60 * MINUTES
         while rounds == 0 or time.monotonic() < end:
 
             @seed(rounds)
             @settings(
-                max_examples=EXAMPLES,
+                max_examples=int(EXAMPLES * share),
                 deadline=None,
                 database=None,
                 derandomize=not MINUTES,
