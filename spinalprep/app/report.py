@@ -74,7 +74,7 @@ def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
         template_name=template.name if template is not None else "",
         template_release=template.version if template is not None else "",
         models=tuple(
-            ModelFacts(card["name"], str(card.get("version", "")), card["sha256"])
+            ModelFacts(str(card.get("name", "n/a")), str(card.get("version", "")), card["sha256"])
             for card in shared.cards.values()
         ),
         warnings=tuple(dict.fromkeys(warnings)),  # two runs of a session say the same
