@@ -70,11 +70,12 @@ def main() -> None:
         for n in range(given.people):
             prepared(given.first + n, KINDS[n % len(KINDS)], given.out)
         return
-    models = load_model(given.tumor_cord), load_model(given.tumor)
+    crops = list(given.crops)
+    models = load_model(given.tumor_cord) if "cascade" in crops else None, load_model(given.tumor)
     if given.what == "healthy":
-        healthy(given.shared, given.out, models)
+        healthy(given.shared, given.out, models, crops)
     else:
-        synthetic(given.first, given.people, given.out, models, given.crops)
+        synthetic(given.first, given.people, given.out, models, crops)
 
 
 def networks() -> Networks[Model]:
@@ -111,13 +112,14 @@ def prepared(seed: int, kind: str, folder: Path) -> Case:
     return case
 
 
-def tubes(case: Case, cord_model: Model) -> Iterator[tuple[str, object]]:
+def tubes(case: Case, cord_model: Model | None) -> Iterator[tuple[str, object]]:
     """Yield the ways to crop: a tube, None for none, or a NoCordError."""
     image = case.scanned.t2w
-    try:
-        yield "cascade", find_tube(image, cord_model)
-    except NoCordError as error:
-        yield "cascade", error
+    if cord_model is not None:
+        try:
+            yield "cascade", find_tube(image, cord_model)
+        except NoCordError as error:
+            yield "cascade", error
     lost = NoCordError("the App finds no cord")
     yield "centerline", tube_around(case.line, image) if case.line is not None else lost
     yield "true centerline", tube_around(case.patient.centerline, image)
@@ -125,7 +127,7 @@ def tubes(case: Case, cord_model: Model) -> Iterator[tuple[str, object]]:
 
 
 def synthetic(
-    first: int, people: int, out: Path, models: tuple[Model, Model], crops: list[str]
+    first: int, people: int, out: Path, models: tuple[Model | None, Model], crops: list[str]
 ) -> None:
     """Judge the networks on synthetic patients and write tables."""
     tables = []
@@ -191,18 +193,18 @@ def contained(tube: object, scanned: Scanned) -> float:
     return float(grown[box].sum() / grown.sum()) if grown.any() else 1.0
 
 
-def healthy(shared: Path, out: Path, models: tuple[Model, Model]) -> None:
-    """Look for tumors in healthy people's images, cropped in the App's two ways."""
+def healthy(shared: Path, out: Path, models: tuple[Model | None, Model], crops: list[str]) -> None:
+    """Look for tumors in healthy people's images, cropped in the App's two ways; T1w as Gd-T1w."""
     rows = []
     for path in sorted(shared.glob("data/bids-*/sub-*/anat/*.nii.gz")):
         image = reorient(load(path))
         is_t1w = path.name.endswith("_T1w.nii.gz")
         seen = Contrasts(None, image) if is_t1w else Contrasts(image, None)
-        for crop in ("cascade", "centerline"):
+        for crop in (name for name in ("cascade", "centerline") if name in crops):
             try:
                 tube = (
                     find_tube(image, models[0])
-                    if crop == "cascade"
+                    if crop == "cascade" and models[0] is not None
                     else tube_around(find_cord(image, networks(), views=1).centerline, image)
                 )
                 soft = map_tumors(seen, models[1], tube)
@@ -212,7 +214,7 @@ def healthy(shared: Path, out: Path, models: tuple[Model, Model]) -> None:
             masks = call_tumors(soft, image.voxel_volume, TumorRule())
             cm3 = {n: float(m.sum()) * image.voxel_volume / 1000 for n, m in masks.items()}
             rows.append({"image": path.name, "crop": crop, **cm3})
-        say(rows[-2:])
+        say(rows[-1])
     table = pd.DataFrame(rows)
     table.to_csv(out / "healthy.tsv", sep="\t", index=False)
     say(table.round(2).to_string())
