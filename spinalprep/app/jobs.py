@@ -34,6 +34,8 @@ from spinalprep.template.files import Template, resolve_template
 from spinalprep.workflows.measures import Healthy
 from spinalprep.workflows.participant import Participant, TemplateFiles
 
+SYNTHETIC_ONLY = "; the networks were trained on synthetic tumors, no real tumor was seen"
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -206,6 +208,8 @@ def _tumor_networks(settings: Settings) -> list[str]:
     ModelError
         If one is neither given nor shipped.
     """
+    whose = "" if "tumor" in settings.models else SYNTHETIC_ONLY
+    LOG.warning("--pathology tumor: research use only, not for diagnosis%s", whose)
     needed = [n for n in OF_TUMORS if n == "tumor" or settings.tumor_crop == "cascade"]
     return [
         _given_or_shipped(name, "--pathology tumor", "docs/tumor.md", settings) for name in needed

@@ -34,8 +34,10 @@ def test_probabilities_are_those_of_torch_at_any_size(
     exported: dict[str, Model], shape: tuple[int, ...]
 ) -> None:
     draw = torch.Generator().manual_seed(0)
-    for name in packaged_names():
-        model = load_model(name)
+    for model in map(load_model, packaged_names()):
+        if "patch" in model.card:
+            continue  # three dimensions: the next test
+        name = model.card["name"]
         image = torch.rand((shape[0], model.card["channels"], *shape[2:]), generator=draw)
         with torch.no_grad():
             ours, theirs = (m.network(image) for m in (model, exported[name]))
