@@ -1,6 +1,5 @@
 """The modified 3D U-Net of Isensee et al.: sizes, filters, and outputs that all are taught."""
 
-import pytest
 import torch
 from torch import nn
 
