@@ -13,6 +13,7 @@ from spinalprep.lumbar.structures import CANAL, DISCS, SACRUM, VERTEBRAE
 SMALLEST_DISC_MM3 = 700.0
 SAME_DISC_MM = 12.0  # pieces whose middles differ less in height are one disc
 LEAST_DISCS = 3
+LUMBAR_DISC_MM3 = 2500.0  # discs of a neck have 1 to 1.5 cm3, lumbar ones 4 to 15
 # Of lumbar discs, from middle to middle, 30 to 42 mm; T10 to T12 about 28, of a neck 14 to 20.
 LEAST_SPACING_MM, WIDEST_SPACING_MM = 26.0, 48.0
 LEAST_CANAL_MM3 = 2000.0
@@ -100,8 +101,9 @@ def why_not_lumbar(structures: Image, discs: list[Disc]) -> str:
     discs : list of Disc
         Of `find_discs`.
     """
-    if len(discs) < LEAST_DISCS:
-        return f"{len(discs)} discs of lumbar size in view; expected {LEAST_DISCS} or more"
+    large = [d for d in discs if d.mask.sum() * structures.voxel_volume >= LUMBAR_DISC_MM3]
+    if len(large) < LEAST_DISCS:
+        return f"{len(large)} discs of lumbar size in view; expected {LEAST_DISCS} or more"
     apart = [float(np.linalg.norm(b.centre - a.centre)) for a, b in pairwise(discs)]
     usual = float(np.median(apart))
     if not LEAST_SPACING_MM <= usual <= WIDEST_SPACING_MM:
