@@ -41,6 +41,7 @@ def huge(raw: bytes) -> bytes:
         ("warp.nii", huge(field(np.eye(4)))),
         ("warp.nii.gz", gzip.compress(huge(field(np.eye(4))))),
     ],
+    ids=("nan", "inf", "text", "empty", "no-nifti", "cut", "field-of-nan", "huge", "huge-gz"),
 )
 def test_a_transform_that_is_none_is_refused_in_one_line(
     name: str, content: bytes, tmp_path: Path
