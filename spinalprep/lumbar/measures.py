@@ -33,7 +33,7 @@ def measure_lumbar(structures: Image, discs: list[Disc], image: Image | None) ->
         Columns as in ``COLUMNS``: a row per structure with its volume (that of muscle with the
         share of fat, ``fat_percent``: fat in and between the muscles over both); a row per disc
         with its mean signal over that of fluid, the median of the canal within 5 mm of the disc,
-        and the area of the canal there, across the spine.
+        and the area of the canal there, across the spine (both NaN where none is seen).
     """
     counts = np.bincount(structures.data.astype(int).ravel(), minlength=len(STRUCTURES))
     volumes = counts * structures.voxel_volume
@@ -49,6 +49,7 @@ def measure_lumbar(structures: Image, discs: list[Disc], image: Image | None) ->
     canal = structures.data == CANAL
     for n, disc in enumerate(discs):
         near = canal & _beside(points, discs, n)
+        area = float(near.sum()) * structures.voxel_volume / (2 * SLAB_MM)
         rows.append(
             {
                 "structure": "intervertebral disc",
@@ -57,7 +58,7 @@ def measure_lumbar(structures: Image, discs: list[Disc], image: Image | None) ->
                 "volume_mm3": float(disc.mask.sum()) * structures.voxel_volume,
                 "disc_height_mm": disc.height_mm,
                 "disc_signal_ratio": _signal(image, disc.mask, near),
-                "canal_area_mm2": float(near.sum()) * structures.voxel_volume / (2 * SLAB_MM),
+                "canal_area_mm2": area or None,  # no canal in view is not one of no area
             }
         )
     return pd.DataFrame(rows).reindex(columns=list(COLUMNS))

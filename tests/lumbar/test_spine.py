@@ -133,3 +133,11 @@ def test_a_narrow_canal_measures_less(person: LumbarPerson, truth: Image) -> Non
     ]
     assert areas[1]["L4/L5"] < 0.85 * areas[0]["L4/L5"]
     assert areas[1]["L2/L3"] == pytest.approx(areas[0]["L2/L3"], rel=0.05)
+
+
+def test_where_no_canal_is_seen_its_area_is_unknown(truth: Image) -> None:
+    without = truth.with_data(np.where(truth.data == CANAL, 0, truth.data))
+    table = measure_lumbar(without, find_discs(truth), truth)
+    discs = table[table["disc_height_mm"].notna()]
+    assert len(discs)
+    assert discs[["canal_area_mm2", "disc_signal_ratio"]].isna().all(axis=None)
