@@ -104,11 +104,11 @@ def lumbar_overlay(image: Image, structures: Image) -> str | None:
         return None
     sizes = shown.voxel_sizes
     middle = int(np.median(canal))
-    beside = int(np.clip(middle + round(BESIDE_MM / float(sizes[0])), 0, shown.shape[0] - 1))
+    beside, aside = _slice_beside(told.data > 0, middle, float(sizes[0]))
     figure = Figure(figsize=(14, 6.5), facecolor=DARK)
     axes = figure.subplots(1, 4)
     top = float(np.percentile(shown.data[middle], 99))
-    for n, (i, name) in enumerate(((middle, "middle"), (beside, f"{BESIDE_MM:.0f} mm right"))):
+    for n, (i, name) in enumerate(((middle, "middle"), (beside, aside))):
         grey = np.clip(shown.data[i].T / max(top, 1e-6), 0, 1)
         aspect = float(sizes[2] / sizes[1])
         for axis, picture in (
@@ -121,6 +121,20 @@ def lumbar_overlay(image: Image, structures: Image) -> str | None:
             axis.axis("off")
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, 0.03)
     return to_uri(figure)
+
+
+def _slice_beside(
+    structures: NDArray[np.bool_], middle: int, thickness_mm: float
+) -> tuple[int, str]:
+    """Return the slice about 15 mm to the right of the middle, or to the left, and its name.
+
+    The side on which slices with structures reach further; the outermost of them at most.
+    """
+    filled = np.flatnonzero(structures.any(axis=(1, 2)))
+    side = 1 if filled[-1] - middle >= middle - filled[0] else -1
+    steps = min(round(BESIDE_MM / thickness_mm), max(filled[-1] - middle, middle - filled[0]))
+    name = f"{steps * thickness_mm:.0f} mm {'right' if side > 0 else 'left'}"
+    return int(middle + side * steps), name
 
 
 def _coloured(grey: NDArray[np.float64], told: NDArray[np.uint8]) -> NDArray[np.float64]:

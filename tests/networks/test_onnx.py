@@ -62,9 +62,7 @@ def test_tumor_networks_say_the_same_in_three_dimensions(
         with torch.no_grad():
             ours, theirs = (m.network(image) for m in (model, exported))
         assert ours.shape == theirs.shape == (1, 1 if channels == 1 else 4, *shape)
-        assert (
-            float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 1e-4
-        )
+        assert float((torch.sigmoid(ours) - torch.sigmoid(theirs)).abs().max()) < 1e-4
 
 
 def test_masks_of_a_phantom_are_those_of_torch(exported: dict[str, Model]) -> None:
