@@ -41,6 +41,7 @@ from spinalprep.image import (
     save_inside,
     upright,
 )
+from spinalprep.image.drawn import read_drawn
 from spinalprep.image.sanity import conform_label, conform_loaded_label
 from spinalprep.image.volume import to_nifti
 from spinalprep.lesion import frame, instances, measures
@@ -281,6 +282,11 @@ def label_of_file(s: Scene) -> list[Image]:
     return [conform_label(path, s.image), conform_loaded_label(loaded, "label", s.image)]
 
 
+def drawn_label(s: Scene) -> Image:
+    path = save(reorient(s.on(s.mask.data > 0), "RSA"), s.folder / "drawn.nii.gz", np.uint8)
+    return read_drawn(path, s.image, "cord")
+
+
 def denoised(s: Scene) -> Image:
     small = resample(s.image, (12, 12, 12), OTHER)  # it takes long
     return bias.denoise(reorient(small, s.image.axes))
@@ -410,6 +416,7 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "image.resample.grid_with_spacing": lambda s: sorted(
         grid_with_spacing(s.image, s.image.voxel_sizes * 2)[0]
     ),
+    "image.drawn.read_drawn": drawn_label,
     "image.sanity.conform_label": label_of_file,
     "image.sanity.conform_loaded_label": label_of_file,
     "image.volume.Image.same_grid": lambda s: s.image.same_grid(s.mask),
@@ -516,6 +523,7 @@ COSTLY: dict[str, Callable[[Scene], object]] = {
 STEPS = {  # each hands the image to the functions above, and to nothing else
     "levels.elsewhere.detect_elsewhere",
     "networks.cascade.as_maps",
+    "networks.lumbar.map_structures",
     "networks.postprocess.post_process",
     *(f"networks.tumor.{step}" for step in ("find_tube", "cascade_tube", "map_tumors")),
     *(

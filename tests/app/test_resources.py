@@ -27,7 +27,7 @@ def test_nobody_gets_more_than_there_is(monkeypatch, capsys) -> None:
         "! --nprocs 9 exceeds the 3 CPUs available, which are used",
         "! --mem 8.0GB exceeds the limit of 5.0 GB, which is used",
     ]
-    modest = parse(["in", "out", "participant", "--mem", "2", "--nprocs", "2"])
+    modest = parse(["in", "out", "participant", "--mem", "3", "--nprocs", "2"])
     assert command.within_limits(modest) == modest
     elsewhere = parse([*WORDS, "--nprocs", "9", "--worker", "slurm"])
     assert command.within_limits(elsewhere) == elsewhere

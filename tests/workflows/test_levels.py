@@ -1,6 +1,7 @@
 """The stage of levels: detected where C2/C3 shows, None where nothing tells, a hint otherwise."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -202,10 +203,12 @@ def search(folder: Path, failing: tuple[str, ...], monkeypatch: pytest.MonkeyPat
         return Levels({})
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("spinalprep.networks.weights.load_model", lambda path: path)
+    network = SimpleNamespace(card={"scale": 1.0})
+    monkeypatch.setattr("spinalprep.networks.weights.load_model", lambda _: network)
+    monkeypatch.setattr("spinalprep.levels.detect.find_discs", lambda *_: ())
+    monkeypatch.setattr("spinalprep.levels.detect.weigh_signs", lambda *_: None)
     monkeypatch.setattr("spinalprep.levels.elsewhere.detect_elsewhere", elsewhere)
     monkeypatch.setattr("spinalprep.levels.number.levels_from_signs", nothing)
-    monkeypatch.setattr("spinalprep.interfaces.levels._see_discs", lambda *_: None)
     cord = Image(np.ones((3, 3, 80), np.uint8), np.eye(4))
     image = NiftiGz(save(cord, Path("cord.nii.gz"), np.uint8))
     line = File(write_centerline(fit_centerline([[1, 1, 80.0], [1, 1, 0]]), Path("c.tsv")))

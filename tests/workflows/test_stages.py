@@ -12,6 +12,7 @@ from spinalprep.derivatives.publish import WRITERS
 from spinalprep.engine.graph import StageTask, stages_of
 from spinalprep.stages import STAGES, Node
 from spinalprep.workflows.cord import WeightFile, Weights
+from spinalprep.workflows.lumbar import LumbarSearch
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles
 from spinalprep.workflows.tumor import TumorSearch
@@ -55,7 +56,10 @@ def names(file: Path, labels: tuple[str, ...], parameters: Parameters, template:
 
 def test_the_graph_has_all_stages_and_no_other(file: Path) -> None:
     everything = Parameters(
-        shows_gm=True, spaces=("reference", "template", "T1w"), tumor=TumorSearch("", "T1w")
+        shows_gm=True,
+        spaces=("reference", "template", "T1w"),
+        tumor=TumorSearch("", "T1w"),
+        lumbar=LumbarSearch("", "T1w"),
     )
     found = names(file, ("cord", "gm", "lesion"), everything, template=True)
     assert {Node.named(name).stage for name in found} == set(STAGES)
