@@ -292,7 +292,7 @@ def _fit_per_level(cord: Image, fitted: Image, names: Mapping[int, str]) -> dict
 def _worst(gates: pd.DataFrame | None) -> str:
     if gates is None:
         return "n/a"
-    return max(gates["result"].fillna("n/a"), key=SEVERITY.index, default="n/a")
+    return max(gates["result"].astype(object).fillna("n/a"), key=SEVERITY.index, default="n/a")
 
 
 def _edit_commands(outputs: RunOutputs, facts: ReportFacts) -> list[dict[str, str]]:
