@@ -28,7 +28,7 @@ from spinalprep.networks.weights import Model, load_model
 from spinalprep.normative.calibration import load_calibration
 from spinalprep.normative.plausible import furthest_areas
 from spinalprep.normative.table import load_norms
-from spinalprep.phantom.anatomy import make_person, truth_cord
+from spinalprep.phantom.anatomy import Person, make_person, truth_cord
 from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
 from spinalprep.phantom.images import render
 from spinalprep.reports.gates import load_gates
@@ -61,11 +61,31 @@ class Judged:
         return [g.metric for g in limits if g.result(self.gates.get(g.metric)) in ("WARN", "FAIL")]
 
 
-def drawn_cases(seed: int, people: int) -> Iterator[tuple[str, Drawn]]:
-    """Yield a name and an image: each person as they are, and with every fault.
+@dataclass(frozen=True)
+class Subject:
+    """A synthetic subject and their image; ``share`` of every voxel is cord.
 
-    Every second person has thick axial slices, which can't be averaged further.
+    Every second one has thick axial slices, which can't be averaged further.
     """
+
+    seed: int
+    contrast: str
+    person: Person
+    image: Image
+    share: np.ndarray
+
+    def draw(self, kind: str) -> Drawn | None:
+        """Return the image with a fault, or as it is (``plain``); None for thicker thick slices."""
+        cord = self.image.with_data((self.share >= 0.5).astype(np.uint8))
+        if kind == "plain":
+            return Drawn(self.image, cord, None, 0, self.image.shape[2] - 1)
+        if kind == "thick" and self.contrast != "T2w":
+            return None
+        return draw_fault(kind, self.image, cord, self.seed)
+
+
+def make_subjects(seed: int, people: int) -> Iterator[Subject]:
+    """Yield subjects of consecutive seeds, T2w and T2starw in turn."""
     for n in range(people):
         contrast = list(GRIDS)[n % 2]
         shape, spacing = GRIDS[contrast]
@@ -73,11 +93,16 @@ def drawn_cases(seed: int, people: int) -> Iterator[tuple[str, Drawn]]:
         affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
         person = make_person(seed + n)
         image = render(person, contrast, (shape, affine), seed + n)
-        cord = image.with_data((truth_cord(person, image) >= 0.5).astype(np.uint8))
-        yield f"plain {n}", Drawn(image, cord, None, 0, shape[2] - 1)
-        for kind in FAULTS:
-            if kind != "thick" or contrast == "T2w":
-                yield f"{kind} {n}", draw_fault(kind, image, cord, seed + n)
+        yield Subject(seed + n, contrast, person, image, truth_cord(person, image))
+
+
+def drawn_cases(seed: int, people: int) -> Iterator[tuple[str, Drawn]]:
+    """Yield a name and an image: each person as they are, and with every fault."""
+    for n, subject in enumerate(make_subjects(seed, people)):
+        for kind in ("plain", *FAULTS):
+            drawn = subject.draw(kind)
+            if drawn is not None:
+                yield f"{kind} {n}", drawn
 
 
 def judge(name: str, drawn: Drawn, found: Found3 | None) -> Judged:

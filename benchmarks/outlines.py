@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from faults import GRIDS
+from faults import make_subjects
 
 from spinalprep.cord.carried import carry_outline
 from spinalprep.cord.centerline import Centerline
@@ -26,9 +26,7 @@ from spinalprep.cord.shape import measure_slices
 from spinalprep.image import Image, to_voxel
 from spinalprep.networks.predict import Prediction, segment
 from spinalprep.networks.weights import Model, load_model
-from spinalprep.phantom.anatomy import make_person, truth_cord
-from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
-from spinalprep.phantom.images import render
+from spinalprep.phantom.faults import FAULTS, Drawn
 
 LOWER, UPPER = INTERVALS["area_mm2"]
 ASTRAY_MM = 1.0
@@ -49,24 +47,14 @@ class Case:
 
 def drawn_cases(seed: int, people: int, kinds: list[str]) -> Iterator[Case]:
     """Yield every kind of fault in every subject."""
-    for n in range(people):
-        contrast = list(GRIDS)[n % 2]
-        shape, spacing = GRIDS[contrast]
-        affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-        affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-        person = make_person(seed + n)
-        image = render(person, contrast, (shape, affine), seed + n)
-        share = truth_cord(person, image)
-        cord = image.with_data((share >= 0.5).astype(np.uint8))
+    for subject in make_subjects(seed, people):
         for kind in kinds:
-            if kind == "plain":
-                drawn = Drawn(image, cord, None, 0, shape[2] - 1)
-            elif kind == "thick" and contrast != "T2w":
+            drawn = subject.draw(kind)
+            if drawn is None:
                 continue
-            else:
-                drawn = draw_fault(kind, image, cord, seed + n)
-            true = share if kind in SAME_GRID else drawn.cord.data.astype(np.float64)
-            yield Case(kind, contrast, astray(person.centerline, drawn.image), drawn, true)
+            line = astray(subject.person.centerline, drawn.image)
+            true = subject.share if kind in SAME_GRID else drawn.cord.data.astype(np.float64)
+            yield Case(kind, subject.contrast, line, drawn, true)
 
 
 def astray(line: Centerline, image: Image) -> Centerline:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from boutiques.bosh import bosh
-from boutiques.validator import validate_descriptor
+from boutiques.validator import DescriptorValidationError, validate_descriptor
 
 from spinalprep.app.descriptor import descriptor, descriptor_text
 from spinalprep.app.parser import build_parser, parse
@@ -23,6 +23,9 @@ def test_the_file_is_what_the_code_makes() -> None:
 
 def test_it_is_a_valid_descriptor() -> None:
     validate_descriptor(descriptor())
+    without = {key: told for key, told in descriptor().items() if key != "command-line"}
+    with pytest.raises(DescriptorValidationError, match="command-line"):
+        validate_descriptor(without)
 
 
 def test_it_has_every_argument_of_the_parser_and_no_other() -> None:

@@ -80,14 +80,14 @@ def attempt(read: Callable[[Path], None], files: Mapping[str, bytes], folder: Pa
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> Callable[[st.SearchStrategy[dict[str, bytes]], Any], None]:
-    """Return a search for files that break what reads them."""
+def search(tmp_path: Path) -> Callable[..., int]:
+    """Return a search for files that break what reads them; it says how many it tried."""
 
     def find(
         files: st.SearchStrategy[dict[str, bytes]],
         read: Callable[[Path], None],
         share: float = 1.0,  # of the usual number of examples, for what takes long
-    ) -> None:
+    ) -> int:
         tried = rounds = 0
         end = time.monotonic() + 60 * MINUTES
         while rounds == 0 or time.monotonic() < end:
@@ -109,5 +109,6 @@ def search(tmp_path: Path) -> Callable[[st.SearchStrategy[dict[str, bytes]], Any
             one_round()
             rounds += 1
         sys.stdout.write(f"{tried} files in {rounds} rounds\n")
+        return tried
 
     return find

@@ -349,7 +349,5 @@ KINDS = {
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are Linux's")
 @pytest.mark.parametrize("name", KINDS)
-def test_odd_files_are_read_or_refused(
-    name: str, search: Callable[[st.SearchStrategy[Any], Callable[[Path], None]], None]
-) -> None:
-    search(KINDS[name].files, KINDS[name].read)
+def test_odd_files_are_read_or_refused(name: str, search: Callable[..., int]) -> None:
+    assert search(KINDS[name].files, KINDS[name].read) >= 10
