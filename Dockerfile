@@ -1,8 +1,18 @@
 # CPU image of the BIDS App. Build: docker build -t spinalprep .
-FROM python:3.11-slim-bookworm
+# Where Docker Hub can't be reached: --build-arg BASE=... (Python 3.11 and pip).
+ARG BASE=python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY . .
+RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+    && cp constraints.txt /wheels
+
+FROM ${BASE}
 
 LABEL org.opencontainers.image.title="spinalprep" \
       org.opencontainers.image.description="BIDS App for spinal cord MRI; research use only" \
+      org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 ENV NO_ET=1 \
@@ -14,12 +24,11 @@ ENV NO_ET=1 \
 # Where the CPU build of torch comes from; give your own mirror where this one can't be reached.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
-RUN useradd --create-home --uid 1000 spinalprep
-WORKDIR /opt/spinalprep
-COPY . .
 # The CPU build of torch first: PyPI's own takes gigabytes of CUDA.
-RUN python -m pip install --index-url "$TORCH_INDEX" torch==2.13.0 \
-    && python -m pip install --constraint constraints.txt . \
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    useradd --create-home --uid 1000 spinalprep \
+    && python -m pip install --index-url "$TORCH_INDEX" torch==2.13.0 \
+    && python -m pip install --constraint /wheels/constraints.txt /wheels/*.whl \
     && python -m spinalprep --version
 
 USER 1000:1000

@@ -4,11 +4,12 @@ import contextlib
 import filecmp
 import os
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from spinalprep.machine import machine
 
 TEMPORARY = ".spinalprep-tmp"
 ABANDONED_S = 2 * 24 * 3600.0  # of another machine, whose processes can't be seen from here
@@ -109,13 +110,13 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def _own(out_dir: Path) -> Path:
-    return out_dir / TEMPORARY / f"{socket.gethostname()}@{os.getpid()}"
+    return out_dir / TEMPORARY / f"{machine()}@{os.getpid()}"
 
 
 def _is_alive(folder: Path) -> bool:
     """Tell whether the process that a temporary folder belongs to may still run."""
     host, _, number = folder.name.rpartition("@")
-    if host == socket.gethostname() and number.isdigit():
+    if host == machine() and number.isdigit():
         try:
             os.kill(int(number), 0)
         except ProcessLookupError:

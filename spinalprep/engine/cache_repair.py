@@ -7,34 +7,39 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
-from spinalprep.engine.record import damage
+from spinalprep.engine.record import damage, read_record
+from spinalprep.machine import machine
 
 BEAT_S = 15.0
 _FRESH_S = 8 * BEAT_S
 _RESULTS = ("python-", "workflow-", "shell-")
 _HASH_BYTES = 16
+_CLOCKS_S = 2.0  # by which clocks, and the kernel's ticks, may differ
 
 
 class RunLock:
     """A file that says "a run uses this cache", kept young by a heartbeat.
 
     Runs may share a cache (pydra's locks keep each task to one run); the note
-    keeps one run from sweeping away what another is making.
+    keeps one run from sweeping away what another is making. Where another run seemed to live when
+    this one began, and its heartbeat then ends, the locks that it held are dropped, so that this
+    one does not wait for them. ``busy`` is as for `repair_cache`.
     """
 
-    def __init__(self, cache: Path) -> None:
-        self.path = cache / f"run-{socket.gethostname()}-{os.getpid()}.json"
+    def __init__(self, cache: Path, busy: Callable[[], frozenset[str]] = frozenset) -> None:
+        self.path = cache / f"run-{machine()}-{os.getpid()}.json"
+        self._busy = busy
         self._stop = threading.Event()
 
     def __enter__(self) -> "RunLock":
         self.path.parent.mkdir(parents=True, exist_ok=True)
         note = {
-            "host": socket.gethostname(),
+            "host": machine(),
             "pid": os.getpid(),
             "started": psutil.Process().create_time(),
         }
@@ -48,16 +53,21 @@ class RunLock:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        """Touch the file until told to stop."""
+        """Touch the file until told to stop; meanwhile see whether the others go on."""
+        cache = self.path.parent
+        shared = bool(other_runs(cache))
         while not self._stop.wait(BEAT_S):
             with contextlib.suppress(OSError):
                 os.utime(self.path)
+                if shared and not other_runs(cache):
+                    shared = False
+                    _release_the_waiting(cache, self._busy())
 
 
 def other_runs(cache: Path) -> list[Path]:
     """Return the notes of other live runs that use a cache; those of dead ones are removed."""
     live = []
-    mine = f"run-{socket.gethostname()}-{os.getpid()}.json"
+    mine = f"run-{machine()}-{os.getpid()}.json"
     for path in cache.glob("run-*.json"):
         if path.name == mine:
             continue
@@ -72,7 +82,7 @@ def _run_lives(path: Path) -> bool:
     """Tell whether the run that wrote a note goes on: by process here, by heartbeat elsewhere."""
     try:
         note = json.loads(path.read_text())
-        if note["host"] != socket.gethostname():
+        if note["host"] != machine():
             return time.time() - path.stat().st_mtime < _FRESH_S
         age = psutil.Process(note["pid"]).create_time() - float(note["started"])
         return bool(-2 < age < 2)
@@ -148,6 +158,15 @@ def _distrusted(cache: Path) -> Iterator[tuple[Path, str]]:
             yield entry, why
 
 
+def _release_the_waiting(cache: Path, busy: frozenset[str]) -> None:
+    """Drop the locks of runs that have died, and what they had not finished, during this run."""
+    for lock in list(_dead_locks(cache)):
+        if lock.stem not in busy:
+            if read_record(lock.with_suffix("")) is None:
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
 def _dead_locks(cache: Path) -> Iterator[Path]:
     """Yield locks whose holder is not alive here; no other run is live."""
     for lock in cache.glob("*.lock"):
@@ -163,4 +182,16 @@ def _holder_is_dead(lock: Path, elsewhere: bool = False) -> bool:
         return False
     if host != socket.gethostname() or not pid.isdigit():
         return elsewhere
-    return int(pid) == os.getpid() or not psutil.pid_exists(int(pid))
+    if int(pid) == os.getpid() or not psutil.pid_exists(int(pid)):
+        return True
+    return elsewhere and _is_younger(int(pid), lock)
+
+
+def _is_younger(pid: int, lock: Path) -> bool:
+    """Tell whether a process began after a lock was written, which then was another's.
+
+    Numbers come again: in a container they begin anew with every start.
+    """
+    with contextlib.suppress(psutil.Error, OSError):
+        return bool(psutil.Process(pid).create_time() > lock.stat().st_mtime + _CLOCKS_S)
+    return False

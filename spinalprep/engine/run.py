@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spinalprep.engine.cache_repair import RunLock, repair_cache, repair_hashes
+from spinalprep.engine.cache_repair import RunLock, other_runs, repair_cache, repair_hashes
 from spinalprep.engine.events import Failure, Observer, Observers, SessionResult, Tally, TaskEvent
 from spinalprep.engine.hashing import keep_hashes_beside
 from spinalprep.engine.pool import PoolWorker
@@ -201,7 +201,9 @@ class _Run:
         if folder in self._repaired:
             return
         self._repaired.add(folder)
-        self.locks.enter_context(RunLock(folder))
+        self.locks.enter_context(RunLock(folder, partial(busy_tasks, folder)))
+        for note in other_runs(folder):
+            log.info("%s is in use by another run, or was until just now: %s", folder, note.name)
         for line in repair_cache(folder, busy_tasks(folder)):
             log.info("cache: dropped %s", line)
 

@@ -116,7 +116,7 @@ def test_without_slurm_its_worker_is_refused_before_any_work(
 
 @pytest.mark.slow
 def test_an_array_of_jobs_shares_one_output_folder(
-    new_study, body, slurm_node, capsys: pytest.CaptureFixture[str]
+    new_study, body, slurm_cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = new_study()
     study.add(body.image, "sub-01/anat/sub-01_T2w.nii.gz")

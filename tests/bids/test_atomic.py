@@ -94,10 +94,15 @@ def test_the_files_of_a_living_process_stay(tmp_path: Path) -> None:
     living = tmp_path / atomic.TEMPORARY / f"{host}@{os.getppid()}"
     elsewhere = tmp_path / atomic.TEMPORARY / "another-machine@1"
     ancient = tmp_path / atomic.TEMPORARY / "another-machine@2"
-    for folder in (living, elsewhere, ancient):
+    other = "pid:[4026539999]"  # of a container with processes of its own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "readlink", lambda _: other)
+        contained = atomic._own(tmp_path)
+    for folder in (living, elsewhere, ancient, contained):
         folder.mkdir(parents=True)
     os.utime(ancient, (0, 0))
     atomic.clear_temporary(tmp_path)
     assert living.is_dir()
     assert elsewhere.is_dir()
+    assert contained.is_dir()
     assert not ancient.exists()

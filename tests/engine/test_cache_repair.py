@@ -10,7 +10,9 @@ import time
 import psutil
 import pytest
 
+from spinalprep.engine import cache_repair
 from spinalprep.engine.cache_repair import RunLock, other_runs, repair_cache, repair_hashes
+from spinalprep.machine import machine
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_run_on_another_host_lives_by_its_heartbeat(tmp_path, host, age_s, liv
 
 def test_a_run_here_lives_by_its_process(tmp_path, dead):
     parent = psutil.Process(os.getppid())
-    here = socket.gethostname()
+    here = machine()
     run_note(tmp_path / "run-a-1.json", parent.pid, here, parent.create_time())
     run_note(tmp_path / "run-a-2.json", parent.pid, here, 0.0)  # the number was used before
     run_note(tmp_path / "run-a-3.json", dead, here, 0.0)
@@ -78,6 +80,42 @@ def test_a_run_does_not_see_itself_and_leaves_nothing(tmp_path):
         assert lock.path.exists()
         assert other_runs(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_that_was_given_to_a_later_process_holds_no_lock(tmp_path):
+    lock = tmp_path / "python-1.lock"
+    lock.write_text(lock_text(os.getppid()))
+    began = psutil.Process(os.getppid()).create_time()
+    os.utime(lock, (began - 60,) * 2)
+    assert repair_cache(tmp_path) == ["python-1.lock"]
+
+
+def test_in_another_container_the_same_number_is_another_run(tmp_path):
+    note = tmp_path / f"run-{socket.gethostname()}-4026539999-{os.getpid()}.json"
+    run_note(note, os.getpid(), f"{socket.gethostname()}-4026539999", 0.0)
+    assert [path.name for path in other_runs(tmp_path)] == [note.name]
+
+
+def test_a_run_that_dies_meanwhile_holds_nobody_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_repair, "BEAT_S", 0.05)
+    for name in ("python-1", "python-2", "python-3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.lock").write_text(lock_text(7, "elsewhere"))
+    (tmp_path / "python-3.lock").write_text(lock_text(os.getppid()))
+    note = tmp_path / "run-elsewhere-7.json"
+    run_note(note, 7, "elsewhere", 0.0)
+    with RunLock(tmp_path, lambda: frozenset({"python-2"})):
+        time.sleep(0.3)
+        assert (tmp_path / "python-1.lock").exists()  # its heart may still beat
+        os.utime(note, (time.time() - 3600,) * 2)
+        end = time.monotonic() + 10
+        while (tmp_path / "python-1.lock").exists():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("python-2", "python-2.lock"),  # SLURM still has it in hand
+        *("python-3", "python-3.lock"),  # its holder lives here
+    ]
 
 
 def test_half_written_hashes_go(tmp_path, dead):

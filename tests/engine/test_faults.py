@@ -4,7 +4,9 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -116,3 +118,21 @@ def test_permission_that_is_lost_in_the_middle_costs_one_participant(toy):
     assert {told["states"][name] for name in ("sub-1", "sub-3")} == {"finished"}
     folder.chmod(0o700)
     assert set(toy.run(worker="local")["states"].values()) == {"finished"}
+
+
+def test_a_run_killed_on_another_machine_a_moment_ago_holds_nobody_up(toy):
+    """Its locks can't be told from those of a living run until its heart has stopped."""
+    toy.keep("sub-1")
+    first = toy.start(worker="local", env={"TOY_SLEEP_Double_2": "600"})
+    toy.wait_until(lambda: "Double 2" in toy.noted(), timeout=60)
+    first.kill()
+    first.wait()
+    folder = toy.work / "cache-1" / "sub-1"
+    for path in [*folder.glob("*.lock"), *folder.glob("run-*.json")]:
+        path.write_text(path.read_text().replace(socket.gethostname(), "elsewhere"))
+    assert list(folder.glob("*.lock"))
+    (note,) = folder.glob("run-*.json")
+    os.utime(note, (time.time() - 110,) * 2)  # so that the test need not wait for two minutes
+    told = toy.run(worker="local")
+    assert told["states"] == {"sub-1": "finished"}
+    assert told["executed"]["Double"] >= 2

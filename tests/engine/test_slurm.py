@@ -22,7 +22,7 @@ def queue(what="%j %T", *words):
     return done.stdout.split("\n")[:-1]
 
 
-def test_a_run_in_jobs_equals_a_plain_one(toy, slurm_node):
+def test_a_run_in_jobs_equals_a_plain_one(toy, slurm_cluster):
     before = len(queue())
     told = toy.run(worker="slurm", sbatch_args="--comment='of a test'")
     assert told["executed"] == ALL
@@ -34,7 +34,7 @@ def test_a_run_in_jobs_equals_a_plain_one(toy, slurm_node):
     assert (again["executed"], again["hits"]) == ({}, 15)
 
 
-def test_failures_are_told_by_their_cause_and_cost_their_participant_alone(toy, slurm_node):
+def test_failures_are_told_by_their_cause_and_cost_their_participant_alone(toy, slurm_cluster):
     told = toy.run(worker="slurm", env={"TOY_FAIL": "Read=2=raise"})
     assert told["states"] == {"sub-1": "finished", "sub-2": "failed", "sub-3": "finished"}
     assert told["reasons"]["sub-2"] == "input: no cord here; best heat 0.1"
@@ -45,7 +45,7 @@ def test_failures_are_told_by_their_cause_and_cost_their_participant_alone(toy, 
     assert toy.run(worker="local")["executed"] == {"Read": 1, "Double": 3}
 
 
-def test_more_memory_is_given_once_and_then_its_want_is_told(toy, slurm_node):
+def test_more_memory_is_given_once_and_then_its_want_is_told(toy, slurm_cluster):
     toy.keep("sub-2")
     before = len(queue("%m", "-n", "Negate"))
     told = toy.run(worker="slurm", env={"TOY_FAIL": "Negate=2=large"})
@@ -55,7 +55,7 @@ def test_more_memory_is_given_once_and_then_its_want_is_told(toy, slurm_node):
     assert queue("%m", "-n", "Negate").count("2G") == 1
 
 
-def test_what_a_user_cancels_stays_cancelled(toy, slurm_node):
+def test_what_a_user_cancels_stays_cancelled(toy, slurm_cluster):
     toy.keep("sub-1")
     process = toy.start(worker="slurm", env={"TOY_SLEEP_Negate": "60"})
     toy.wait_until(lambda: "Negate RUNNING" in queue())
@@ -69,7 +69,7 @@ def test_what_a_user_cancels_stays_cancelled(toy, slurm_node):
     assert set(queue("%T", "-j", ",".join(numbers))) == {"CANCELLED"}  # nobody put them back
 
 
-def test_a_signal_takes_the_jobs_along(toy, slurm_node):
+def test_a_signal_takes_the_jobs_along(toy, slurm_cluster):
     toy.keep("sub-1")
     process = toy.start(worker="slurm", env={"TOY_SLEEP_Negate": "60"})
     toy.wait_until(lambda: "Negate RUNNING" in queue())
@@ -84,7 +84,7 @@ def test_a_signal_takes_the_jobs_along(toy, slurm_node):
     assert set(toy.run(worker="local")["states"].values()) == {"finished"}
 
 
-def test_jobs_of_a_killed_run_are_waited_for_not_doubled(toy, slurm_node):
+def test_jobs_of_a_killed_run_are_waited_for_not_doubled(toy, slurm_cluster):
     process = toy.start(worker="slurm", env={"TOY_SLEEP_Negate": "5"})
     toy.wait_until(lambda: "Negate RUNNING" in queue())
     os.kill(process.pid, signal.SIGKILL)
