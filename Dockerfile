@@ -30,6 +30,9 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     && python -m pip install --index-url "$TORCH_INDEX" torch==2.13.0 \
     && python -m pip install --constraint /wheels/constraints.txt /wheels/*.whl \
     && python -m spinalprep --version
+# What the image holds: Python packages as CycloneDX, Debian's as a table.
+RUN .ci/sbom "$(command -v python)" sbom.cdx.json \
+    && dpkg-query --show --showformat='${Package}\t${Version}\t${Architecture}\n' > debian-packages.tsv
 
 USER 1000:1000
 WORKDIR /tmp

@@ -315,7 +315,7 @@ class Settings:
     )
     viewer: bool = field(
         default=True,
-        metadata=flag("subset", "write no sub-*_viewer.html beside the report (about 2 MB each)"),
+        metadata=flag("subset", "write no *_viewer.html beside the reports (about 2 MB each)"),
     )
     boilerplate_only: bool = field(
         default=False, metadata=flag("subset", "only write the methods text")

@@ -13,7 +13,7 @@ from spinalprep.bids.names import CONTRASTS, image_stem
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, reorient, upright
 from spinalprep.image.sanity import Checked, check, check_loaded
-from spinalprep.reports.scenes import whole_views
+from spinalprep.reports.flat import whole_views
 from spinalprep.reports.views import side_by_side
 
 _log = logging.getLogger("spinalprep")

@@ -14,7 +14,7 @@ from spinalprep.api.html import Card, page
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, back_on, load, save, upright
 from spinalprep.image.volume import from_nifti, to_nifti
-from spinalprep.reports.scenes import whole_views
+from spinalprep.reports.flat import whole_views
 from spinalprep.reports.views import side_by_side
 
 ImageLike = Image | SpatialImage | str | PathLike[str]

@@ -17,7 +17,7 @@ from spinalprep.app.group_choice import Group
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import end_temporary
 from spinalprep.bids.cohort import decision_table
-from spinalprep.bids.dataset import write_ignored
+from spinalprep.bids.dataset import group_viewer_path, write_ignored
 from spinalprep.bids.derivative_kinds import Kind
 from spinalprep.bids.group_names import MAPS, MapKind, TableKind, map_path
 from spinalprep.bids.group_outputs import GroupWriter
@@ -37,6 +37,7 @@ from spinalprep.group.tfce import Enhancer
 from spinalprep.image import load
 from spinalprep.reports.facts import package_versions
 from spinalprep.reports.group import GroupFacts, write_group_report
+from spinalprep.reports.group_viewer import write_group_viewer
 
 SUMMED: tuple[MapKind, ...] = ("probability", "lower", "upper", "soft", "coverage")
 STATISTICS: tuple[MapKind, ...] = ("t", "p", "effect")
@@ -255,7 +256,7 @@ class Steps:
             LOG.info("mean %s of %d participants", contrast, len(people))
 
     def write_report(self, comparisons: Sequence[Comparison]) -> Path:
-        """Write ``group.html``."""
+        """Write ``group.html`` and ``group_viewer.html``."""
         s, template = self.group.settings, self.group.template
         facts = GroupFacts(
             command=shlex.join(["spinalprep", *sys.argv[1:]]),
@@ -265,6 +266,7 @@ class Steps:
             template_cord=template.cord,
             template_levels=template.levels,
             template_gm=template.gm,
+            template_t2=template.t2,
             people=len(self.group.people),
             cohorts={name: len(rows) for name, rows in self.group.cohorts.items()},
             min_n=s.min_n,
@@ -276,4 +278,8 @@ class Steps:
             packages=package_versions(),
             finished_at=time.strftime("%Y-%m-%d %H:%M"),
         )
+        if s.viewer:
+            write_group_viewer(s.out_dir, facts)
+        else:
+            group_viewer_path(s.out_dir).unlink(missing_ok=True)
         return write_group_report(s.out_dir, facts)

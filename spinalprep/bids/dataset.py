@@ -216,6 +216,16 @@ def viewer_path(out_dir: Path, participant: str) -> Path:
     return out_dir / f"sub-{participant}_viewer.html"
 
 
+def group_report_path(out_dir: Path) -> Path:
+    """Return the path of the report of the group level."""
+    return out_dir / "group.html"
+
+
+def group_viewer_path(out_dir: Path) -> Path:
+    """Return the path of the viewer of the group's maps."""
+    return out_dir / "group_viewer.html"
+
+
 def _description(links: Mapping[str, str]) -> dict[str, Any]:
     """Return ``dataset_description.json``."""
     made: dict[str, Any] = {"Name": "spinalprep", "Version": __version__}

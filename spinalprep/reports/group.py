@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from spinalprep.bids.atomic import put_bytes, put_text
+from spinalprep.bids.dataset import group_report_path, group_viewer_path
 from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.group_names import MapKind, TableKind, map_path, table_path
 from spinalprep.bids.status import read_status
@@ -26,6 +27,7 @@ from spinalprep.reports.group_effects import ALPHA, effect_tiles
 from spinalprep.reports.group_figures import SETTINGS, Anatomy
 from spinalprep.reports.group_strips import strips, with_titles
 from spinalprep.reports.group_table_figures import curve_figure, occupancy_dots
+from spinalprep.reports.policy import content_policy
 
 CURVES = {
     "area_mm2": "cord area (mm²)",
@@ -66,8 +68,8 @@ class GroupFacts:
     command, version : str
     template_name, template_version : str
     template_cord, template_levels : Path
-    template_gm : Path or None
-        Of the template, for outlines.
+    template_gm, template_t2 : Path or None
+        Of the template, for outlines and for the viewer.
     people : int
         Who count.
     cohorts : mapping of str to int
@@ -100,6 +102,7 @@ class GroupFacts:
     warnings: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
     finished_at: str = ""
+    template_t2: Path | None = None
 
 
 def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
@@ -131,8 +134,11 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
             _save(out_dir, name, figure, titles.get(name, []))
             shown[name] = Markup(with_titles(draw.to_svg(figure), titles.get(name, [])))
     people = tables["people"]
+    script = (room / "group.js").read_text(encoding="utf-8")
+    viewer = group_viewer_path(out_dir)
     context = {
         "facts": facts,
+        "viewer": viewer.name if viewer.is_file() else "",
         "figures": shown,
         "curves": [(key, text) for key, text in CURVES.items() if f"curve_{key}" in shown],
         "left_out": _left_out(out_dir, people),
@@ -143,14 +149,15 @@ def write_group_report(out_dir: Path, facts: GroupFacts) -> Path:
         "comparison": _best(tables["comparison"]),
         "stretches": _stretches(tables["comparison"]),
         "tested": int((_kinds(tables["comparison"]) != "slice").sum()),
-        "enhanced": [n for n, _ in facts.comparisons if _p_map(out_dir, facts, f"{n}TFCE")],
+        "enhanced": [n for n, _ in facts.comparisons if p_map(out_dir, facts, f"{n}TFCE")],
         "units": UNITS,
         "status": [row for row in read_status(out_dir) if row.state != "finished"],
         "references": REFERENCES,
         "style": (room / "style.css").read_text(encoding="utf-8"),
-        "script": (room / "group.js").read_text(encoding="utf-8"),
+        "script": script,
+        "policy": content_policy(script),
     }
-    path = out_dir / "group.html"
+    path = group_report_path(out_dir)
     put_text(out_dir, path, page.render(**context))
     return path
 
@@ -191,8 +198,8 @@ def _map_figures(
     names = {EVERYBODY: facts.people} | dict(facts.cohorts)
     rows, sizes = {}, {}
     for name, size in names.items():
-        probability = _map(out_dir, facts, "probability", name)
-        coverage = _map(out_dir, facts, "coverage", name)
+        probability = group_map(out_dir, facts, "probability", name)
+        coverage = group_map(out_dir, facts, "coverage", name)
         if probability is not None and coverage is not None:
             rows[name], sizes[name] = (probability, coverage), size
     drawn: dict[str, Figure | None] = {}
@@ -241,7 +248,7 @@ class _Comparison:
 def _effect(out_dir: Path, facts: GroupFacts, anatomy: Anatomy, maps: _Comparison) -> Figure | None:
     """Draw the effect of a comparison per level where p is small enough."""
     at = map_path(out_dir, "effect", facts.template_name, name=maps.effect)
-    path = _p_map(out_dir, facts, maps.p)
+    path = p_map(out_dir, facts, maps.p)
     if path is None or not at.is_file():
         return None
     effect, sidecar = load(at), sidecar_path(path)
@@ -251,12 +258,14 @@ def _effect(out_dir: Path, facts: GroupFacts, anatomy: Anatomy, maps: _Compariso
     )
 
 
-def _p_map(out_dir: Path, facts: GroupFacts, name: str) -> Path | None:
+def p_map(out_dir: Path, facts: GroupFacts, name: str) -> Path | None:
+    """Return the file of corrected p values of a comparison; None where there is none."""
     path = map_path(out_dir, "p", facts.template_name, name=name)
     return path if path.is_file() else None
 
 
-def _map(out_dir: Path, facts: GroupFacts, kind: MapKind, cohort: str) -> Image | None:
+def group_map(out_dir: Path, facts: GroupFacts, kind: MapKind, cohort: str) -> Image | None:
+    """Return a map of a cohort, or of everybody; None where there is none."""
     path = map_path(out_dir, kind, facts.template_name, None if cohort == EVERYBODY else cohort)
     return load(path) if path.is_file() else None
 

@@ -23,12 +23,15 @@ from spinalprep.normative.table import Subject, load_norms
 from spinalprep.reports import pictures, scenes, views
 from spinalprep.reports.facts import ReportFacts
 from spinalprep.reports.findings import failed, findings
+from spinalprep.reports.flat import whole_views
 from spinalprep.reports.healthy import calibration_note, healthy_caption, healthy_plot
 from spinalprep.reports.lumbar import lumbar_section
 from spinalprep.reports.methods import methods_text
+from spinalprep.reports.policy import content_policy
 from spinalprep.reports.regions import lesion_rows, lesion_shares, metric_rows, refused_note
 from spinalprep.reports.run_outputs import RunOutputs
 from spinalprep.reports.scenes import Scene
+from spinalprep.reports.sketch import Atlas, section_sketches
 from spinalprep.reports.tables import gate_rows, shape_rows
 from spinalprep.reports.tumor import COLOURS, WARNING, three_planes, tumor_notes, tumor_rows
 from spinalprep.reports.visits import are_several, visit_of, visit_plot, visit_rows
@@ -61,6 +64,7 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
     outputs = [RunOutputs(out_dir, run) for run in facts.runs]
     runs = [_run_context(one, facts) for one in outputs]
     viewer = viewer_path(out_dir, participant)
+    script = (room / "page.js").read_text(encoding="utf-8")
     text = template.render(
         participant=f"sub-{participant}",
         viewer=viewer.name if viewer.is_file() else "",
@@ -70,7 +74,8 @@ def write_participant_report(out_dir: Path, participant: str, facts: ReportFacts
         failed=failed(facts.failures),
         slowest=max(facts.wall_s.values(), default=1.0) or 1.0,
         style=(room / "style.css").read_text(encoding="utf-8"),
-        script=(room / "page.js").read_text(encoding="utf-8"),
+        script=script,
+        policy=content_policy(script),
     )
     path = report_path(out_dir, participant)
     put_text(out_dir, path, text)
@@ -122,18 +127,21 @@ def _run_context(outputs: RunOutputs, facts: ReportFacts) -> dict[str, Any]:
     }
     if outputs.scene is None:
         return context
-    return context | _pictures(outputs, outputs.scene) | _healthy(outputs, facts)
+    return context | _pictures(outputs, outputs.scene, facts) | _healthy(outputs, facts)
 
 
-def _pictures(outputs: RunOutputs, scene: Scene) -> dict[str, Any]:
+def _pictures(outputs: RunOutputs, scene: Scene, facts: ReportFacts) -> dict[str, Any]:
     """Return the pictures and tables around the cord."""
     perslice, lesions, cord = outputs.perslice, outputs.image("lesions"), outputs.cord
+    atlas = Atlas.read(outputs.path("tracts"))
     assert cord is not None
     shown: dict[str, Any] = {
         "tiles": scenes.axial_tiles(scene),
         "legend": {name: views.COLOURS[name] for name in scene.masks},
         "overview": scenes.overview(scene, lesions),
         "lesion_views": scenes.lesion_views(scene, lesions, outputs.run.prefix) if lesions else [],
+        "sketches": section_sketches(scene, lesions, atlas) if lesions else [],
+        "atlas": facts.template_name if atlas is not None else "",
         "doubtful": len(scene.doubtful),
         "area": pictures.area_plot(perslice) if perslice is not None else None,
         "perlevel": shape_rows(_levels_and_total(outputs)),
@@ -239,7 +247,7 @@ def _n4(outputs: RunOutputs, facts: ReportFacts) -> list[views.View]:
         before = resample_like(reorient(load(raw)), outputs.reference)
     except InputError:
         return []
-    return scenes.whole_views(before, outputs.reference)
+    return whole_views(before, outputs.reference, outputs.cord)
 
 
 def _coreg(outputs: RunOutputs, scene: Scene) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def refused_note(totals: pd.DataFrame | None) -> str:
     many = "One further candidate" if count == 1 else f"{count} further candidates"
     were = "was" if count == 1 else "were"
     return (
-        f"{many} of the network ({volume:.0f} mm3) {were} rejected: "
+        f"{many} of the network ({volume:.0f} mm³) {were} rejected: "
         "contrast with the cord above and below does not exceed noise."
     )
 

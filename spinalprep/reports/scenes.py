@@ -15,7 +15,8 @@ from spinalprep.reports.views import View, Window
 MOST_TILES, FEW_TILES = 32, 8
 WIDE_MM, BEYOND_MM, SHADOW_MM = 45.0, 12.0, 8.0
 LESION_HALF_MM, MOST_LESIONS = 20.0, 12
-TICK_MM, EDGE_MM, INSET_MM = 20.0, 5.0, 11.0
+TICK_MM, HATCH_MM = 20.0, 4.0
+OVERVIEW_PIXELS = (560.0, 660.0)  # largest width and height, as style.css has them
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ def overview(scene: Scene, lesions: Image | None = None) -> list[View]:
         masks = {key: mask for key, mask in scene.masks.items() if key not in views.DASHED}
         view = _plane(scene, course, name, masks)
         height, width = view.height_mm, view.width_mm
-        notes = _levels(scene, course, width) + _doubt(scene, course, width)
-        notes += _discs(scene, course, width)
-        notes += _heights(course, width) + _numbers(course, name, lesions, width)
-        notes += views.marks(sides, width, height, INSET_MM)
+        size = views.letter_mm(width, height, OVERVIEW_PIXELS)
+        notes = _doubt(scene, course, width) + _levels(scene, course, width, size)
+        notes += _discs(scene, course, width, size) + _heights(course, width, 0.8 * size)
+        notes += _numbers(course, name, lesions, (width, size))
+        notes += views.marks(sides, width, height, 2.8 * size, size)
         alt = f"Curved {name} plane along the cord, z {_span(course)} mm, superior at the top"
         overlay = view.overlay + notes
         shown.append(View(view.pictures, width, height, overlay, alt, f"{name}, along the cord"))
@@ -164,7 +166,7 @@ def _along(scene: Scene) -> tuple[float, float]:
     return float(max(left, front)), float(up)
 
 
-def _levels(scene: Scene, course: Course, width: float) -> Markup:
+def _levels(scene: Scene, course: Course, width: float, size: float) -> Markup:
     """Return names of the vertebral levels, and lines between them."""
     drawn = Markup()
     slices: dict[str, list[int]] = {}
@@ -175,18 +177,18 @@ def _levels(scene: Scene, course: Course, width: float) -> Markup:
         low, high = course.up_mm(min(ks) - 0.5), course.up_mm(max(ks) + 0.5)
         drawn += _line(total - high, width, views.LEVEL)
         middle = total - (low + high) / 2
-        baseline = float(np.clip(middle + 1.4, 4.0, total - 1.0))
-        drawn += views.words(1.0, baseline, 4.0, level, colour=views.LEVEL)
+        baseline = float(np.clip(middle + 0.35 * size, size, total - 0.25 * size))
+        drawn += views.words(0.25 * size, baseline, size, level, colour=views.LEVEL)
     return drawn
 
 
-def _discs(scene: Scene, course: Course, width: float) -> Markup:
+def _discs(scene: Scene, course: Course, width: float, size: float) -> Markup:
     """Return the discs that are marked by name."""
     drawn = Markup()
     for name, z in scene.discs.items():
         y = _row(course, z)
         drawn += _line(y, width, views.LEVEL)
-        drawn += views.words(1.0, y - 0.8, 4.0, name, colour=views.LEVEL)
+        drawn += views.words(0.25 * size, y - 0.2 * size, size, name, colour=views.LEVEL)
     return drawn
 
 
@@ -206,19 +208,34 @@ def _line(y: float, width: float, colour: str) -> Markup:
 
 
 def _doubt(scene: Scene, course: Course, width: float) -> Markup:
-    """Hatch the slices in which the outline is doubtful."""
+    """Hatch the stretches in which the outline is doubtful."""
     drawn = Markup()
-    for k in sorted(scene.doubtful):
-        top, step = course.height_mm - course.up_mm(k + 0.5), course.spacing_mm
-        y = top + step / 2
+    for first, last in _stretches(scene.doubtful):
+        top, end = (course.height_mm - course.up_mm(k) for k in (last + 0.5, first - 0.5))
+        starts = np.arange(top - end, width, HATCH_MM)
+        lines = (_diagonal(float(x), (top, end), width) for x in starts)
         drawn += Markup(
-            '<path d="M0 {}H{}" stroke="{}" stroke-width="{}" stroke-opacity="0.45" '
-            'stroke-dasharray="1.5 2.5"/>'
-        ).format(f"{y:.2f}", f"{width:g}", views.DOUBT, f"{step:.2f}")
+            '<path d="{}M0 {top}H{w}M0 {end}H{w}" stroke="{}" stroke-width="1.2" '
+            'stroke-opacity="0.75" vector-effect="non-scaling-stroke"/>'
+        ).format("".join(lines), views.DOUBT, top=f"{top:.2f}", end=f"{end:.2f}", w=f"{width:g}")
     return drawn
 
 
-def _heights(course: Course, width: float) -> Markup:
+def _stretches(slices: Collection[int]) -> list[tuple[int, int]]:
+    """Return first and last slice of every run of neighbouring slices."""
+    ordered = np.array(sorted(slices), int)
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
+    return [(int(run[0]), int(run[-1])) for run in runs if len(run)]
+
+
+def _diagonal(x: float, band: tuple[float, float], width: float) -> str:
+    """Return a line that rises to the right from ``x`` at the lower end of a band, cut at 0."""
+    top, end = band
+    left, right = max(x, 0.0), min(x + end - top, width)
+    return f"M{left:.2f} {end - (left - x):.2f}L{right:.2f} {end - (right - x):.2f}"
+
+
+def _heights(course: Course, width: float, size: float) -> Markup:
     """Return scanner heights every 20 mm, on the right."""
     z = course.centres[:, 2]
     if len(z) < 2 or not np.ptp(z):
@@ -227,21 +244,25 @@ def _heights(course: Course, width: float) -> Markup:
     drawn = Markup()
     for tick in np.arange(first, last + 1) * TICK_MM:
         y = _row(course, float(tick))
-        if not EDGE_MM < y < course.height_mm - 2 * EDGE_MM:  # the bar and letters are there
+        if not 1.5 * size < y < course.height_mm - 3 * size:  # the bar and letters are there
             continue
-        drawn += views.words(width - 1, y + 1.0, 3.0, f"z {tick + 0.0:.0f}", anchor="end")
+        text = f"z {tick + 0.0:.0f}"
+        drawn += views.words(width - 0.3 * size, y + 0.3 * size, size, text, anchor="end")
     return drawn
 
 
-def _numbers(course: Course, name: str, lesions: Image | None, width: float) -> Markup:
-    """Return the numbers of the lesions beside them."""
-    drawn = Markup()
+def _numbers(
+    course: Course, name: str, lesions: Image | None, sizes: tuple[float, float]
+) -> Markup:
+    """Return the numbers of the lesions beside them; ``sizes`` of the plane and of letters."""
+    drawn, (width, size) = Markup(), sizes
     for number, ijk in _centres(lesions):
         n = int(np.clip(round(ijk[2]) - course.slices[0], 0, len(course.slices) - 1))
         away = to_world(np.array([ijk]), lesions.affine)[0] - course.centres[n]  # type: ignore[union-attr]
         x = width / 2 + float(away @ (-course.front if name == "sagittal" else course.left))
         y = course.height_mm - course.up_mm(ijk[2])
-        drawn += views.words(x + 5, y + 1.5, 4.5, str(number), colour=views.COLOURS["lesion"])
+        colour = views.COLOURS["lesion"]
+        drawn += views.words(x + 5, y + 0.35 * size, 1.1 * size, str(number), colour=colour)
     return drawn
 
 
@@ -308,45 +329,6 @@ def _three_planes(
         alt = f"Lesion {number}, {caption}"
         shown.append(View(plane.pictures, plane.width_mm, plane.height_mm, overlay, alt, caption))
     return shown
-
-
-def whole_views(first: Image, second: Image | None = None) -> list[View]:
-    """Return three axial slices and the middle sagittal one of an image, whole.
-
-    Parameters
-    ----------
-    first : Image
-        In the voxel order LAS.
-    second : Image or None
-        Another image on the same grid, shown in place of the first by a slider.
-    """
-    images = [first] if second is None else [first, second]
-    windows = [views.window_around(image, None) for image in images]
-    depth = first.shape[2]
-    left, front, up = (float(size) for size in first.voxel_sizes)
-    shown = []
-    for share in (0.8, 0.5, 0.2):
-        k = int(depth * share)
-        pixels = [image.data[:, :, k] for image in images]
-        shown.append(_flat(pixels, windows, (left, front), views.AXIAL, f"axial slice {k}"))
-    pixels = [image.data[first.shape[0] // 2, ::-1] for image in images]
-    shown.append(_flat(pixels, windows, (front, up), views.SAGITTAL, "middle sagittal slice"))
-    return shown
-
-
-def _flat(
-    pixels: Sequence[NDArray[np.float32]],
-    windows: Sequence[Window],
-    sizes: tuple[float, float],
-    sides: views.Sides,
-    caption: str,
-) -> View:
-    """Return voxels of one plane as they are."""
-    pictures = tuple(
-        views.encode(plane, window) for plane, window in zip(pixels, windows, strict=True)
-    )
-    width, height = pixels[0].shape[0] * sizes[0], pixels[0].shape[1] * sizes[1]
-    return View(pictures, width, height, views.marks(sides, width, height), caption, caption)
 
 
 def points_of(mask: Image) -> NDArray[np.float64]:

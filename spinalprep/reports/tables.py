@@ -29,7 +29,7 @@ GATE_WORDS = {
     "jacobian_min": (
         "smallest Jacobian determinant of the transform to the template; below 0 it folds"
     ),
-    "area_jump": "fastest change of area along the cord, mm2 per mm",
+    "area_jump": "fastest change of area along the cord, mm² per mm",
     "area_norm": (
         "largest excess of area over healthy adults at its level, in standard deviations"
     ),

@@ -1,12 +1,12 @@
 "use strict";
 const byId = (name) => document.getElementById(name);
-const { runs, colours } = JSON.parse(byId("data").textContent);
+const { runs, shared, colours } = JSON.parse(byId("data").textContent);
 const AXIAL = 0, CORONAL = 1, SAGITTAL = 2;
 const ACROSS = { [AXIAL]: [0, 1, 2], [CORONAL]: [0, 2, 1], [SAGITTAL]: [1, 2, 0] }; // axes to the right, up, and through a plane
 const DASHED = ["automatic", "template"];
 const LEVEL = "#ffd24d", HALF = 127.5, CROSS = 0.2;
 const scene = byId("scene"), drawn = byId("drawn");
-let run = null, masks = {}, numbers = null, hidden = new Set(), nv = null;
+let run = null, masks = {}, numbers = null, map = null, people = null, hidden = new Set(), nv = null;
 
 // a plane of a mask between two slices
 const plane = (mask, view, frac) => {
@@ -106,9 +106,26 @@ const tell = () => {
   const said = [`${side(mm[0], "R", "L")}, ${side(mm[1], "A", "P")}, ${side(mm[2], "S", "I")} mm`, `slice ${k}`];
   if (levelAt(k)) said.push(levelAt(k));
   if (run.doubtful.includes(k)) said.push("outline doubtful");
-  const n = numbers ? numbers.values[voxel[0] + run.size[0] * (voxel[1] + run.size[1] * voxel[2])] : 0;
+  const at = voxel[0] + run.size[0] * (voxel[1] + run.size[1] * voxel[2]);
+  if (map) said.push(readout(map.values[at]));
+  if (people) said.push(`n = ${people.values[at]}`);
+  const n = numbers ? numbers.values[at] : 0;
   if (n) said.push(`lesion ${n}`);
   byId("where").textContent = said.join(" · ");
+};
+
+// 8 bits of a map: 0 stands for no value, 1 to 255 for low to high
+const readout = (code) => {
+  if (!code) return run.scale.none;
+  const value = run.scale.low + ((code - 1) / 254) * (run.scale.high - run.scale.low);
+  return run.scale.percent ? `${(100 * value).toFixed(1)} %` : value.toPrecision(2);
+};
+
+const scale = () => {
+  const { R, G, B, I } = run.scale.colours, bar = document.createElement("i");
+  const stops = I.slice(1).map((code, n) => `rgb(${R[n + 1]},${G[n + 1]},${B[n + 1]}) ${(100 * (code - 1)) / 254}%`);
+  bar.style.background = `linear-gradient(to right, ${stops.join(",")})`;
+  byId("scale").replaceChildren(readout(1), " ", bar, " ", readout(255), ` · no colour: ${run.scale.none}`);
 };
 
 const arrange = () => {
@@ -154,19 +171,26 @@ const read = async (base64, name) => {
 };
 
 const show = async (number) => {
-  const found = {};
-  for (const [name, base64] of Object.entries(runs[number].volumes)) found[name] = await read(base64, name);
-  const { image, numbers: counted = null, ...outlined } = found;
+  const found = {}, chosen = { ...shared, ...runs[number] }, before = run && nv.scene.crosshairPos.slice();
+  for (const [name, base64] of Object.entries({ ...shared.volumes, ...runs[number].volumes })) found[name] = await read(base64, name);
+  const { image, numbers: counted = null, map: overlay = null, people: counts = null, ...outlined } = found;
   run = null; // nothing is drawn on the way
   while (nv.volumes.length) nv.removeVolume(nv.volumes[0]);
   nv.addVolume(image.image);
-  run = { ...runs[number], size: image.size };
-  masks = outlined;
-  numbers = counted;
+  run = { ...chosen, size: image.size };
+  masks = outlined; numbers = counted; map = overlay; people = counts;
+  if (map) {
+    nv.addColormap("map" + number, run.scale.colours);
+    Object.assign(map.image, { cal_min: 0, cal_max: 255, opacity: byId("opacity").value / 100 });
+    map.image.colormap = "map" + number;
+    nv.addVolume(map.image);
+    scale();
+  }
   buttons();
   byId("note").textContent = run.note;
   grey();
-  go(run.lesions.length ? run.lesions[0].voxel : run.start);
+  if (before && shared.volumes) { nv.scene.crosshairPos = before; nv.drawScene(); } // another map of the same place
+  else go(run.lesions.length ? run.lesions[0].voxel : run.start);
 };
 
 const start = async () => {
@@ -188,6 +212,7 @@ const start = async () => {
   arrange();
   new ResizeObserver(arrange).observe(scene);
   ["brightness", "contrast"].forEach((name) => byId(name).addEventListener("input", grey));
+  if (byId("opacity")) byId("opacity").addEventListener("input", (event) => { nv.setOpacity(1, event.target.value / 100); });
   byId("levels").addEventListener("change", redraw);
   byId("cross").addEventListener("change", (event) => { nv.setCrosshairWidth(event.target.checked ? CROSS : 0); });
   byId("run").addEventListener("change", (event) => show(event.target.selectedIndex));

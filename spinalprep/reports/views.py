@@ -33,6 +33,7 @@ SMOOTH = 0.45  # standard deviation in voxels of the mask, against their corners
 SHOWN_PERCENT = (1.0, 98.0)
 NEAR_MM = 6.0  # cord and fluid: what the grey values are chosen for
 LETTER_SHARE, LARGEST_LETTER_MM = 0.07, 4.0  # height, of the smaller side of a view
+LETTER_PIXELS = 17.0  # height in a view that fills its place on the screen
 
 Plane = NDArray[np.float32]
 
@@ -185,12 +186,33 @@ SAGITTAL = Sides("A", "P", "S", "I", 0.3)  # in the middle is the cord
 CORONAL = Sides("R", "L", "S", "I", 0.3)
 
 
-def marks(sides: Sides, width: float, height: float, inset_mm: float = 0.0) -> Markup:
+def letter_mm(width: float, height: float, place: tuple[float, float]) -> float:
+    """Return the height of letters, in mm, so that they have `LETTER_PIXELS` on the screen.
+
+    Parameters
+    ----------
+    width, height : float
+        Of the view, in mm.
+    place : tuple of float
+        Largest width and height of the view on the screen, in pixels.
+
+    Examples
+    --------
+    >>> letter_mm(90.0, 330.0, (560.0, 660.0))
+    8.5
+    """
+    return LETTER_PIXELS / min(place[0] / width, place[1] / height)
+
+
+def marks(
+    sides: Sides, width: float, height: float, inset_mm: float = 0.0, letter: float | None = None
+) -> Markup:
     """Return the letters of the sides and a bar of 10 mm.
 
-    All sizes are in mm; ``inset_mm`` is how far the letters at the left and right stand inside.
+    All sizes are in mm; ``inset_mm`` is how far the letters at the left and right stand inside,
+    ``letter`` how high letters are.
     """
-    size = min(LETTER_SHARE * min(width, height), LARGEST_LETTER_MM)
+    size = letter or min(LETTER_SHARE * min(width, height), LARGEST_LETTER_MM)
     pad = 0.35 * size
     places = (
         (sides.left, pad + inset_mm, height / 2, "start"),
@@ -204,16 +226,22 @@ def marks(sides: Sides, width: float, height: float, inset_mm: float = 0.0) -> M
         '<path class="bar" d="M{} {}h{}" stroke="white" stroke-width="2" '
         'vector-effect="non-scaling-stroke"/>'
     ).format(f"{right - BAR_MM:.2f}", f"{y:.2f}", f"{BAR_MM:g}")
-    return letters + bar + words(right, y - 0.3 * size, 0.8 * size, "10 mm", anchor="end")
+    return letters + bar + words(right, y - 0.3 * size, 0.85 * size, "10 mm", anchor="end")
 
 
 def words(
-    x: float, y: float, size: float, text: str, *, anchor: str = "start", colour: str = "white"
+    x: float,
+    y: float,
+    size: float,
+    text: str,
+    *,
+    anchor: str = "start",
+    colour: str = "white",
+    rim: str = "black",
 ) -> Markup:
-    """Return a text with a dark rim, at its baseline."""
+    """Return a text with a rim, at its baseline."""
+    place = (f"{x:.2f}", f"{y:.2f}", f"{size:.2f}")
     return Markup(
-        '<text x="{}" y="{}" font-size="{}" text-anchor="{}" fill="{}" stroke="black" '
+        '<text x="{}" y="{}" font-size="{}" text-anchor="{}" fill="{}" stroke="{}" '
         'stroke-width="{}" paint-order="stroke" font-family="sans-serif">{}</text>'
-    ).format(
-        f"{x:.2f}", f"{y:.2f}", f"{size:.2f}", anchor, colour, f"{0.18 * size:.2f}", escape(text)
-    )
+    ).format(*place, anchor, colour, rim, f"{0.18 * size:.2f}", escape(text))

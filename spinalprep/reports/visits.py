@@ -115,7 +115,7 @@ def visit_rows(visits: Sequence[Visit]) -> Rows:
     for level in [*_levels(visits), ALL]:
         row = {"level": "whole image" if level == ALL else level}
         for visit in visits:
-            row[f"{visit.name} area (mm2)"] = _area_text(visit, level)
+            row[f"{visit.name} area (mm²)"] = _area_text(visit, level)
         if same:
             row["change (%)"] = _change(visits[0], visits[-1], level)
         for visit in visits:
@@ -159,7 +159,7 @@ def _lesion_text(visit: Visit, level: str) -> str:
     if not visit.searched:
         return NOT_SEARCHED
     number, volume = visit.lesions.get(level, (0, 0.0))
-    return f"{number}, {short(volume)} mm3" if number else "0"
+    return f"{number}, {short(volume)} mm³" if number else "0"
 
 
 def visit_plot(visits: Sequence[Visit]) -> str | None:

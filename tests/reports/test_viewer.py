@@ -16,9 +16,10 @@ import pytest
 
 from spinalprep.bids.dataset import viewer_path
 from spinalprep.image import Image, save
-from spinalprep.reports import viewer
+from spinalprep.reports import viewer_page
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts
-from spinalprep.reports.viewer import MOST_BYTES, write_viewer
+from spinalprep.reports.viewer import write_viewer
+from spinalprep.reports.viewer_page import MOST_BYTES
 
 SHAPE = (60, 60, 12)
 AFFINE = np.array([[-0.8, 0, 0, 20], [0, 0.8, 0, -10], [0, 0, 3.0, 5], [0, 0, 0, 1.0]])
@@ -105,7 +106,7 @@ def test_a_large_image_gets_coarser_and_says_so(
     full = page.stat().st_size
     assert "coarser" not in held(page)["note"]
     most = full - 20_000
-    monkeypatch.setattr(viewer, "MOST_BYTES", most)
+    monkeypatch.setattr(viewer_page, "MOST_BYTES", most)
     page = write_viewer(folder, "01", facts())
     assert page is not None
     assert page.stat().st_size <= most < MOST_BYTES
@@ -119,7 +120,7 @@ def volume_shape(folder: Path) -> tuple[int, ...]:
     """Return the shape of the box around the cord with its widest margin."""
     cord = nib.load(folder / "sub-01/anat/sub-01_space-T2w_label-SC_mask.nii.gz").get_fdata() > 0
     extent = np.ptp(np.argwhere(cord), axis=0) + 1
-    margin = np.ceil(viewer.MARGINS_MM[0] / np.array([0.8, 0.8, 3.0])).astype(int)
+    margin = np.ceil(viewer_page.MARGINS_MM[0] / np.array([0.8, 0.8, 3.0])).astype(int)
     return tuple(int(n) for n in np.minimum(extent + 2 * margin, SHAPE))
 
 

@@ -48,13 +48,13 @@ def visits() -> list[Visit]:
 def test_areas_and_lesions_of_a_level_are_in_one_row(visits: list[Visit]) -> None:
     rows = {row["level"]: row for row in visit_rows(visits)}
     assert list(rows) == ["C2", "C3", "T1", "whole image"]
-    assert rows["C2"]["ses-a area (mm2)"] == "80 [76, 84]"
-    assert rows["C2"]["ses-b area (mm2)"] == "64 [60, 67.2]"
+    assert rows["C2"]["ses-a area (mm²)"] == "80 [76, 84]"
+    assert rows["C2"]["ses-b area (mm²)"] == "64 [60, 67.2]"
     assert rows["C2"]["change (%)"] == "-20.0"
-    assert rows["C3"]["ses-a lesions"] == "2, 60 mm3"
+    assert rows["C3"]["ses-a lesions"] == "2, 60 mm³"
     assert rows["C2"]["ses-a lesions"] == rows["C3"]["ses-b lesions"] == "0"
-    assert rows["T1"]["ses-b area (mm2)"] == rows["T1"]["change (%)"] == "n/a"
-    assert rows["whole image"]["ses-a lesions"] == "3, 70 mm3"  # one is in no level
+    assert rows["T1"]["ses-b area (mm²)"] == rows["T1"]["change (%)"] == "n/a"
+    assert rows["whole image"]["ses-a lesions"] == "3, 70 mm³"  # one is in no level
     assert rows["whole image"]["change (%)"] == "n/a"  # images need not cover the same
 
 
