@@ -44,8 +44,8 @@ def whole_views(first: Image, second: Image | None = None, cord: Image | None = 
 def _front(image: Image, cord: Image | None, k: int) -> slice:
     """Return what is shown of an axial slice from back to front."""
     length, half = image.shape[1], round(FLAT_HALF_MM / float(image.voxel_sizes[1]))
-    rows = np.flatnonzero(cord.data[:, :, k].max(axis=0) > 0.5) if cord is not None else []
-    middle = int(np.mean(rows)) if len(rows) else length // 2
+    inside = cord.data[:, :, k].max(axis=0) > 0.5 if cord is not None else np.zeros(length, bool)
+    middle = int(np.flatnonzero(inside).mean()) if inside.any() else length // 2
     low = int(np.clip(middle - half, 0, max(length - 2 * half, 0)))
     return slice(low, low + 2 * half)
 

@@ -7,6 +7,7 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -55,7 +56,7 @@ class Atlas:
 
     def regions(self, course: Course, n: int) -> dict[str, Plane]:
         """Return grey matter (``GM``) and some tracts with their side in a slice of a course."""
-        found = nib.load(self.path)
+        found: Any = nib.loadsave.load(self.path)
         low = max(int(course.slices[n]) - 1, 0)
         slab = np.asarray(found.dataobj[:, :, low : low + 3, :], np.float32)
         affine = world_affine(found)
