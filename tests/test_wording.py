@@ -21,11 +21,11 @@ AVOID = {
     r"looked at once": "tested once",
     r"weights of your own": "your own weights",
 }
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 TEMPLATES = sorted((ROOT / "spinalprep" / "reports").glob("*.jinja"))
 
 
-@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_pages_use_the_terms_of_the_field(path: Path) -> None:
     text = re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
     found = [

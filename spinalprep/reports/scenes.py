@@ -262,7 +262,7 @@ def _numbers(
         x = width / 2 + float(away @ (-course.front if name == "sagittal" else course.left))
         y = course.height_mm - course.up_mm(ijk[2])
         colour = views.COLOURS["lesion"]
-        drawn += views.words(x + 5, y + 0.35 * size, 1.1 * size, str(number), colour=colour)
+        drawn += views.words(x + 5, y + 0.35 * size, 1.3 * size, str(number), colour=colour)
     return drawn
 
 

@@ -75,6 +75,17 @@ const drawLevels = (pen, place, depth) => {
   });
 };
 
+// 10 mm at the lower right
+const drawBar = (pen, place, size, spacing) => {
+  const long = Math.abs(place.x(1, size) - place.x(0, size)) * (10 / spacing), unit = devicePixelRatio;
+  const right = place.left + place.width - 8 * unit, y = place.top + place.height - 8 * unit;
+  pen.strokeStyle = pen.fillStyle = "white";
+  pen.lineWidth = 2 * unit;
+  pen.beginPath(); pen.moveTo(right - long, y); pen.lineTo(right, y); pen.stroke();
+  pen.font = `${11 * unit}px sans-serif`; pen.textAlign = "right";
+  pen.fillText("10 mm", right, y - 5 * unit);
+};
+
 const redraw = () => {
   if (!run || !nv.screenSlices) return;
   drawn.width = scene.width; drawn.height = scene.height;
@@ -88,6 +99,9 @@ const redraw = () => {
     pen.beginPath(); pen.rect(place.left, place.top, place.width, place.height); pen.clip();
     pen.lineWidth = 1.3 * devicePixelRatio;
     if (view !== AXIAL && byId("levels").checked) drawLevels(pen, place, run.size[2]);
+    pen.globalAlpha = 1;
+    drawBar(pen, place, run.size[u], run.spacing[u]);
+    pen.lineWidth = 1.3 * devicePixelRatio;
     Object.entries(masks).forEach(([name, mask]) => {
       if (hidden.has(name)) return;
       pen.strokeStyle = colours[name];
@@ -177,7 +191,7 @@ const show = async (number) => {
   run = null; // nothing is drawn on the way
   while (nv.volumes.length) nv.removeVolume(nv.volumes[0]);
   nv.addVolume(image.image);
-  run = { ...chosen, size: image.size };
+  run = { ...chosen, size: image.size, spacing: [1, 2, 3].map((axis) => image.image.hdr.pixDims[axis]) };
   masks = outlined; numbers = counted; map = overlay; people = counts;
   if (map) {
     nv.addColormap("map" + number, run.scale.colours);
