@@ -41,9 +41,9 @@ TABLES: tuple[TableKind, ...] = (
 GROUPS = ("all", "C1-C3", "C4-C7")
 MOST_ROWS, LEAST_ROWS = 40, 10
 UNITS = {
-    "n": "people",
-    "n_a": "of the first",
-    "n_b": "of the second",
+    "n": "participants",
+    "n_a": "first cohort",
+    "n_b": "second cohort",
     "effect": "effect (fraction of the region)",
     "mean_effect": "mean effect (unit of the measure)",
     "p_uncorrected": "p, uncorrected",

@@ -17,6 +17,7 @@ from spinalprep.levels.discs import level_name
 
 COHORT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito
 GREY = "#555555"
+MARKERS, LINES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")  # not by colour alone
 PROBABILITY = "viridis"
 PEOPLE_SHARE = "participants with a lesion /\nparticipants covering"
 UNKNOWN = "#d9d9d9"
@@ -198,7 +199,8 @@ def _coverage_curve(
     z = np.flatnonzero((anatomy.cord.data > 0.5).any(axis=(0, 1)))
     for name, (_, coverage) in rows.items():
         seen = coverage.data[:, :, z].max(axis=(0, 1)) * people[name]
-        axis.plot(seen, z, color=shades[name], label=f"{name} (n = {people[name]})")
+        label = f"{name} (n = {people[name]})"
+        axis.plot(seen, z, line_of(name, shades), color=shades[name], label=label)
     axis.set_xlabel("participants who cover the slice")
     axis.set_ylim(z[0], z[-1])
     axis.set_xlim(left=0)
@@ -211,6 +213,21 @@ def palette(cohorts: Iterable[str]) -> dict[str, str]:
     names = sorted(set(cohorts) - {EVERYBODY})
     shades = {n: COHORT_COLOURS[i % len(COHORT_COLOURS)] for i, n in enumerate(names)}
     return {EVERYBODY: GREY, **shades}
+
+
+def marker_of(name: str, shades: Mapping[str, str]) -> str:
+    """Return the marker of a cohort, the same in all figures."""
+    return MARKERS[_place(name, shades) % len(MARKERS)]
+
+
+def line_of(name: str, shades: Mapping[str, str]) -> str:
+    """Return the line style of a cohort, the same in all figures."""
+    return LINES[_place(name, shades) % len(LINES)]
+
+
+def _place(name: str, shades: Mapping[str, str]) -> int:
+    names = [known for known in shades if known != EVERYBODY]
+    return names.index(name) if name in names else 0
 
 
 def _known(values: NDArray[np.floating]) -> bool:

@@ -11,6 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spinalprep.reports.group_figures import marker_of
+
 GOLDEN = 0.6180339887  # steps of the golden ratio spread dots evenly, without chance
 _LINK = re.compile(r'<a xlink:href="([^"]*)" target="_blank">')
 
@@ -70,7 +72,10 @@ def strips(
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[-1].set_xlabel(unit)
     seen = [c for c in shades if (own["cohort"] == c).any()]
-    marks = [Line2D([], [], marker="o", linestyle="", color=shades[c], label=c) for c in seen]
+    marks = [
+        Line2D([], [], marker=marker_of(c, shades), linestyle="", color=shades[c], label=c)
+        for c in seen
+    ]
     if marks:
         figure.legend(handles=marks, frameon=False, fontsize=8, ncols=6, loc="upper left")
     figure.tight_layout(h_pad=0.2, rect=(0, 0, 1, 1 - 0.25 / figure.get_figheight()))
@@ -79,16 +84,27 @@ def strips(
 
 def _dots(axis, part: pd.DataFrame, name: str, shades: Mapping[str, str]) -> list[str]:  # type: ignore[no-untyped-def]
     """Draw one strip and return what its dots are called."""
-    jitter = ((np.arange(len(part)) * GOLDEN) % 1.0) - 0.5
-    colours = [shades.get(str(c), "#555555") for c in part["cohort"]]
-    dots = axis.scatter(
-        part["number"], jitter, s=16, c=colours, alpha=0.75, linewidths=0, clip_on=False
-    )
-    dots.set_urls([f"{quote(str(person))}.html" for person in part["participant_id"]])
+    part = part.assign(jitter=((np.arange(len(part)) * GOLDEN) % 1.0) - 0.5)
+    who = "person_id" if "person_id" in part else "participant_id"
+    said = []
+    for cohort, own in part.groupby(part["cohort"].astype(str), sort=False):
+        dots = axis.scatter(
+            own["number"],
+            own["jitter"],
+            s=16,
+            c=shades.get(cohort, "#555555"),
+            marker=marker_of(cohort, shades),
+            alpha=0.75,
+            linewidths=0,
+            clip_on=False,
+        )
+        dots.set_urls([f"{quote(str(person))}.html" for person in own["participant_id"]])
+        said += [
+            f"{name}: {number:.4g}" for name, number in zip(own[who], own["number"], strict=True)
+        ]
     axis.set_ylim(-0.8, 0.8)
-    people = part["person_id" if "person_id" in part else "participant_id"]
-    axis.set_yticks([0], [f"{name} (n = {people.nunique()})"], fontsize=8)
-    return [f"{who}: {number:.4g}" for who, number in zip(people, part["number"], strict=True)]
+    axis.set_yticks([0], [f"{name} (n = {part[who].nunique()})"], fontsize=8)
+    return said
 
 
 def with_titles(svg: str, titles: Sequence[str], root: str = "") -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from spinalprep.group.design import EVERYBODY
-from spinalprep.reports.group_figures import GREY, people_text
+from spinalprep.reports.group_figures import GREY, line_of, marker_of, people_text
 
 
 def occupancy_dots(
@@ -42,7 +42,8 @@ def occupancy_dots(
     for n, cohort in enumerate(cohorts):
         part = own[own["cohort"] == cohort].set_index("where").reindex(places)
         shift = (n - (len(cohorts) - 1) / 2) * 0.7 / max(len(cohorts), 1)
-        _intervals(axis, part, np.arange(len(places)) + shift, (cohort, shades.get(cohort, GREY)))
+        look = (cohort, shades.get(cohort, GREY), marker_of(cohort, shades))
+        _intervals(axis, part, np.arange(len(places)) + shift, look)
     axis.set_yticks(np.arange(len(places)), places)
     axis.set_ylim(len(places) - 0.4, -0.6)
     axis.set_xlabel("% of the covered region that is lesion: mean, 95 % bootstrap interval")
@@ -86,7 +87,7 @@ def curve_figure(
         k = part["template_slice"].to_numpy(float)
         counts = part["n"]
         text = f"{cohort} ({people_text(counts)})"
-        axis.plot(k, part["mean"], color=colour, label=text)
+        axis.plot(k, part["mean"], line_of(cohort, shades), color=colour, label=text)
         axis.fill_between(k, part["lower"], part["upper"], color=colour, alpha=0.2, linewidth=0)
     _mark(axis, marks)
     axis.invert_xaxis()
@@ -101,15 +102,15 @@ def curve_figure(
     return figure
 
 
-def _intervals(axis: Any, part: pd.DataFrame, y: Any, name: tuple[str, str]) -> None:
-    """Draw the means and intervals of one cohort."""
-    cohort, colour = name
+def _intervals(axis: Any, part: pd.DataFrame, y: Any, look: tuple[str, str, str]) -> None:
+    """Draw the means and intervals of one cohort; ``look`` is its name, colour and marker."""
+    cohort, colour, marker = look
     middle, low, high = (
         100 * part[f"occupancy_{key}"].to_numpy(float) for key in ("mean", "lower", "upper")
     )
     label = f"{cohort} ({people_text(part['n'].dropna())})"
     axis.hlines(y, low, high, color=colour, linewidth=1.4, clip_on=False)
-    axis.plot(middle, y, "o", color=colour, markersize=4, label=label, clip_on=False)
+    axis.plot(middle, y, marker, color=colour, markersize=4, label=label, clip_on=False)
 
 
 def _mark(axis: Any, marks: Sequence[tuple[str, int, int]]) -> None:

@@ -214,11 +214,13 @@ def marks(
     """
     size = letter or min(LETTER_SHARE * min(width, height), LARGEST_LETTER_MM)
     pad = 0.35 * size
+    free = width - pad - max(BAR_MM, 2.8 * size)  # the bar and its text begin here
+    raised = 1.6 * size if sides.at * width + 0.5 * size > free else 0.0
     places = (
         (sides.left, pad + inset_mm, height / 2, "start"),
         (sides.right, width - pad - inset_mm, height / 2, "end"),
         (sides.top, sides.at * width, size, "middle"),
-        (sides.bottom, sides.at * width, height - pad, "middle"),
+        (sides.bottom, sides.at * width, height - pad - raised, "middle"),
     )
     letters = Markup().join(words(x, y, size, text, anchor=at) for text, x, y, at in places)
     right, y = width - pad, height - pad
