@@ -28,7 +28,7 @@ INK, PALE, THIN, LESION = "#1c2430", "#cfd5dc", "#7b8590", "#c2185b"
 GREY_MATTER = "GM "  # how its regions of the atlas begin
 TRACTS = {"DC": ("gracilis", "cuneatus"), "CST": ("lateral cortico",), "STT": ("spinothalamic",)}
 LETTER_MM, SMALL_MM = 1.3, 0.75
-SPREAD = 1.0  # pixels: outlines of voxels of 0.5 to 1 mm are smooth
+SPREAD = 0.5  # voxels: outlines are smooth below their size
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,12 @@ def _sketch(
 ) -> View:
     """Draw one section."""
     regions = atlas.regions(course, section.n) if atlas is not None else {}
-    drawn = _shape(regions.pop("GM", None), f'fill="{PALE}"')
+    spread = SPREAD * float(max(scene.image.voxel_sizes[:2])) / AXIAL_PIXEL_MM
+    drawn = _shape(regions.pop("GM", None), spread, f'fill="{PALE}"')
     for plane in regions.values():
-        drawn += _shape(plane, f'fill="none" stroke="{THIN}" stroke-width="0.09"')
+        drawn += _shape(plane, spread, f'fill="none" stroke="{THIN}" stroke-width="0.09"')
     cord = planes.across(scene.masks["cord"], course, section.n, HALF_MM)
-    drawn += _shape(cord, f'fill="none" stroke="{INK}" stroke-width="0.25"')
+    drawn += _shape(cord, spread, f'fill="none" stroke="{INK}" stroke-width="0.25"')
     numbers = Markup()
     for number in section.lesions:
         alone = lesions.with_data((lesions.data == number).astype(np.float32))
@@ -159,9 +160,11 @@ def _sketch(
         ]
         here = planes.across(alone, course, section.n, HALF_MM)
         shadow: Plane = np.max(layers, axis=0)
-        drawn += _shape(here, f'fill="{LESION}" fill-opacity="0.6"')
+        drawn += _shape(here, spread, f'fill="{LESION}" fill-opacity="0.6"')
         drawn += _shape(
-            shadow, f'fill="none" stroke="{LESION}" stroke-width="0.14" stroke-dasharray="0.5 0.35"'
+            shadow,
+            spread,
+            f'fill="none" stroke="{LESION}" stroke-width="0.14" stroke-dasharray="0.5 0.35"',
         )
         numbers += _text(*_middle(shadow), LETTER_MM, str(number))
     for name, plane in regions.items():
@@ -182,11 +185,11 @@ def _caption(section: Section, course: Course) -> str:
     return f"{section.level or 'level unknown'}: {many} {numbers} · slice {k} · z {z:.1f} mm"
 
 
-def _shape(plane: Plane | None, style: str) -> Markup:
-    """Return the outline at one half of a mask, nothing where there is none."""
+def _shape(plane: Plane | None, spread: float, style: str) -> Markup:
+    """Return the outline at one half of a mask, smoothed by ``spread`` pixels."""
     if plane is None or plane.max(initial=0.0) < 0.25:
         return Markup()
-    smooth = np.pad(ndimage.gaussian_filter(plane.astype(float), SPREAD), 1)
+    smooth = np.pad(ndimage.gaussian_filter(plane.astype(float), spread), 1)
     level = 0.5 * min(1.0, float(smooth.max()))
     path = ""
     for line in find_contours(smooth, level):  # type: ignore[no-untyped-call]
@@ -216,7 +219,7 @@ def _letters() -> Markup:
         ("R", pad, half),
         ("L", SIDE_MM - pad, half),
         ("A", half, pad),
-        ("P", half, SIDE_MM - pad),
+        ("P", half - 2.5, SIDE_MM - pad),
     )
     letters = Markup().join(_text(x, y, size, letter) for letter, x, y in places)
     right, y = SIDE_MM - 0.6, SIDE_MM - 0.6
