@@ -209,8 +209,8 @@ def _number(text: str, most: float, what: str) -> float:
 
 CLASS_VALUES = flag(
     "BIDS",
-    "value of cord, gm or lesion in manual masks of several classes, where no look-up table beside "
-    "them says so (cord=1)",
+    "value of cord, gm or lesion in manual masks with several classes that have no look-up table "
+    "(cord=1)",
     read=named_class,
     metavar="STRUCTURE=VALUE",
 )

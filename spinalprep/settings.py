@@ -137,7 +137,7 @@ class Settings:
     )
     lesion_contrasts: tuple[Contrast, ...] = field(
         default=LESION_CONTRASTS,
-        metadata=flag("workflow", "contrasts of reference images in which lesions are searched"),
+        metadata=flag("workflow", "contrasts of reference images in which lesions are segmented"),
     )
     min_lesion_mm3: float = field(
         default=MIN_LESION_MM3,
@@ -197,27 +197,27 @@ class Settings:
         default="centerline",
         metadata=flag(
             "other networks",
-            "crop to 30 mm around the centerline, to the cord of a network of its own (cascade), "
-            "or not at all",
+            "crop to 30 mm around the centerline, to the cord found by a separate network "
+            "(cascade), or not at all",
         ),
     )
     tumor_threshold: float = field(
         default=TUMOR_THRESHOLD,
         metadata=flag(
-            "other networks", "least probability of a tumor voxel", read=share, metavar="P"
+            "other networks", "minimum probability of a tumor voxel", read=share, metavar="P"
         ),
     )
     min_tumor_cm3: float = field(
         default=MIN_TUMOR_CM3,
-        metadata=flag("other networks", "smaller tumors are dropped", read=cm3, metavar="CM3"),
+        metadata=flag("other networks", "minimum volume of a tumor", read=cm3, metavar="CM3"),
     )
     min_edema_cm3: float = field(
         default=MIN_EDEMA_CM3,
-        metadata=flag("other networks", "smaller edema is dropped", read=cm3, metavar="CM3"),
+        metadata=flag("other networks", "minimum volume of edema", read=cm3, metavar="CM3"),
     )
     min_cavity_cm3: float = field(
         default=MIN_CAVITY_CM3,
-        metadata=flag("other networks", "smaller cavities are dropped", read=cm3, metavar="CM3"),
+        metadata=flag("other networks", "minimum volume of a cavity", read=cm3, metavar="CM3"),
     )
 
     nprocs: int = field(
@@ -332,7 +332,9 @@ class Settings:
     person_column: str | None = field(
         default=None,
         metadata=flag(
-            "group", f"{COLUMN}: identifies persons, so that each counts once", metavar="NAME"
+            "group",
+            f"{COLUMN}: identifies people scanned under several labels, so that each counts once",
+            metavar="NAME",
         ),
     )
     covariate: str | None = field(

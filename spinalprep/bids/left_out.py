@@ -39,7 +39,9 @@ def ignored_folders(bids_dir: Path, folders: Iterable[str]) -> set[str]:
     try:
         spec = GitIgnoreSpec.from_lines(lines.splitlines())
     except ValueError as error:
-        _log.warning("%s can't be read (%s); nobody is left out", bids_dir / IGNORE_FILE, error)
+        _log.warning(
+            "%s can't be read (%s); no participant is excluded", bids_dir / IGNORE_FILE, error
+        )
         return set()
     # a pattern of file names does not match the name of a folder inside
     return {folder for folder in folders if spec.match_file(f"{folder}/anat/images")}

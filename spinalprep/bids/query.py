@@ -135,7 +135,7 @@ def _without_ignored(bids_dir: Path, labels: tuple[str, ...]) -> tuple[str, ...]
     """Return the labels that ``.bidsignore`` does not leave out; the others are said."""
     ignored = ignored_folders(bids_dir, [f"sub-{label}" for label in labels])
     for folder in sorted(ignored):
-        _log.warning("%s is left out: .bidsignore names it", folder)
+        _log.warning("%s is left out because .bidsignore lists it", folder)
     kept = tuple(label for label in labels if f"sub-{label}" not in ignored)
     if not kept:
         raise NoInputError(f"{bids_dir}: .bidsignore names every participant that is asked for")
@@ -150,7 +150,7 @@ def _leave_ignored_visits(bids_dir: Path, label: str, found: dict[str | None, li
     ignored = ignored_folders(bids_dir, [f"sub-{label}/ses-{session}" for session in visits])
     for session in visits:
         if f"sub-{label}/ses-{session}" in ignored:
-            _log.warning("sub-%s, ses-%s is left out: .bidsignore names it", label, session)
+            _log.warning("sub-%s, ses-%s is left out because .bidsignore lists it", label, session)
             del found[session]
 
 

@@ -154,7 +154,7 @@ class DerivativeWriter:
         removed = remove_outputs(self.out_dir, paths)
         if removed:
             names = ", ".join(path.name for path in removed)
-            LOG.info("removed, as this run did not produce them again: %s", names)
+            LOG.info("removed, because this run no longer produces them: %s", names)
         return bool(removed)
 
     def transforms(

@@ -80,7 +80,9 @@ def find_tube(t2w: Image, model: Model) -> Image:
     sizes = ndimage.sum_labels(found, pieces, range(1, count + 1)) * coarse.voxel_volume
     kept = np.isin(pieces, 1 + np.flatnonzero(sizes >= LEAST_TUBE_MM3))
     if not kept.any():
-        raise NoCordError("the first network of tumors sees no cord; try --tumor-crop centerline")
+        raise NoCordError(
+            "the network that localises the cord found none; try --tumor-crop centerline"
+        )
     return coarse.with_data(kept)
 
 

@@ -74,7 +74,7 @@ def _lesions(run: SessionRunFacts, lesions: pd.DataFrame | None) -> str:
     """Return number, volume and levels of the lesions."""
     drawn = any(label.kind == "lesion" and label.used for label in run.labels)
     if not run.lesions_sought and not drawn:
-        return "lesions were not searched"
+        return "lesions were not segmented"
     if lesions is None or not len(lesions):
         return "no lesion"
     count, volume = len(lesions), float(lesions["volume_mm3"].sum())

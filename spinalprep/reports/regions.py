@@ -68,7 +68,7 @@ def refused_note(totals: pd.DataFrame | None) -> str:
     were = "was" if count == 1 else "were"
     return (
         f"{many} of the network ({volume:.0f} mm³) {were} rejected: "
-        "contrast with the cord above and below does not exceed noise."
+        "their contrast with the cord above and below does not exceed the noise."
     )
 
 

@@ -27,13 +27,15 @@ GATE_WORDS = {
     "dice_template": "Dice of the cord with the template's cord",
     "disc_residual_mm": "distance between given discs or hint and detected discs",
     "jacobian_min": (
-        "smallest Jacobian determinant of the transform to the template; below 0 it folds"
+        "smallest Jacobian determinant of the transform to the template; below 0: folding"
     ),
     "area_jump": "fastest change of area along the cord, mm² per mm",
     "area_norm": (
         "largest excess of area over healthy adults at its level, in standard deviations"
     ),
-    "area_norm_low": "largest deficit of area relative to healthy adults at its level, likewise",
+    "area_norm_low": (
+        "largest deficit of area relative to healthy adults at its level, in standard deviations"
+    ),
     "edge": "fraction of the outline with a visible edge, in the worst 10 mm of cord",
     "coverage": "fraction of slices with cord between the ends of the cord",
     "doubtful_mm": (

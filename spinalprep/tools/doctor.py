@@ -56,7 +56,7 @@ def examine(given: Namespace) -> None:
                 LOG.warning("%s: %s", finding.what, finding.advice)
                 wrong.append(finding)
     if wrong:
-        raise wrong[0].error(f"{len(wrong)} of these have to be put right first")
+        raise wrong[0].error(f"{len(wrong)} of these have to be fixed first")
 
 
 def _weights() -> Iterator[Finding]:

@@ -242,7 +242,7 @@ def test_who_is_in_bidsignore_is_left_out_and_said(
     settings = dataset(["sub-01_T2w", "sub-02_T2w"])
     (settings.bids_dir / ".bidsignore").write_text(line + "\n*_T2w.nii.gz\n")
     assert list(stems(settings)) == ["sub-01"]
-    assert "sub-02 is left out: .bidsignore names it" in caplog.text
+    assert "sub-02 is left out because .bidsignore lists it" in caplog.text
     with pytest.raises(NoInputError, match="bidsignore names every participant"):
         stems(replace(settings, participant_label=("02",)))
 
@@ -254,7 +254,7 @@ def test_a_visit_in_bidsignore_is_left_out_and_said(
     (settings.bids_dir / ".bidsignore").write_text("sub-01/ses-2\n")
     assert "sub-01_ses-2" not in stems(settings)
     assert "sub-01_ses-1" in stems(settings)
-    assert "sub-01, ses-2 is left out: .bidsignore names it" in caplog.text
+    assert "sub-01, ses-2 is left out because .bidsignore lists it" in caplog.text
 
 
 def test_images_that_nothing_can_use_are_named(dataset: Dataset) -> None:

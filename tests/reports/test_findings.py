@@ -35,7 +35,7 @@ def test_lesions_are_told_by_number_volume_and_level() -> None:
     table = pd.DataFrame({"vertebral_level": ["C3", "C3", None], "volume_mm3": [10.0, 20.4, 5.0]})
     assert "3 lesions, 35 mm³, at C3" in findings(RUN, None, TOTAL, table, None)
     quiet = replace(RUN, lesions_sought=False)
-    assert "lesions were not searched" in findings(quiet, None, TOTAL, None, None)
+    assert "lesions were not segmented" in findings(quiet, None, TOTAL, None, None)
 
 
 def test_levels_gates_and_failures() -> None:

@@ -35,5 +35,5 @@ def test_what_is_missing_has_its_advice_and_its_exit_code(tmp_path, monkeypatch,
     said = capsys.readouterr().err
     assert "! memory: a participant needs 4.3 GB; ask for more" in said
     assert f"! work folder: less than 1 GB are free in {tmp_path}" in said
-    assert "3 of these have to be put right first" in said
+    assert "3 of these have to be fixed first" in said
     assert main(["doctor", "--template", str(tmp_path / "none"), "-w", str(tmp_path)]) == 6
