@@ -332,9 +332,7 @@ class Settings:
     person_column: str | None = field(
         default=None,
         metadata=flag(
-            "group",
-            f"{COLUMN}: identifies people scanned under several labels, so that each counts once",
-            metavar="NAME",
+            "group", f"{COLUMN}: identifies people, so that each counts once", metavar="NAME"
         ),
     )
     covariate: str | None = field(

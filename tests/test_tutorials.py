@@ -11,6 +11,12 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 TUTORIALS = ("phantom", "own-data", "correct", "group-study")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SCRIPT = """#!{python}
+import sys
+from spinalprep.{module} import main
+if __name__ == "__main__":  # worker processes read this file again
+    sys.exit(main())
+"""
 LEFT = {
     "phantom": ("out/sub-01.html", "out/sub-01_viewer.html"),
     "own-data": ("results/sub-01/anat/sub-01_space-T2w_label-SC_desc-perlevel_morph.tsv",),
@@ -31,9 +37,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     bin_dir.mkdir()
     for name, module in (("spinalprep", "app.main"), ("spinalprep-tools", "tools.main")):
         command = bin_dir / name
-        command.write_text(
-            f"#!{sys.executable}\nfrom spinalprep.{module} import main\nraise SystemExit(main())\n"
-        )
+        command.write_text(SCRIPT.format(python=sys.executable, module=module))
         command.chmod(0o755)
     root = str(DOCS.parent)
     path = f"{bin_dir}{os.pathsep}{os.environ['PATH']}"
