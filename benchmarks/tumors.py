@@ -1,12 +1,14 @@
 """Tumor networks on synthetic patients, and on people without a tumor.
 
 python benchmarks/tumors.py {prepare,synthetic} out [--first 111000] [--people 20]
-python benchmarks/tumors.py healthy out --shared ../shared
+python benchmarks/tumors.py {healthy,patches} out --shared ../shared
 
 ``synthetic`` draws patients of test seeds (`spinalprep.phantom.tumors`), in turn of every kind, and
 crops their images in four ways: by the network of the first step (the paper's cascade), around the
 centerline that the App finds, around the true one, and not at all; ``prepare`` only draws them.
-``healthy`` looks for tumors in the real images of healthy people. Tables go to the folder ``out``.
+``healthy`` looks for tumors in the real images of healthy people. ``patches`` draws tumors, in the
+way of the training, into T2w images of people who were held out (``--held-out``; a Gd-T1w image is
+made up), with automatic cords. Tables go to the folder ``out``.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import pickle
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +42,18 @@ from spinalprep.phantom.tumors import (
     scan_patient,
 )
 from spinalprep.training.evaluation.tumors import score_tumors, summarise_tumors
+from spinalprep.training.material.dataset import LabelledDataset, Participant
+from spinalprep.training.material.labelled import automatic_volumes
+from spinalprep.training.material.necks import labelled_necks
+from spinalprep.training.recipes import find_recipe
+from spinalprep.training.synthesis.tumors import make_tumors
+from spinalprep.training.tasks.tumors import TumorRecipe
+from spinalprep.training.train import NEVER_TRAINED
 
 CROPS = ("cascade", "centerline", "true centerline", "none")
 KINDS = (*TUMOR_KINDS, *TUMOR_KINDS, *OTHER_KINDS)
+PATCHES = 60  # of a person
+PATCH_MM3 = 2.0  # voxels of 1 x 1 x 2 mm
 SHAPE, SPACING = (15, 84, 216), (3.3, 0.9, 0.9)
 
 
@@ -55,13 +66,14 @@ def say(words: object) -> None:
 def main() -> None:
     """Run what the words say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("prepare", "synthetic", "healthy"))
+    parser.add_argument("what", choices=("prepare", "synthetic", "healthy", "patches"))
     parser.add_argument("out", type=Path)
     parser.add_argument("--first", type=int, default=111_000, help="110000 to 110999: choosing")
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--tumor", default="tumor")
     parser.add_argument("--tumor-cord", default="tumor_cord")
+    parser.add_argument("--held-out", nargs="+", default=["neck03", "neck05"])
     parser.add_argument("--crops", nargs="+", default=list(CROPS), choices=CROPS)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -69,6 +81,9 @@ def main() -> None:
     if given.what == "prepare":
         for n in range(given.people):
             prepared(given.first + n, KINDS[n % len(KINDS)], given.out)
+        return
+    if given.what == "patches":
+        patches(given.shared, given.held_out, load_model(given.tumor))
         return
     crops = list(given.crops)
     models = load_model(given.tumor_cord) if "cascade" in crops else None, load_model(given.tumor)
@@ -162,6 +177,28 @@ def synthetic(
     say(false.groupby(["crop", "seen", "kind", "structure"])["found_cm3"].agg(["mean", "max"]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     say(f"peak memory of this process {peak:.0f} MiB")
+
+
+def patches(shared: Path, held_out: Sequence[str], model: Model) -> None:
+    """Judge a network on patches of held-out people into which something was drawn."""
+    recipe = find_recipe("tumor")
+    assert isinstance(recipe, TumorRecipe)
+    known = {name: Participant(automatic_cord=True) for name in held_out}
+    dataset = LabelledDataset(shared / "data" / "bids-neck", participants=known)
+    rows, false = [], []
+    for neck in labelled_necks(automatic_volumes(dataset), recipe.room):
+        for n in range(PATCHES):
+            draw = torch.Generator().manual_seed(NEVER_TRAINED + n)
+            batch = make_tumors([neck], recipe.ranges, draw)
+            with torch.inference_mode():
+                soft = torch.sigmoid(model.network(batch.image))[0].numpy()
+            masks = call_tumors(Structures(*soft), PATCH_MM3, TumorRule())
+            truth = Structures(*(batch.truth[0].numpy() >= 0.5))
+            table = score_tumors(masks, truth, PATCH_MM3)
+            (rows if truth.tumor.any() else false).append(table.assign(owner=neck.owner.person))
+    say(summarise_tumors(rows).round(1).to_string())
+    say(f"{len(rows)} patches with a tumor; found in {len(false)} without one, cm3:")
+    say(pd.concat(false).groupby(["owner", "structure"])["found_cm3"].describe().round(2))
 
 
 def judged(

@@ -47,7 +47,9 @@ def make_card(
     seed : int
     """
     recipe, dataset = task.recipe, taught.dataset
-    terms = {"sources": dataset.sources, "limits": dataset.limits, **task.terms()}
+    parts = dataset.parts
+    sources = "; ".join(part.sources for part in parts)
+    terms = {"sources": sources, "limits": dataset.limits, **task.terms()}
     kinds = [who.kind for who in taught.material.owners()]
     return {
         "name": recipe.name,
@@ -56,7 +58,7 @@ def make_card(
         "preset": recipe.preset,
         **task.describe(),
         "data": {
-            "datasets": [dataset.name],
+            "datasets": [part.name for part in parts],
             "people": list(taught.material.people),
             task.pieces: {str(kind): kinds.count(kind) for kind in dict.fromkeys(kinds)},
             "sources": terms["sources"],

@@ -12,7 +12,10 @@ import torch
 
 from spinalprep.errors import InputError, UsageError
 from spinalprep.image import Image, save
+from spinalprep.training.card import Taught, make_card
+from spinalprep.training.fitting.loop import Progress
 from spinalprep.training.material import dataset as module
+from spinalprep.training.material import necks
 from spinalprep.training.material.dataset import described_dataset, user_dataset
 from spinalprep.training.material.people import Kind, people_of_fold
 from spinalprep.training.material.slices import Slices
@@ -125,6 +128,40 @@ def test_a_description_says_what_is_special(tmp_path: Path) -> None:
     assert material.has_cord[canal].all()
 
 
+def test_datasets_are_taught_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(necks, "SEEN_MM", 10.0)  # these are 16 mm long
+    write(tmp_path / "one", ("a", "b1"))
+    write(tmp_path / "two", ("b", "c"))
+    (tmp_path / "two.toml").write_text('name = "two"\nbids_dir = "two"\nsources = "site 2"\n')
+    path = tmp_path / "one.toml"
+    path.write_text(
+        f'name = "one"\nbids_dir = "one"\nsources = "site 1"\nbeside = "{tmp_path}/two.toml"\n'
+        '[participants.b1]\nperson = "b"\n'
+    )
+    dataset = described_dataset(str(path), tmp_path)
+    task = task_of(replace(find_recipe("tumor"), digital_people=1))
+    material = task.read(dataset)
+    parts = split(task, material, RunOptions(leave_out=("b",)))  # the same person at both sites
+    assert material.people == ("a", "b", "c")
+    assert parts.taught.people == ("a", "c")
+    card = make_card(task, Taught(dataset, parts.taught, (), ("b",)), Progress(1, 1, 1.0), 0)
+    assert (card["data"]["datasets"], card["data"]["sources"]) == (["one", "two"], "site 1; site 2")
+
+
+def test_a_dataset_is_not_taught_beside_itself(tmp_path: Path) -> None:
+    write(tmp_path / "data", ("a",))
+    names = [str(tmp_path / name) for name in ("one.toml", "two.toml")]
+    for name, other in (names, names[::-1]):
+        Path(name).write_text(f'bids_dir = "data"\nbeside = "{other}"\n')
+    with pytest.raises(UsageError, match=r"one\.toml: is taught beside itself"):
+        described_dataset(names[0], tmp_path)
+    Path(names[1]).write_text('bids_dir = "data"\nbeside = 3\n')
+    with pytest.raises(UsageError, match=r"two\.toml: beside: expected the name"):
+        described_dataset(names[0], tmp_path)
+
+
 def test_a_description_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('bids_dir = "data"\n[participants.a]\nloose = true\n')
@@ -139,10 +176,10 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_no_code_names_a_participant_of_a_described_dataset() -> None:
     named = set()
     for path in packaged_datasets().values():
-        dataset = module._described(path)
+        dataset, _ = module._described(path)
         named |= set(dataset.participants) | set(dataset.persons.values())
     assert {"unf01", "10062", "lumbar"} <= named
-    named -= set(TASKS)  # a network of lumbar structures is no participant
+    named -= {*TASKS, "t2"}  # networks of lumbar structures and a contrast of PAM50: no participants
     spec = find_spec("spinalprep.training")
     assert spec is not None
     assert spec.submodule_search_locations is not None

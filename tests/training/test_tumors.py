@@ -8,8 +8,8 @@ from spinalprep.image import grid_points, to_world
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.training.material.necks import Neck, Necks, Room, digital_necks
 from spinalprep.training.recipes import find_recipe, task_of
-from spinalprep.training.synthesis.growths import Section, draw_other, draw_tumor
-from spinalprep.training.synthesis.tumors import CLASSES, TumorRanges, make_tumors
+from spinalprep.training.synthesis.growths import Chance, Section, draw_other, draw_tumor
+from spinalprep.training.synthesis.tumors import CLASSES, TumorRanges, _acquired, make_tumors
 
 ROOM = Room(1.0, 16.0, 14.0)
 RANGES = TumorRanges(size=(48, 24, 12))
@@ -103,6 +103,21 @@ def test_a_tumor_that_gadolinium_does_not_show_is_bright_in_t2w(neck: Neck) -> N
             steps.append(float(shown[tumor].mean() - shown[rest].median()))
     assert len(steps) > 8
     assert np.mean([step > 0 for step in steps]) > 0.7
+
+
+def test_noise_may_grow_along_the_cord() -> None:
+    nothing, seen = torch.zeros(64, 20, 32), torch.ones(64, 20, 16)
+    ratios = []
+    for seed in range(40):
+        shown = _acquired(
+            nothing + torch.arange(32) / 3, seen, Chance(torch.Generator().manual_seed(seed))
+        )
+        rough = (shown[..., 1:-1] - shown[..., 2:]) / 2 + (shown[..., 1:-1] - shown[..., :-2]) / 2
+        ratios.append(float(rough[:10].std() / rough[-10:].std()))
+    steady = [ratio for ratio in ratios if 0.9 < ratio < 1.1]
+    assert 12 < len(steady) < 34
+    assert max(ratios) > 2
+    assert min(ratios) < 0.5
 
 
 def test_the_tube_is_thirty_millimetres_wide() -> None:

@@ -103,6 +103,8 @@ class LabelledDataset:
         A template that is taught beside.
     sources, licence, limits : str
         What a model card says of the data.
+    beside : LabelledDataset, optional
+        Another dataset that is taught, too.
     """
 
     bids_dir: Path
@@ -116,6 +118,12 @@ class LabelledDataset:
     sources: str = "the user's own labels, and synthetic subjects"
     licence: str = "that of the user's own data"
     limits: str = "subjects and scanners of one dataset; evaluate it on held-out subjects"
+    beside: "LabelledDataset | None" = None
+
+    @property
+    def parts(self) -> "tuple[LabelledDataset, ...]":
+        """Return this dataset and those that are taught beside it."""
+        return (self, *(self.beside.parts if self.beside is not None else ()))
 
     @property
     def persons(self) -> dict[str, str]:
@@ -177,7 +185,7 @@ def described_dataset(description: str, root: Path) -> LabelledDataset:
     description : str
         Name of a packaged one (``development``), or the path of a TOML file: the names of
         `LabelledDataset`, ``[template]`` for `TemplateFolders`, ``[participants.LABEL]`` for
-        `Participant`.
+        `Participant`; ``beside`` is another description.
     root : Path
         Folders in the description are relative to it.
 
@@ -186,13 +194,23 @@ def described_dataset(description: str, root: Path) -> LabelledDataset:
     InputError
         If the dataset is not in ``root``.
     UsageError
-        If there is no such description, or it says what none has.
+        If there is no such description, it says what none has, or is taught beside itself.
     """
+    return _described_dataset(description, root, ())
+
+
+def _described_dataset(description: str, root: Path, above: tuple[str, ...]) -> LabelledDataset:
+    """Return a dataset by its description, ``above`` are those that it is taught beside."""
+    if description in above:
+        raise UsageError(f"{description}: is taught beside itself; expected another dataset")
     path = Path(description) if description.endswith(".toml") else _packaged(description)
-    dataset = _described(path)
+    dataset, beside = _described(path)
     dataset = replace(dataset, bids_dir=root / dataset.bids_dir)
     if not dataset.bids_dir.is_dir():
         raise InputError(f"{dataset.bids_dir} is missing; give the folder with --shared")
+    if beside is not None:
+        other = _described_dataset(beside, root, (*above, description))
+        dataset = replace(dataset, beside=other)
     if dataset.labels is not None:
         dataset = replace(dataset, labels=root / dataset.labels)
     if dataset.template is not None:
@@ -216,7 +234,7 @@ def _packaged(name: str) -> Path:
 
 def packaged_persons(names: Collection[str]) -> dict[str, str]:
     """Return whose every visit is, by the packaged descriptions of datasets of these names."""
-    described = (_described(path) for path in packaged_datasets().values())
+    described = (_described(path)[0] for path in packaged_datasets().values())
     return {
         label: person
         for dataset in described
@@ -225,5 +243,10 @@ def packaged_persons(names: Collection[str]) -> dict[str, str]:
     }
 
 
-def _described(path: Path) -> LabelledDataset:
-    return from_table(LabelledDataset, read_toml(path), str(path))
+def _described(path: Path) -> tuple[LabelledDataset, str | None]:
+    """Return a dataset, and the description of the one that is taught beside it."""
+    table = read_toml(path)
+    beside = table.pop("beside", None)
+    if not isinstance(beside, str | None):
+        raise UsageError(f"{path}: beside: expected the name of a description")
+    return from_table(LabelledDataset, table, str(path)), beside

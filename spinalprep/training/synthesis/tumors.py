@@ -286,6 +286,9 @@ def _acquired(image: Tensor, seen: Tensor, chance: Chance) -> Tensor:
     blurred = functional.interpolate(low, shape, mode="trilinear")[0, 0]
     biased = blurred * torch.exp(chance.between(0.0, 0.25) * chance.noise(blurred, 40.0))
     noise = torch.randn(biased.shape, generator=chance.draw) * chance.between(0.02, 0.25)
+    if chance.happens(0.4):  # away from the coil noise grows, once the bias is corrected
+        along_axis = torch.linspace(-1.0, 1.0, len(noise))[:, None, None]
+        noise = noise * torch.exp(chance.between(-1.2, 1.2) * along_axis)
     noisy = biased + noise * biased[seen > 0].std().clamp(min=1e-3) if seen.any() else biased
     inside = noisy[seen > 0] if seen.any() else noisy
     scored = (noisy - inside.mean()) / inside.std().clamp(min=1e-3)

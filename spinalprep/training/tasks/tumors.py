@@ -66,13 +66,18 @@ class TumorTask(TrainingTask[TumorRecipe, Necks]):
         Images in which fluid is no brighter than the cord are passed over.
         """
         recipe = self.recipe
-        volumes = chain(labelled_volumes(dataset), automatic_volumes(dataset))
-        template = dataset.template and template_neck(dataset.template, recipe.room)
+        parts = dataset.parts
+        volumes = chain.from_iterable(
+            chain(labelled_volumes(part), automatic_volumes(part)) for part in parts
+        )
+        templates = (
+            template_neck(part.template, recipe.room) for part in parts if part.template is not None
+        )
         return Necks(
             (
                 *labelled_necks(volumes, recipe.room),
                 *digital_necks(range(recipe.digital_people), recipe.room),
-                *((template,) if template else ()),
+                *(template for template in templates if template is not None),
             )
         )
 
