@@ -141,6 +141,7 @@ def test_datasets_are_taught_beside_each_other(
         '[participants.b1]\nperson = "b"\n'
     )
     dataset = described_dataset(str(path), tmp_path)
+    assert task_of(find_recipe("cord")).read(dataset).people == ("a", "b", "c")
     task = task_of(replace(find_recipe("tumor"), digital_people=1))
     material = task.read(dataset)
     parts = split(task, material, RunOptions(leave_out=("b",)))  # the same person at both sites
@@ -179,7 +180,7 @@ def test_no_code_names_a_participant_of_a_described_dataset() -> None:
         dataset, _ = module._described(path)
         named |= set(dataset.participants) | set(dataset.persons.values())
     assert {"unf01", "10062", "lumbar"} <= named
-    named -= {*TASKS, "t2"}  # networks of lumbar structures and a contrast of PAM50: no participants
+    named -= {*TASKS, "t2"}  # networks and a contrast of PAM50: no participants
     spec = find_spec("spinalprep.training")
     assert spec is not None
     assert spec.submodule_search_locations is not None

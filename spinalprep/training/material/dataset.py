@@ -126,6 +126,11 @@ class LabelledDataset:
         return (self, *(self.beside.parts if self.beside is not None else ()))
 
     @property
+    def templates(self) -> tuple[TemplateFolders, ...]:
+        """Return the templates of all parts."""
+        return tuple(part.template for part in self.parts if part.template is not None)
+
+    @property
     def persons(self) -> dict[str, str]:
         """Person of every participant whose label is not the person."""
         told = ((label, special.person) for label, special in self.participants.items())

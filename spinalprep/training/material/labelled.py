@@ -7,7 +7,7 @@ import numpy as np
 from spinalprep.image import Image, grid_points, load, reorient, to_world
 from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import load_model
-from spinalprep.training.material.dataset import Canal, LabelledDataset
+from spinalprep.training.material.dataset import Canal, LabelledDataset, Participant
 from spinalprep.training.material.volume import LabelledVolume
 
 CANAL_RADIUS_MM = 5.0  # of the disc that stands for the canal below the conus
@@ -16,7 +16,7 @@ CANAL_EVERY = 4  # slices: one of this many
 
 def labelled_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
     """Yield what people drew; where that is lesions alone, with the packaged networks' cord."""
-    for case in dataset.cases():
+    for part, case in ((owner, case) for owner in dataset.parts for case in owner.cases()):
         image = reorient(load(case.image))
         drawn = {role: case.read(role, image) for role in case.truth}
         if not {"cord", "gm"} & set(drawn):
@@ -27,23 +27,32 @@ def labelled_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
             drawn.get("cord"),
             drawn.get("gm"),
             drawn.get("lesion"),
-            loose_masks=dataset.special(case.participant).loose_masks,
-            lesion_free=dataset.lesion_free,
+            loose_masks=part.special(case.participant).loose_masks,
+            lesion_free=part.lesion_free,
         )
 
 
 def automatic_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
     """Yield whose cord nobody drew, by the dataset's description, with the packaged networks'."""
-    for label, special in dataset.which("automatic_cord"):
-        for path in sorted(dataset.bids_dir.glob(f"sub-{label}/anat/*.nii.gz")):
+    for part, label, special in _all_which(dataset, "automatic_cord"):
+        for path in sorted(part.bids_dir.glob(f"sub-{label}/anat/*.nii.gz")):
             image = reorient(load(path))
             yield LabelledVolume(
                 special.person or label,
                 image,
                 automatic_cord(image),
                 loose_masks=special.loose_masks,
-                lesion_free=dataset.lesion_free,
+                lesion_free=part.lesion_free,
             )
+
+
+def _all_which(
+    dataset: LabelledDataset, fact: str
+) -> Iterator[tuple[LabelledDataset, str, Participant]]:
+    """Yield of whom a fact is told, in a dataset and in those beside it."""
+    for part in dataset.parts:
+        for label, special in part.which(fact):
+            yield part, label, special
 
 
 def automatic_cord(image: Image) -> Image:
@@ -60,9 +69,9 @@ def automatic_cord(image: Image) -> Image:
 
 def volumes_without_cord(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
     """Yield images below the conus: no cord, no grey matter, the canal to centre on."""
-    for label, special in dataset.which("canal"):
+    for part, label, special in _all_which(dataset, "canal"):
         assert special.canal is not None
-        path = dataset.bids_dir / f"sub-{label}" / "anat" / special.canal.image
+        path = part.bids_dir / f"sub-{label}" / "anat" / special.canal.image
         if not path.is_file():
             continue
         image, canal = below_conus(reorient(load(path)), special.canal)
@@ -74,7 +83,7 @@ def volumes_without_cord(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
             none,
             guide=canal,
             loose_masks=special.loose_masks,
-            lesion_free=dataset.lesion_free,
+            lesion_free=part.lesion_free,
         )
 
 

@@ -72,12 +72,14 @@ def read_spines(dataset: LabelledDataset) -> Spines:
     UsageError
         If the dataset is not described with a template.
     """
-    if dataset.template is None:
+    if not dataset.templates:
         raise UsageError("disc detection is trained on the discs of a template; expected --shared")
-    if not dataset.template.small.is_dir():
-        raise InputError(f"{dataset.template.small} is missing; give the folder with --shared")
+    template = dataset.templates[0]
+    if not template.small.is_dir():
+        raise InputError(f"{template.small} is missing; give the folder with --shared")
     digital = digital_spines(DIGITAL_SEEDS)
-    return Spines((_template(dataset.template), *digital, *_stacks(dataset)))
+    stacks = (stack for part in dataset.parts for stack in _stacks(part))
+    return Spines((_template(template), *digital, *stacks))
 
 
 def digital_spines(seeds: range) -> list[Spine]:

@@ -146,12 +146,11 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
 
 def volumes_of(dataset: LabelledDataset, automatic: bool) -> chain[LabelledVolume]:
     """Return all volumes of a dataset: people's, synthetic subjects's, a template's."""
-    template = [dataset.template] if dataset.template is not None else []
     return chain(
         labelled_volumes(dataset),
         digital_volumes(dataset.digital_people),
         volumes_without_cord(dataset),
-        map(template_volume, template),
+        map(template_volume, dataset.templates),
         automatic_volumes(dataset) if automatic else (),
     )
 

@@ -66,13 +66,8 @@ class TumorTask(TrainingTask[TumorRecipe, Necks]):
         Images in which fluid is no brighter than the cord are passed over.
         """
         recipe = self.recipe
-        parts = dataset.parts
-        volumes = chain.from_iterable(
-            chain(labelled_volumes(part), automatic_volumes(part)) for part in parts
-        )
-        templates = (
-            template_neck(part.template, recipe.room) for part in parts if part.template is not None
-        )
+        volumes = chain(labelled_volumes(dataset), automatic_volumes(dataset))
+        templates = [template_neck(template, recipe.room) for template in dataset.templates]
         return Necks(
             (
                 *labelled_necks(volumes, recipe.room),
