@@ -190,7 +190,7 @@ class Settings:
         metadata=flag(
             "other networks",
             "experimental: also search for an intramedullary tumor, edema and cavities, in T2w and "
-            "in T1w with ce-gadolinium; needs --model tumor=PATH",
+            "in T1w with ce-gadolinium",
         ),
     )
     tumor_crop: TumorCrop = field(

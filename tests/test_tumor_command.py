@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
+from spinalprep.app.jobs import gather_shared
 from spinalprep.app.main import main
+from spinalprep.app.parser import parse
 from spinalprep.image import save
+from spinalprep.networks.cards import packaged_weights
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import save_model
 from spinalprep.phantom.tumors import make_patient, scan_patient
@@ -70,8 +73,20 @@ def _tumor_files(home: Path, label: str) -> list[str]:
 
 def test_without_weights_nothing_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(tmp_path), str(tmp_path / "out"), "participant", "-w", str(tmp_path / "work")]
-    assert main([*words, "--pathology", "tumor", "--template", "Generic"]) == 6
-    assert "no weights of tumor are shipped" in capsys.readouterr().err
+    cascade = ["--pathology", "tumor", "--tumor-crop", "cascade", "--template", "Generic"]
+    assert main([*words, *cascade]) == 6
+    assert "no weights of tumor_cord are shipped" in capsys.readouterr().err
+
+
+def test_shipped_weights_say_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = parse(["/in", "/out", "participant", "--pathology", "tumor", "--skip", "template"])
+    shared = gather_shared(settings)
+    assert shared.weights["tumor"] == packaged_weights("tumor")
+    card = shared.cards["tumor"]
+    assert "no patient was seen" in card["synthetic"]
+    assert "research use only" in card["licence"]
+    assert {"t2", "neck03"}.isdisjoint(card["data"]["people"])  # healthy people of the figures
+    assert "no real tumor was seen" in capsys.readouterr().err
 
 
 def test_the_names_are_the_golden_list(home: Path) -> None:

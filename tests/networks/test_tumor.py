@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from spinalprep.cord.centerline import fit_centerline
 from spinalprep.errors import InputError, NoCordError
 from spinalprep.image import Image, grid_points, reorient
+from spinalprep.lesion.tumors import TumorRule, call_tumors
 from spinalprep.networks.sagittal import to_sagittal
 from spinalprep.networks.tumor import (
     Contrasts,
@@ -16,7 +17,8 @@ from spinalprep.networks.tumor import (
     patch_starts,
     tube_around,
 )
-from spinalprep.networks.weights import Model
+from spinalprep.networks.weights import Model, load_model
+from spinalprep.phantom.tumors import make_patient, scan_patient
 
 CARD = {"spacing": [1, 1, 2], "patch": [32, 16, 8]}
 
@@ -133,3 +135,21 @@ def test_patches_cover_everything_and_end_at_the_end() -> None:
         starts = patch_starts(count, 5, 3)
         covered = {n for s in starts for n in range(s, s + 5)}
         assert covered == set(range(count))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ependymoma", "healthy"])
+def test_shipped_weights_find_a_synthetic_tumor_and_none_in_the_healthy(kind: str) -> None:
+    patient = make_patient(110_400, kind)
+    affine = np.diag([3.3, 1.0, 1.0, 1.0])
+    affine[:3, 3] = patient.centerline.points.mean(axis=0) - (23.1, 30.0, 90.0)
+    scanned = scan_patient(patient, (15, 60, 180), affine, 110_400)
+    tube = tube_around(patient.centerline, scanned.t2w)
+    found = map_tumors(Contrasts(scanned.t2w, scanned.gd_t1w), load_model("tumor"), tube)
+    called = call_tumors(found, scanned.t2w.voxel_volume, TumorRule()).tumor
+    true = scanned.structures["tumor"].data >= 0.5
+    if kind == "healthy":
+        assert not called.any()
+    else:
+        assert true.sum() > 100
+        assert 2 * (called & true).sum() / (called.sum() + true.sum()) > 0.4
