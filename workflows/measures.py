@@ -45,7 +45,7 @@ def Shape(
     """Measure the cord per slice, level and as a whole; z-scores where levels are known.
 
     ``spread`` goes with a cord that a network found, ``gm_found`` with such grey matter;
-    its ``doubtful`` slices are in no mean.
+    its ``doubtful`` slices are excluded from all means.
     """
     slices = MeasureSlices(
         cord=cord,

@@ -126,9 +126,9 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "tilt_deg": ("angle between the cord and the normal of the slice", "degree", None),
     "doubtful": (
         "whether the outline of the cord, near its end, is doubtful: included in the mask, but "
-        "in no mean and no z-score; on template slices, whether any part of the value comes "
-        "from such a slice; of a lesion, whether most of it lies in such slices; always false "
-        "in manual masks",
+        "excluded from means and z-scores; on template slices, whether any part of the value "
+        "comes from such a slice; of a lesion, whether most of it lies in such slices; always "
+        "false in manual masks",
         None,
         None,
     ),

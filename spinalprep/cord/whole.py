@@ -89,10 +89,10 @@ def total_table(slices: pd.DataFrame) -> pd.DataFrame:
     -------
     total : DataFrame
         As `shape.summarise` returns it, with ``vertebral_level`` ``all`` in the first row, then
-        the names of ``RANGES``; number and length of the doubtful slices, which are in no mean;
-        the volume, which has them in it, also per millimetre of the centerline. Volume, area and
-        their intervals are those of `measure_whole`. Where no slice counts there is the volume
-        alone.
+        the names of ``RANGES``; number and length of the doubtful slices, which are
+        excluded from all means; the volume, which includes them, also per millimetre of the
+        centerline. Volume, area and their intervals are those of `measure_whole`. Where no slice
+        counts there is the volume alone.
 
     Notes
     -----

@@ -81,7 +81,8 @@ class Found(Generic[Volume, Line]):
     unseen : int
         Axial slices in which the centerline went on without any cord.
     doubtful : list of int
-        Axial slices of the cord in which its outline is doubtful: in the mask, but in no mean.
+        Axial slices of the cord in which its outline is doubtful: in the mask, but
+        excluded from all means.
     """
 
     cord: Volume
