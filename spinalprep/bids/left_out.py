@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,15 +38,24 @@ def ignored_folders(bids_dir: Path, folders: Iterable[str]) -> set[str]:
         lines = (bids_dir / IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return set()
-    try:
-        spec = GitIgnoreSpec.from_lines(lines.splitlines())
-    except ValueError as error:
-        _log.warning(
-            "%s can't be read (%s); no participant is excluded", bids_dir / IGNORE_FILE, error
-        )
-        return set()
+    patterns = _patterns(lines.splitlines(), bids_dir / IGNORE_FILE)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of re, on [a--b]
+        spec = GitIgnoreSpec.from_lines(patterns)
     # a pattern of file names does not match the name of a folder inside
     return {folder for folder in folders if spec.match_file(f"{folder}/anat/images")}
+
+
+def _patterns(lines: Iterable[str], path: Path) -> list[str]:
+    """Return the lines of a file that are patterns; what is none is said and passed over."""
+    kept = []
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of re, on [a--b]
+        for number, line in enumerate(lines, 1):
+            try:
+                GitIgnoreSpec.from_lines([line])
+                kept.append(line)
+            except (ValueError, re.error) as error:
+                _log.warning("%s, line %d is no pattern (%s): ignored", path, number, error)
+    return kept
 
 
 def unread_images(bids_dir: Path, label: str) -> dict[str | None, str]:

@@ -8,6 +8,7 @@ from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.saved_tables import read_saved_table
 from spinalprep.errors import InputError
 
+LONGEST = 10  # characters of a value: 32 bits; Python converts no more than 4300 digits
 # what look-up tables call the structures, without blanks and signs
 NAMES = {
     "cord": ("sc", "cord", "spinalcord"),
@@ -47,7 +48,7 @@ def _entries(label: Path) -> Iterator[tuple[str, str]]:
             given = [(str(key), str(name)) for key, name in content.get("LabelMap", {}).items()]
     except (InputError, AttributeError):
         return  # of no use: the values speak for themselves, or are refused
-    yield from ((value, name) for value, name in given if value.strip().isdecimal())
+    yield from ((v, name) for v, name in given if v.strip().isdecimal() and len(v) <= LONGEST)
 
 
 def _plain(name: str) -> str:

@@ -11,6 +11,7 @@ BEYOND = 0.1  # interpolation overshoots 0 and 1 by less
 HALF = 0.5  # a voxel belongs to a mask from this share on
 EIGHT_BITS = 255
 GRADES = 32  # as many values, up to 255, are shares in eight bits; no look-up table has them all
+LARGEST = 2.0**32  # a class is an integer of at most 32 bits
 SHOWN = 5
 
 
@@ -42,7 +43,7 @@ def label_values(
     ------
     InputError
         If there are several classes and nothing says which one is meant, if ``value`` does not
-        occur, or if the values are neither classes nor shares.
+        occur, or if the values are neither classes nor shares (negative, or of over 32 bits).
     EmptyMaskError
         If there are shares, but none reaches 0.5.
     """
@@ -53,6 +54,11 @@ def label_values(
         raise InputError(
             f"{name} has negative values ({positive.min():g}); expected classes, or shares from 0 "
             "to 1: is it an image, or a distance map?"
+        )
+    if positive.max() >= LARGEST:
+        raise InputError(
+            f"{name} has values up to {positive.max():g}; expected classes, or shares from 0 to 1: "
+            "is it an image?"
         )
     whole = bool(np.all(np.abs(positive - np.rint(positive)) < WHOLE))
     if role == "discs":

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spinalprep.app.log import LOG
+from spinalprep.device import find_device
 from spinalprep.errors import UsageError
 from spinalprep.tools.training_tools import (
     add_dataset,
+    add_device,
     add_threads,
     check_folders,
     own_dataset,
@@ -43,6 +45,7 @@ def add_protocol_commands(command: Callable[[str, object, str], ArgumentParser])
         "--range-steps", type=int, default=200, help="steps of the learning-rate range test (200)"
     )
     add_threads(sub)
+    add_device(sub)
 
 
 def _protocol(given: Namespace) -> None:
@@ -64,6 +67,7 @@ def _protocol(given: Namespace) -> None:
         raise UsageError(f"--rows {' '.join(unknown)}: expected some of {', '.join(BY_NAME)}")
     check_folders(given.other_site)
     prepare_torch(given)
+    device = find_device(given.device).kind
     protocol = Protocol(
         filters=given.filters,
         epochs=given.epochs,
@@ -77,11 +81,11 @@ def _protocol(given: Namespace) -> None:
         other = read_whole_slices(find_cases(given.other_site), protocol.size, protocol.slices)
     sites = Sites(own, other)
     check_protocol(protocol, sites, given.out_dir)
-    run_range_test(sites, protocol, given.out_dir, given.range_steps)
+    run_range_test(sites, protocol, given.out_dir, given.range_steps, device)
     rows = [row for row in ROWS if given.rows is None or row.name in given.rows]
     folds = range(1, protocol.folds + 1 if given.all_folds else 2)
     for turn in [Turn(r, seed, k) for seed in range(given.seeds) for k in folds for r in rows]:
-        run_turn(turn, sites, protocol, given.out_dir)
+        run_turn(turn, sites, protocol, given.out_dir, device)
         text = _write(given.out_dir, protocol, own.people)
     for line in text.splitlines():
         LOG.info("%s", line)

@@ -126,8 +126,9 @@ def _unlike_numbers(one: list[str], other: list[str], tolerance: float) -> str |
     if words[0] != words[1]:
         return None
     a, b = (np.array([float(n) for n in NUMBER.findall(text)]) for text in texts)
-    apart = np.abs(a - b)
-    share = apart / np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-300)
+    apart = np.abs(np.subtract(a, b, out=np.zeros_like(a), where=a != b))  # 1e999 is infinite
+    size = np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-300)
+    share = np.divide(apart, size, out=np.ones_like(apart), where=np.isfinite(apart))
     count = int((share > tolerance).sum())
     if not count:
         return ""
@@ -152,10 +153,11 @@ def _unlike_images(one: Path, other: Path, tolerance: Tolerance) -> list[str]:
         told.append(f"affine differs by up to {np.abs(a.affine - b.affine).max():g}")
     if x.shape == y.shape:
         x, y = x.astype(float), y.astype(float)  # holds every type that is written
-        near = np.abs(x - y) <= tolerance.voxel
-        apart = (x != y) & ~near & ~(np.isnan(x) & np.isnan(y))
+        other = (x != y) & ~(np.isnan(x) & np.isnan(y))  # equal infinities have no difference
+        distance = np.abs(x[other] - y[other])
+        apart = ~(distance <= tolerance.voxel)  # NaN against a number is apart
         if apart.sum() > tolerance.voxels:
-            most = np.nanmax(np.abs(x - y)[apart], initial=0)
+            most = np.nanmax(distance[apart], initial=0)
             told.append(f"{apart.sum()} of {x.size} voxels differ, by up to {most:g}")
     return told
 

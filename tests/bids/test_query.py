@@ -247,6 +247,24 @@ def test_who_is_in_bidsignore_is_left_out_and_said(
         stems(replace(settings, participant_label=("02",)))
 
 
+@pytest.mark.parametrize("line", ["!", "[z-a]", "a[b--c]", "sub-[9--0]"])
+@pytest.mark.filterwarnings("error")
+def test_a_line_of_bidsignore_that_is_no_pattern_does_not_cost_the_others(
+    dataset: Dataset, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataset(["sub-01_T2w", "sub-02_T2w"])
+    (settings.bids_dir / ".bidsignore").write_text(f"# x\n{line}\nsub-02\n")
+    assert list(stems(settings)) == ["sub-01"]
+    assert ".bidsignore, line 2 is no pattern" in caplog.text
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_odd_pattern_of_bidsignore_causes_no_warning_of_python(dataset: Dataset) -> None:
+    settings = dataset(["sub-01_T2w", "sub-02_T2w"])
+    (settings.bids_dir / ".bidsignore").write_text("x[a&&b]\nx[a||b]\nsub-02\n")
+    assert list(stems(settings)) == ["sub-01"]
+
+
 def test_a_visit_in_bidsignore_is_left_out_and_said(
     dataset: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import resource
+import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 from spinalprep.errors import SpinalprepError
 
 MINUTES = float(os.environ.get("SPINALPREP_FUZZ_MINUTES", "0"))
+FIRST_SEED = int(os.environ.get("SPINALPREP_FUZZ_SEED", "0"))
+KEEP = os.environ.get("SPINALPREP_FUZZ_KEEP", "")  # folder for the files that were found
 EXAMPLES = 100 if MINUTES else 30  # of a round
 MOST_S = 10.0  # CPU time of one file
 MOST_BYTES = 2 << 30  # more address space than the process had before
@@ -79,20 +83,37 @@ def attempt(read: Callable[[Path], None], files: Mapping[str, bytes], folder: Pa
     assert "\n" not in said
 
 
+def keep(name: str, number: int, files: Mapping[str, bytes]) -> None:
+    """Keep the smallest files that show a find, with what was raised, and say so."""
+    error = traceback.format_exc()
+    sys.stdout.write(f"found by seed {number}: {error.splitlines()[-1]}\n")
+    if not KEEP:
+        return
+    folder = Path(KEEP) / name / str(number)
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    (folder / "raised.log").write_text(error, encoding="utf-8")
+
+
 @pytest.fixture
-def search(tmp_path: Path) -> Callable[..., int]:
-    """Return a search for files that break what reads them; it says how many it tried."""
+def search(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., int]:
+    """Return a search for files that break what reads them; it says how many it tried.
+
+    A search for minutes goes on after a find, and fails at its end.
+    """
 
     def find(
         files: st.SearchStrategy[dict[str, bytes]],
         read: Callable[[Path], None],
         share: float = 1.0,  # of the usual number of examples, for what takes long
     ) -> int:
-        tried = rounds = 0
-        end = time.monotonic() + 60 * MINUTES
-        while rounds == 0 or time.monotonic() < end:
+        tried = rounds = finds = 0
+        began, cpu, last = time.monotonic(), time.process_time(), {}
+        while rounds == 0 or time.monotonic() < began + 60 * MINUTES:
 
-            @seed(rounds)
+            @seed(FIRST_SEED + rounds)
             @settings(
                 max_examples=int(EXAMPLES * share),
                 deadline=None,
@@ -102,13 +123,24 @@ def search(tmp_path: Path) -> Callable[..., int]:
             )
             @given(files)
             def one_round(some: dict[str, bytes]) -> None:
-                nonlocal tried
-                tried += 1
+                nonlocal tried, last
+                tried, last = tried + 1, some
                 attempt(read, some, tmp_path)
 
-            one_round()
+            try:
+                one_round()
+            except Exception:
+                if not MINUTES:
+                    raise
+                keep(request.node.name, FIRST_SEED + rounds, last)
+                finds += 1
             rounds += 1
-        sys.stdout.write(f"{tried} files in {rounds} rounds\n")
+            if MINUTES or rounds == 1:
+                wall, spent = time.monotonic() - began, time.process_time() - cpu
+                sys.stdout.write(f"{tried} files in {rounds} rounds, {finds} of them with finds; ")
+                sys.stdout.write(f"{wall:.0f} s, of CPU time {spent:.0f} s\n")
+                sys.stdout.flush()
+        assert finds == 0
         return tried
 
     return find

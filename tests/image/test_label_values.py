@@ -79,3 +79,11 @@ def test_disc_numbers_are_whole() -> None:
 def test_an_empty_label_is_empty() -> None:
     for role in ("cord", "lesion", "discs"):
         assert not read(np.zeros((3, 3, 3)), role).any()
+
+
+@pytest.mark.parametrize("role", ["cord", "gm", "lesion", "discs", "centerline"])
+@pytest.mark.filterwarnings("error")
+def test_values_that_no_integer_of_32_bits_holds_are_refused(role: str) -> None:
+    for value in (1e10, 1e19, 3e38):
+        with pytest.raises(InputError, match=r"label\.nii\.gz has values up to .*is it an image"):
+            read(CORD * value, role)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spinalprep.tools.main import main
-from spinalprep.tools.verify import Tolerance, differences
+from spinalprep.tools.verify import Tolerance, differences, unlike
 
 MASK = "sub-01/anat/sub-01_space-T2w_label-SC_mask"
 STATUS = "participant_id\tstate\treason\twall_s\tpeak_mib\tcache_hits\n"
@@ -157,3 +157,25 @@ def test_the_exit_code_says_it(pair: tuple[Path, Path], tmp_path: Path, capsys) 
         assert code(nothing, nothing) == 2
     assert code(pair[0]) == 2
     assert code("--cache", tmp_path / "none") == 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_equal_values_that_are_not_finite_are_the_same(tmp_path: Path) -> None:
+    one, other = (tmp_path / f"{name}.nii.gz" for name in ("one", "other"))
+    values = np.zeros((3, 3, 3), np.float32)
+    values[0], values[1] = np.inf, np.nan
+    nib.Nifti1Image(values, np.eye(4)).to_filename(one)
+    values[2, 2, 2] = 1
+    nib.Nifti1Image(values, np.eye(4)).to_filename(other)
+    assert unlike(one, other) == ["1 of 27 voxels differ, by up to 1"]
+    assert unlike(one, other, Tolerance(voxel=1.5)) == []
+    values[0, 0, 0], values[1, 0, 0], values[2, 2, 2] = -np.inf, 3, 0
+    nib.Nifti1Image(values, np.eye(4)).to_filename(other)
+    (line,) = unlike(one, other, Tolerance(voxel=1.5))
+    assert line == "2 of 27 voxels differ, by up to inf"
+    texts = tmp_path / "one.tsv", tmp_path / "other.tsv"
+    for path, number in zip(texts, (1, 2), strict=True):
+        path.write_text(f"a\tb\n1e999\t{number}\n")
+    assert unlike(*texts)[0] == "1 of 2 numbers differ, by up to 1 (50.00%)"
+    texts[1].write_text("a\tb\n5\t1\n")
+    assert unlike(*texts)[0] == "1 of 2 numbers differ, by up to inf (100.00%)"

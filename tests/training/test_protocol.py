@@ -152,6 +152,12 @@ def test_an_unknown_row_is_refused(bids: Path, tmp_path: Path) -> None:
     assert main(f"protocol ra-unet {bids} -o {tmp_path} --rows vnet".split()) == 2
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(bids: Path, tmp_path: Path) -> None:
+    assert main(f"protocol ra-unet {bids} -o {tmp_path} --device cuda".split()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_recipe_of_the_cascade_has_loss_and_rates_of_the_best_row() -> None:
     recipe, best = find_recipe("ra-unet"), BY_NAME["ra-unet-clr"]
     schedule = task_of(recipe).schedule(recipe.steps)

@@ -98,7 +98,9 @@ def check_protocol(protocol: Protocol, sites: Sites, out_dir: Path) -> None:
     path.write_text(json.dumps(told, indent=2) + "\n")
 
 
-def run_turn(turn: Turn, sites: Sites, protocol: Protocol, out_dir: Path) -> None:
+def run_turn(
+    turn: Turn, sites: Sites, protocol: Protocol, out_dir: Path, device: str = "cpu"
+) -> None:
     """Train one row and test it; nothing is done where its result is there.
 
     Parameters
@@ -111,6 +113,8 @@ def run_turn(turn: Turn, sites: Sites, protocol: Protocol, out_dir: Path) -> Non
         See `check_protocol`.
     out_dir : Path
         The turn's folder there gets checkpoint, ``loss.csv``, ``loss.png`` and ``slices.tsv``.
+    device : str
+        ``cpu`` or ``cuda``, for the training; it is tested on the CPU.
     """
     folder = turn.folder(out_dir)
     if (folder / "slices.tsv").is_file():
@@ -131,6 +135,7 @@ def run_turn(turn: Turn, sites: Sites, protocol: Protocol, out_dir: Path) -> Non
         folder,
         find_loss(turn.row.loss),
         Validation(batches, PATIENCE),
+        device,
     )
     tables = [_test(trained, sites.own.only(tested), protocol.batch).assign(site="own")]
     if sites.other is not None:
@@ -141,14 +146,16 @@ def run_turn(turn: Turn, sites: Sites, protocol: Protocol, out_dir: Path) -> Non
     partial.replace(folder / "slices.tsv")
 
 
-def run_range_test(sites: Sites, protocol: Protocol, out_dir: Path, steps: int) -> None:
+def run_range_test(
+    sites: Sites, protocol: Protocol, out_dir: Path, steps: int, device: str = "cpu"
+) -> None:
     """Draw loss over learning rate for the last row, ``range_test.png``, unless it is there."""
     path = out_dir / "range_test.png"
     if path.is_file():
         return
     torch.manual_seed(0)
     rates = rising_rates(*RANGE, steps)
-    network, objective = CYCLICAL.network(protocol.filters), find_loss(CYCLICAL.loss)
+    network, objective = CYCLICAL.network(protocol.filters).to(device), find_loss(CYCLICAL.loss)
     losses = range_test(
         network, lambda step: draw(sites.own, protocol.batch, 0, step), rates, objective, True
     )
