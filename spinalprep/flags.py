@@ -19,6 +19,7 @@ EVERY = ("every value",)
 CLASSES = ("cord", "gm", "lesion")  # structures that a label of several classes may show
 LEAST_MEGABYTES = 1000.0  # a bare number from here on is MB, as SLURM counts; below it is GB
 MEMORY = re.compile(r"(\d*\.?\d+|\d+\.|\d+\.?\d*e[+-]?\d+)\s*(?:([KMGT])(I?)B?)?", re.IGNORECASE)
+LARGEST_BYTES = 1_000_000  # of a file of settings; ten thousand excluded people have 0.4 MB
 POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -66,6 +67,21 @@ class Flag:
     counted: bool = False
     bare: str = ""
     not_yet: tuple[object, ...] = ()
+
+
+def read_settings_text(path: Path) -> str:
+    """Return the text of a file that a flag names: UTF-8, with or without a byte order mark.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it can't be read, is larger than 1 MB, or is no UTF-8.
+    """
+    with path.open("rb") as stream:  # a pipe (``<(...)``) has no size
+        content = stream.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise ValueError(f"it has more than {LARGEST_BYTES / 1e6:g} MB")
+    return content.decode("utf-8-sig")
 
 
 def flag(group: str, text: str, **more: Any) -> dict[str, Flag]:

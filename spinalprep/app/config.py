@@ -11,6 +11,7 @@ from spinalprep import __version__
 from spinalprep.app.options import Option, options_of
 from spinalprep.app.spelled import split_listed
 from spinalprep.errors import UsageError
+from spinalprep.flags import read_settings_text
 from spinalprep.settings import Settings
 
 
@@ -30,7 +31,7 @@ def read_config(path: Path) -> dict[str, Any]:
         If the file can't be read, a key is no flag, or a value is not what its flag takes.
     """
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(read_settings_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--config-file {path} can't be read: {error}") from error
     known = {option.name: option for option in options_of(Settings) if option.flag.group}

@@ -232,13 +232,17 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
     Raises
     ------
     InputError
-        If the session has no image that can be the reference.
+        If the session has no image that can be the reference, or a file of it is gone.
     """
     if not session.scans:
         there = "".join(f"; {line}" for line in session.left_out)
         raise InputError(f"no T1w, T2w, T2starw or MTS image matches the request{there}")
     chosen = reference_runs(session, shared.settings.reference_anat)
-    return [_build(session, run, shared) for run in chosen]
+    try:
+        return [_build(session, run, shared) for run in chosen]
+    except FileNotFoundError as error:
+        why = " ".join(str(error).split())
+        raise InputError(f"the dataset changed while it was read ({why}): start again") from error
 
 
 def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:

@@ -7,12 +7,24 @@ LOG = logging.getLogger("spinalprep")
 MARK = {"DEBUG": " ", "INFO": " ", "WARNING": "!", "ERROR": "x", "CRITICAL": "x"}
 
 
+def one_line(text: str) -> str:
+    r"""Return a message on one line, without what would steer a terminal: names may hold it.
+
+    Examples
+    --------
+    >>> one_line("sub-a\nb")
+    'sub-a b'
+    """
+    line = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() or c.isspace() else "?" for c in line)
+
+
 class _Plain(logging.Formatter):
     """``! message``: one mark, one line; the traceback of a defect with ``-v``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        line = f"{MARK[record.levelname]} {record.getMessage()}"
+        line = f"{MARK[record.levelname]} {one_line(record.getMessage())}"
         if record.exc_info and LOG.isEnabledFor(logging.DEBUG):
             line += f"\n{self.formatException(record.exc_info)}"
         return line

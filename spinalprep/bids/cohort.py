@@ -10,6 +10,7 @@ import yaml
 
 from spinalprep.bids.derivatives import MISSING
 from spinalprep.errors import UsageError
+from spinalprep.flags import read_settings_text
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def read_exclusions(path: Path | None) -> frozenset[str]:
     if path is None:
         return frozenset()
     try:
-        content = _without_references(path.read_text(encoding="utf-8-sig")) or {}
+        content = _without_references(read_settings_text(path)) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--exclude-yml {path} can't be read: {reason}") from error

@@ -17,6 +17,7 @@ from spinalprep.bids.derivative_kinds import NOT_IN_BIDS
 from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
 from spinalprep.bids.labels import labels_folder
+from spinalprep.bids.names import is_label
 from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.saved_tables import read_people
 from spinalprep.errors import InputError, UsageError
@@ -309,7 +310,8 @@ def _is_object(path: Path) -> bool:
 
 def _folders(root: Path) -> set[str]:
     """Return the participants that have a folder."""
-    return {path.name.removeprefix("sub-") for path in root.glob("sub-*") if path.is_dir()}
+    labels = {path.name.removeprefix("sub-") for path in root.glob("sub-*") if path.is_dir()}
+    return {label for label in labels if is_label(label)}
 
 
 def _check_owner(out_dir: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spinalprep.bids.names import CONTRASTS
 from spinalprep.errors import UsageError
+from spinalprep.flags import read_settings_text
 
 Filters = dict[str, dict[str, object]]
 
@@ -20,7 +21,7 @@ def read_filters(path: Path | None) -> Filters:
     if path is None:
         return {}
     try:
-        filters = json.loads(path.read_bytes())
+        filters = json.loads(read_settings_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--bids-filter-file {path} can't be read: {error}") from error
     if not isinstance(filters, dict) or not all(isinstance(f, dict) for f in filters.values()):

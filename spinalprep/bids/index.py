@@ -5,12 +5,13 @@ import logging
 import os
 import re
 import shutil
+import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spinalprep.bids.names import CONTRASTS
+from spinalprep.bids.names import CONTRASTS, is_label
 
 INDEX_FOLDER = "spinalprep-1"  # inside --bids-database-dir; the number changes with the content
 STAMP = "stamp.json"
@@ -20,10 +21,19 @@ _log = logging.getLogger("spinalprep")
 
 
 def participants(bids_dir: Path) -> tuple[str, ...]:
-    """Return the labels of the ``sub-`` folders, in order."""
+    """Return the labels of the ``sub-`` folders, in order; without `nameless`."""
+    return tuple(label for label in _folders(bids_dir) if is_label(label))
+
+
+def nameless(bids_dir: Path) -> tuple[str, ...]:
+    """Return the ``sub-`` folders whose names hold more than letters and digits, in order."""
+    return tuple(f"sub-{label}" for label in _folders(bids_dir) if not is_label(label))
+
+
+def _folders(bids_dir: Path) -> list[str]:
     with os.scandir(bids_dir) as entries:
         names = [entry.name for entry in entries if entry.name.startswith("sub-")]
-    return tuple(sorted(n.removeprefix("sub-") for n in names if (bids_dir / n).is_dir()))
+    return sorted(n.removeprefix("sub-") for n in names if (bids_dir / n).is_dir())
 
 
 def open_index(
@@ -49,7 +59,10 @@ def open_index(
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
     indexer = BIDSLayoutIndexer(
-        validate=False, index_metadata=False, ignore=_ignored(labels if not database_dir else None)
+        validate=False,
+        index_metadata=False,
+        ignore=_ignored(labels if not database_dir else None),
+        config_filename=uuid.uuid4().hex,  # what names mean is not the dataset's to say
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pybids's own libraries, of no use to a user
@@ -70,8 +83,11 @@ def open_index(
 def anat_folders(bids_dir: Path, label: str) -> Iterator[Path]:
     """Yield the folders of a participant's anatomical images."""
     subject = bids_dir / f"sub-{label}"
-    with os.scandir(subject) as entries:
-        names = sorted(entry.name for entry in entries)
+    try:
+        with os.scandir(subject) as entries:
+            names = sorted(entry.name for entry in entries)
+    except FileNotFoundError:  # removed since it was listed
+        return
     for name in names:
         folder = subject / name if name == "anat" else subject / name / "anat"
         if (name == "anat" or name.startswith("ses-")) and folder.is_dir():
@@ -89,6 +105,7 @@ def _ignored(labels: Sequence[str] | None) -> list[re.Pattern[str]]:
         re.compile(r"^/sub-[^/]+/ses-[^/]+/(?!anat(?:/|$))"),
         re.compile(rf"/anat/(?!{image})"),
         re.compile(rf"/anat/.*{MADE.pattern}"),
+        re.compile(r"[\ud800-\udfff]"),  # bytes that are no UTF-8, which SQLite can't keep
     ]
 
 

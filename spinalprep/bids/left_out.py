@@ -10,7 +10,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from spinalprep.bids.index import MADE, anat_folders
-from spinalprep.bids.names import CONTRASTS, parse_name
+from spinalprep.bids.names import CONTRASTS, not_labels, parse_name, printable
 
 IGNORE_FILE = ".bidsignore"
 SHOWN = 5
@@ -34,6 +34,8 @@ def ignored_folders(bids_dir: Path, folders: Iterable[str]) -> set[str]:
     Single images that are named there are worked on: the file is written for validators, which
     complain of names, not of images.
     """
+    if not (bids_dir / IGNORE_FILE).is_file():  # nor a named pipe, which would be waited for
+        return set()
     try:
         lines = (bids_dir / IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
@@ -77,7 +79,7 @@ def unread_images(bids_dir: Path, label: str) -> dict[str | None, str]:
         if names:
             inside = folder.parent.name
             session = inside.removeprefix("ses-") if inside.startswith("ses-") else None
-            shown = ", ".join(map(_printable, names[:SHOWN]))
+            shown = ", ".join(map(_shown, names[:SHOWN]))
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             only = f"{', '.join(CONTRASTS[:-1])} and {CONTRASTS[-1]}"
             found[session] = f"not read: {shown}{more} (only raw {only} images are)"
@@ -86,9 +88,11 @@ def unread_images(bids_dir: Path, label: str) -> dict[str | None, str]:
 
 def _is_unread(name: str) -> bool:
     """Tell whether a file is an image that `spinalprep.bids.query` does not look for."""
-    _, suffix, extension = parse_name(name)
-    return extension in _NIFTI and (suffix not in CONTRASTS or MADE.search(name) is not None)
+    entities, suffix, extension = parse_name(name)
+    odd = suffix not in CONTRASTS or MADE.search(name) is not None or not_labels(entities) != ""
+    return extension.lower() in _NIFTI and (odd or extension not in _NIFTI)
 
 
-def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
+def _shown(name: str) -> str:
+    odd = not_labels(parse_name(name)[0])
+    return f"{printable(name)} ({odd} is no label of BIDS)" if odd else printable(name)

@@ -97,6 +97,28 @@ def parse_name(name: str) -> tuple[dict[str, str], str, str]:
     return {key: value for key, dash, value in pairs if dash and value}, suffix, dot + rest
 
 
+def is_label(value: str) -> bool:
+    """Tell whether BIDS allows a value of an entity: letters, digits and plus signs of ASCII."""
+    return _WORD.fullmatch(value) is not None
+
+
+def not_labels(entities: Mapping[str, str]) -> str:
+    """Return the first entity, for a message, that is no label of BIDS; empty where all are.
+
+    Examples
+    --------
+    >>> not_labels({"sub": "01", "acq": "a b"}), not_labels({"sub": "01"})
+    ("acq-'a b'", '')
+    """
+    odd = (f"{k}-{v!a}" for k, v in entities.items() if k in ENTITY_ORDER and not is_label(v))
+    return next(odd, "")
+
+
+def printable(name: str) -> str:
+    """Return a name on one line and without control characters, for a message."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 def join_name(entities: Mapping[str, str], suffix: str, extension: str) -> str:
     """Return the file name with these parts, entities in the order of BIDS; see `parse_name`.
 
@@ -217,5 +239,5 @@ def _inherited(source: Source, suffix: str = "") -> dict[str, str]:
 def _check(entities: Mapping[str, str]) -> None:
     """Refuse values that would break a name."""
     for key, value in entities.items():
-        if not _WORD.fullmatch(value):
+        if not is_label(value):
             raise DefectError(f"{key}-{value!r} is not a BIDS label; expected letters and digits")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from spinalprep.bids.filters import Filters, read_filters
-from spinalprep.bids.index import open_index, participants
+from spinalprep.bids.index import nameless, open_index, participants
 from spinalprep.bids.left_out import ignored_folders, unread_images
-from spinalprep.bids.names import CONTRASTS, parse_name
+from spinalprep.bids.names import CONTRASTS, not_labels, parse_name
 from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.session import Scan, Session
 from spinalprep.bids.sidecar import Listings, read_sidecar
@@ -91,7 +91,9 @@ def check_dataset(bids_dir: Path) -> None:
     except InputError as error:
         raise NoInputError(f"{bids_dir} is not a BIDS dataset: {error}") from error
     if not participants(bids_dir):
-        raise NoInputError(f"{bids_dir} has no participant: there is no sub-* folder")
+        odd = nameless(bids_dir)
+        why = f"{odd[0]} holds more than letters and digits" if odd else "there is no sub-* folder"
+        raise NoInputError(f"{bids_dir} has no participant: {why}")
 
 
 def read_session(settings: Settings, label: str, session: str | None, paths: list[Path]) -> Session:
@@ -108,8 +110,10 @@ def read_session(settings: Settings, label: str, session: str | None, paths: lis
         relative = path.relative_to(settings.bids_dir).as_posix()
         if not settings.skip_bids_validation and not _is_bids(relative):
             notes.append(f"{path.name} is not a valid BIDS name, but is used")
-        metadata, warnings = read_sidecar(path, settings.bids_dir, listings)
-        notes.extend(warnings)
+        metadata, broken = read_sidecar(path, settings.bids_dir, listings)
+        left_out.extend(broken)
+        if not metadata and not broken:
+            notes.append(f"{path.name} has no metadata in JSON; its acquisition is unknown")
         beside = {key: value for key, value in entities.items() if key not in ("sub", "ses")}
         scans.append(Scan(settings.bids_dir, relative, label, session, contrast, beside, metadata))
     unread = unread_images(settings.bids_dir, label).get(session)
@@ -120,6 +124,8 @@ def read_session(settings: Settings, label: str, session: str | None, paths: lis
 def _wanted(settings: Settings) -> tuple[str, ...]:
     """Return the labels to work on; every label that was asked for must exist."""
     present = participants(settings.bids_dir)
+    for folder in nameless(settings.bids_dir):
+        _log.warning("%s is left out: its name holds more than letters and digits", folder)
     asked = tuple(label.removeprefix("sub-") for label in settings.participant_label)
     absent = [label for label in asked if label not in present]
     if absent:
@@ -168,7 +174,8 @@ def _matching(layout: Any, settings: Settings) -> Iterator[Path]:
             names = layout.get(return_type="filename", **wanted)
         except (TypeError, ValueError) as error:
             raise UsageError(f"--bids-filter-file, {contrast.lower()}: {error}") from error
-        yield from map(Path, names)
+        paths = map(Path, names)  # of names that are none of BIDS `unread_images` tells
+        yield from (path for path in paths if not not_labels(parse_name(path.name)[0]))
 
 
 def _filter(contrast: str, filters: Filters) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def read_object(path: Path) -> dict[str, Any]:
         If it can't be read, is larger than 10 MB, is nested too deeply, or is no object.
     """
     try:
+        if path.exists() and not path.is_file():  # a named pipe would be waited for
+            raise InputError(f"{path.name} can't be read as JSON (it is not a file)")
         size = path.stat().st_size
         if size > LARGEST_BYTES:
             raise InputError(f"{path.name} can't be read as JSON (it has {size / 1e6:.0f} MB)")

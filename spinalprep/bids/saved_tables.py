@@ -121,6 +121,8 @@ def read_people(path: Path) -> SavedTable:
 
 def _text(path: Path) -> tuple[str, list[str]]:
     """Return the text of a file, and what was odd about it."""
+    if path.exists() and not path.is_file():  # a named pipe would be waited for
+        raise _no_table(path, "it is not a file")
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= LARGEST_BYTES else b""

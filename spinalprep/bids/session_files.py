@@ -10,7 +10,7 @@ from spinalprep.bids.maps import MT_RATIO, mt_pair, pick_map
 from spinalprep.bids.names import frame_name, output_prefix
 from spinalprep.bids.session import ReferenceRun, Scan
 from spinalprep.errors import InputError
-from spinalprep.image.sanity import check_header
+from spinalprep.image.sanity import check_header, check_presence
 from spinalprep.settings import Settings
 
 
@@ -114,7 +114,7 @@ def gather_files(
     Raises
     ------
     InputError
-        If the reference image itself can't be used.
+        If the reference image itself can't be used, or a label has no content.
     """
     check_header(run.reference.path, settings.mem_gb)
     contrasts: dict[str, Scan] = {}
@@ -127,6 +127,8 @@ def gather_files(
         except InputError as error:
             unusable.append(Unusable("contrast", name, str(error)))
     labels = find_labels(settings, run.reference)
+    for drawn in labels.paths.values():
+        check_presence(drawn)
     own: dict[str, Path] = {}
     for name, paths in maps.items():
         try:

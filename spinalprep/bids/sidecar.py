@@ -1,4 +1,4 @@
-"""Read the JSON beside an image; missing and broken ones are a warning, never an end."""
+"""Read the JSON beside an image; broken ones are named and passed over, never an end."""
 
 import os
 from collections.abc import Iterator
@@ -32,14 +32,11 @@ def read_sidecar(
     """
     metadata: dict[str, Any] = {}
     warnings: list[str] = []
-    found = list(_applicable(image, root, {} if listings is None else listings))
-    for path in found:
+    for path in _applicable(image, root, {} if listings is None else listings):
         try:
             metadata.update(read_object(path))
         except InputError as error:
             warnings.append(f"{error}; it is ignored")
-    if not found:
-        warnings.append(f"{image.name} has no sidecar JSON; its acquisition parameters are unknown")
     return metadata, tuple(warnings)
 
 
@@ -50,10 +47,18 @@ def _applicable(image: Path, root: Path, listings: Listings) -> Iterator[Path]:
     for depth in range(len(inside) + 1):
         folder = root.joinpath(*inside[:depth])
         if folder not in listings:
-            listings[folder] = [name for name in os.listdir(folder) if name.endswith(".json")]
+            listings[folder] = _json_names(folder)
         matching = []
         for name in listings[folder]:
             theirs, their_suffix, _ = parse_name(name)
             if their_suffix == suffix and theirs.items() <= entities.items():
                 matching.append((len(theirs), name))
         yield from (folder / name for _, name in sorted(matching))
+
+
+def _json_names(folder: Path) -> list[str]:
+    """Return the JSON files of a folder; it may have been removed since it was listed."""
+    try:
+        return [name for name in os.listdir(folder) if name.endswith(".json")]
+    except FileNotFoundError:
+        return []

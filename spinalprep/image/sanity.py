@@ -138,7 +138,7 @@ def check_header(path: Path, mem_gb: float | None = None) -> tuple[str, ...]:
 
 def _open_volume(path: Path) -> Any:
     """Open a file without reading its voxels."""
-    _check_presence(path)
+    check_presence(path)
     try:
         return nib.loadsave.load(path)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
@@ -173,8 +173,14 @@ def _check_volume(volume: Any, path: Path | str, mem_gb: float | None) -> tuple[
     return _check_affine(path, volume)
 
 
-def _check_presence(path: Path) -> None:
-    """Refuse what is no file with content: nothing, a dangling link, a pointer."""
+def check_presence(path: Path) -> None:
+    """Refuse what is no file with content: nothing, a dangling link, a pointer.
+
+    Raises
+    ------
+    InputError
+        One line that says what it is, and how to get the image.
+    """
     if path.is_symlink() and not path.exists():
         annexed = "annex" in str(path.readlink())
         what = "is a git-annex link" if annexed else "is a broken link"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spinalprep.errors import UsageError
+from spinalprep.flags import read_settings_text
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,9 @@ def _read(path: Path | None) -> dict[str, dict[str, Any]]:
     if path is None:
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_settings_text(path)
         content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} can't be read as a table of gates: {reason}") from error
     if not isinstance(content, dict) or not all(isinstance(r, dict) for r in content.values()):

@@ -33,3 +33,8 @@ def test_a_sidecar_names_grey_matter_or_is_of_no_use(tmp_path: Path, content: st
     assert (label_value(label, "gm"), label_value(label, "cord")) == (2, None)
     sidecar.write_text(content)
     assert label_value(label, "gm") is None
+
+
+def test_a_value_of_more_digits_than_python_converts_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a_seg-manual.json").write_text('{"LabelMap": {"%s": "cord"}}' % ("9" * 5000))
+    assert label_value(tmp_path / "a_seg-manual.nii.gz", "cord") is None

@@ -2,6 +2,8 @@
 
 import codecs
 import json
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from spinalprep.bids import query
 from spinalprep.bids.index import INDEX_FOLDER
 from spinalprep.bids.query import find_sessions
 from spinalprep.errors import NoInputError, UsageError
@@ -175,18 +178,87 @@ def test_a_participant_without_images_is_told_apart(dataset: Dataset) -> None:
         (b"[" * 100_000, "can't be read as JSON (nested too deeply)"),
         (b" " * 10_000_001, "can't be read as JSON (it has 10 MB)"),
         (b"[1]", "does not contain a JSON object"),
-        (None, "has no sidecar JSON"),
     ],
 )
-def test_broken_sidecars_are_a_warning(dataset: Dataset, content: bytes | None, said: str) -> None:
+def test_broken_sidecars_are_named_and_passed_over(
+    dataset: Dataset, content: bytes, said: str
+) -> None:
     settings = dataset(["sub-01_T2w"])
-    sidecar = settings.bids_dir / "sub-01" / "anat" / "sub-01_T2w.json"
-    sidecar.unlink() if content is None else sidecar.write_bytes(content)
+    (settings.bids_dir / "sub-01" / "anat" / "sub-01_T2w.json").write_bytes(content)
     (session,) = find_sessions(settings)
     assert session.scans[0].metadata == {}
-    (warning,) = session.warnings
-    assert said in warning
-    assert warning.startswith("sub-01_T2w")
+    (line,) = session.left_out  # said at the normal level
+    assert said in line
+    assert line.startswith("sub-01_T2w.json")
+    assert line.endswith("; it is ignored")
+    assert session.warnings == ()
+
+
+def test_an_image_without_a_sidecar_is_a_warning(dataset: Dataset) -> None:
+    settings = dataset(["sub-01_T2w"])
+    (settings.bids_dir / "sub-01" / "anat" / "sub-01_T2w.json").unlink()
+    (session,) = find_sessions(settings)
+    assert session.left_out == ()
+    assert "sub-01_T2w.nii.gz has no metadata in JSON" in session.warnings[0]
+
+
+def test_a_participant_who_vanishes_while_the_dataset_is_read_costs_nobody_else(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataset(["sub-01_T2w", "sub-02_T2w", "sub-03_T2w"])
+    open_index, read = query.open_index, query.read_session
+
+    def after(bids_dir: Path, *given: Any) -> Any:
+        shutil.rmtree(bids_dir / "sub-01")  # after the participants were listed
+        return open_index(bids_dir, *given)
+
+    def before(settings: Settings, label: str, *given: Any) -> Any:
+        if label == "02":
+            shutil.rmtree(settings.bids_dir / "sub-02")  # after its images were listed
+        return read(settings, label, *given)
+
+    monkeypatch.setattr(query, "open_index", after)
+    monkeypatch.setattr(query, "read_session", before)
+    first, second, third = find_sessions(settings)
+    assert (first.name, first.scans) == ("sub-01", ())
+    assert second.name == "sub-02"
+    assert third.scans[0].path.is_file()
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"entities": [{"name": "subject"}]}'])
+def test_a_dataset_cannot_tell_pybids_what_names_mean(dataset: Dataset, content: str) -> None:
+    settings = dataset(["sub-01_T2w"])
+    (settings.bids_dir / "layout_config.json").write_text(content)
+    (session,) = find_sessions(settings)
+    assert len(session.scans) == 1
+
+
+def test_names_that_are_none_of_bids_are_named_and_left_out(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataset(["sub-01_T2w"])
+    root = os.fsencode(settings.bids_dir)
+    image = (settings.bids_dir / "sub-01/anat/sub-01_T2w.nii.gz").read_bytes()
+    for name in (b"acq-a b_T2w", b"acq-a\nb_T2w", b"acq-\xe4_T2w", b"acq-<b>_T2w"):
+        Path(os.fsdecode(root + b"/sub-01/anat/sub-01_" + name + b".nii.gz")).write_bytes(image)
+    for name in (b"a b", b"\xe4", b"a\nb", b"$(id)", b"a-b"):
+        folder = Path(os.fsdecode(root + b"/sub-" + name + b"/anat"))
+        folder.mkdir(parents=True)
+    (session,) = find_sessions(settings)
+    assert [scan.stem for scan in session.scans] == ["sub-01_T2w"]
+    (line,) = session.left_out
+    assert line.count("is no label of BIDS") == 4
+    assert "\n" not in line
+    assert sum("is left out: its name holds more" in text for text in caplog.messages) == 5
+
+
+@pytest.mark.parametrize("name", ["sub-01/anat/sub-01_T2w.json", ".bidsignore"])
+def test_a_named_pipe_is_not_waited_for(dataset: Dataset, name: str) -> None:
+    settings = dataset(["sub-01_T2w"])
+    (settings.bids_dir / name).unlink(missing_ok=True)
+    os.mkfifo(settings.bids_dir / name)
+    (session,) = find_sessions(settings)
+    assert len(session.scans) == 1
 
 
 def test_sidecars_are_inherited_and_the_nearer_wins(dataset: Dataset) -> None:

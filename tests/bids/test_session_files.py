@@ -1,5 +1,6 @@
 """What goes with a reference image, and what can't."""
 
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -89,3 +90,20 @@ def test_a_tumor_is_looked_for_in_t2w_and_in_t1w_with_gadolinium(tmp_path: Path)
     assert found(enhanced) == (None, "")
     assert found(plain, t2w) == ("T2w", None)
     assert found(plain) == (None, None)
+
+
+@pytest.mark.parametrize("how", ["annex", "pipe"])
+def test_a_label_without_content_is_refused_before_anything_is_computed(
+    tmp_path: Path, how: str
+) -> None:
+    t2w = scan(tmp_path, "sub-1", "T2w")
+    label = tmp_path / "derivatives/labels/sub-1/anat/sub-1_T2w_seg-manual.nii.gz"
+    label.parent.mkdir(parents=True)
+    if how == "annex":
+        label.symlink_to("../../.git/annex/objects/x")
+    else:
+        os.mkfifo(label)
+    what = "is a git-annex link without its content" if how == "annex" else "is not a file"
+    with pytest.raises(InputError, match=f"seg-manual.nii.gz {what}"):
+        gather_files(ReferenceRun(t2w), settings(tmp_path), {})
+    gather_files(ReferenceRun(t2w), settings(tmp_path, manual_labels=False), {})

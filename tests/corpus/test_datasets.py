@@ -1,5 +1,6 @@
 """Odd datasets: what is found in them, and the exit code where nothing is."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,32 @@ CASES: list[tuple[str, Make, str, int]] = [
         4,
     ),
     ("only derivatives in anat", files("sub-01/anat/sub-01_desc-x_T2w.nii.gz"), "desc-x_T2w", 4),
+    ("a blank in the name of a participant", files("sub-a b/x"), "sub-a b holds more", 4),
+    (
+        "shell characters in the name of an image",
+        files("sub-01/anat/sub-01_acq-$(id);`id`_T2w.nii.gz"),
+        "is no label of BIDS",
+        4,
+    ),
+    (
+        "a line end and markup in the name of an image",
+        files("sub-01/anat/sub-01_acq-<b>\n_T2w.nii.gz"),
+        "is no label of BIDS",
+        4,
+    ),
+    (
+        "the name of an image in Latin-1",
+        files(os.fsdecode(b"sub-01/anat/sub-01_acq-\xe4_T2w.nii.gz")),
+        "is no label of BIDS",
+        4,
+    ),
+    (
+        "an image in capital letters (.NII.GZ)",
+        files("sub-01/anat/sub-01_T2w.NII.GZ"),
+        "sub-01_T2w.NII.GZ",
+        4,
+    ),
+    ("a layout_config.json that is none", files(T2W, "layout_config.json"), READ, 0),
     ("an unknown participant", asked(files(T2W), participant_label=("9",)), "no participant 9", 4),
     (
         "a path as participant",
@@ -114,7 +141,9 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("a .bidsignore that is no pattern", ignoring("[\n!\n"), READ, 0),
     ("10,000 participants without a file", many, READ, 0),
     ("out inside bids/derivatives", asked(files(T2W), out_dir="{root}/derivatives/x"), READ, 0),
+    ("work inside the dataset", asked(files(T2W), work_dir="{root}/work"), READ, 0),
     ("out is the dataset", asked(files(T2W), out_dir="{root}"), "is the dataset itself", 2),
+    ("a line of .bidsignore that is a range backwards", ignoring("[z-a]\n"), READ, 0),
     (
         "out inside a participant",
         asked(files(T2W), out_dir="{root}/sub-01/x"),

@@ -4,6 +4,7 @@ import codecs
 import json
 import struct
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,12 +17,16 @@ from spinalprep.bids.cohort import read_exclusions
 from spinalprep.bids.filters import read_filters
 from spinalprep.bids.saved_tables import read_people
 from spinalprep.bids.sidecar import read_sidecar
+from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.mask import mask_of_drawn
 from spinalprep.errors import SpinalprepError
+from spinalprep.image import to_world
 from spinalprep.image.label_values import label_values
 from spinalprep.image.sanity import conform, conform_label
+from spinalprep.levels.discs import discs_from_labels
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import load_model
+from spinalprep.reports.gates import load_gates
 
 READ = "read"
 AFFINE = np.diag([-1.0, 1, 2, 1])
@@ -32,24 +37,36 @@ CANAL[17:31, 17:31] = 1
 SOFT = np.maximum(CORD, CANAL * np.random.default_rng(0).uniform(0.1, 0.4, CORD.shape))
 DISCS = np.zeros_like(CORD)
 DISCS[24, 24, 1], DISCS[24, 24, 4] = 60, 3
+LINE = Centerline(to_world(np.array([[24, 24, k] for k in (5, 4, 3, 2, 1, 0)]), AFFINE))
+
+
+def discs(*numbers: int) -> np.ndarray:
+    """Return disc labels, one a slice from the head down."""
+    data = np.zeros_like(CORD)
+    for place, number in enumerate(numbers):
+        data[24, 24, 5 - place] = number
+    return data
+
+
+def read_label(data: np.ndarray, role: str, affine: np.ndarray, folder: Path) -> str:
+    """Write an image and a label with these values, and read it as the graph does."""
+    image, path = folder / "T2w.nii.gz", folder / "label.nii.gz"
+    nib.nifti1.Nifti1Image(CORD + 1, AFFINE).to_filename(image)
+    nib.nifti1.Nifti1Image(np.asarray(data, np.float32), affine).to_filename(path)
+    found = conform_label(path, conform(image))
+    values = found.with_data(label_values(found.data, path.name, role))
+    if role == "cord":
+        assert mask_of_drawn(values).sum() == CORD.sum()
+    if role == "discs":
+        assert discs_from_labels(values, LINE).known
+    return READ
 
 
 def label(
     data: np.ndarray, role: str = "cord", affine: np.ndarray = AFFINE
 ) -> Callable[[Path], str]:
-    """Return a reader of a label with these values, as the graph reads it."""
-
-    def read(folder: Path) -> str:
-        image, path = folder / "T2w.nii.gz", folder / "label.nii.gz"
-        nib.nifti1.Nifti1Image(CORD + 1, AFFINE).to_filename(image)
-        nib.nifti1.Nifti1Image(np.asarray(data, np.float32), affine).to_filename(path)
-        found = conform_label(path, conform(image))
-        values = found.with_data(label_values(found.data, path.name, role))
-        if role == "cord":
-            assert mask_of_drawn(values).sum() == CORD.sum()
-        return READ
-
-    return read
+    """Return a reader of a label."""
+    return partial(read_label, data, role, affine)
 
 
 def people(text: bytes | str) -> Callable[[Path], str]:
@@ -77,14 +94,16 @@ def file(
     return read
 
 
-def sidecar(text: bytes | str) -> Callable[[Path], str]:
-    """Return a reader of the sidecar of an image."""
+def sidecar(text: bytes | str, above: str | None = None) -> Callable[[Path], str]:
+    """Return a reader of the sidecar of an image, and of one that it inherits."""
 
     def read(folder: Path) -> str:
         image = folder / "sub-01" / "anat" / "sub-01_T2w.nii.gz"
         image.parent.mkdir(parents=True)
         beside = image.with_name("sub-01_T2w.json")
         beside.write_bytes(text.encode() if isinstance(text, str) else text)
+        if above is not None:
+            (folder / "T2w.json").write_text(above)
         return "; ".join((READ, *read_sidecar(image, folder)[1]))
 
     return read
@@ -134,6 +153,17 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
         1,
     ),
     ("disc labels with the conus", label(DISCS, "discs"), READ, 0),
+    ("disc labels of one disc", label(discs(3), "discs"), READ, 0),
+    (
+        "disc labels of the pontomedullary junction and groove alone",
+        label(discs(50, 49), "discs"),
+        "no disc label found",
+        1,
+    ),
+    ("disc labels with the pontomedullary junction", label(discs(50, 2, 3), "discs"), READ, 0),
+    ("disc labels of a level that there is not", label(discs(3, 26), "discs"), "not a disc", 1),
+    ("disc labels from foot to head", label(discs(4, 3), "discs"), "lies above disc label", 1),
+    ("a label of 3e38", label(CORD * 3e38), "values up to 3e+38", 1),
     (
         "disc labels that were interpolated",
         label(DISCS * 0.9, "discs"),
@@ -180,6 +210,8 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
     ("participants.tsv without ids", people("age\n3\n"), "no column participant_id", 1),
     ("participants.tsv of zero bytes (\\0)", people(b"\0" * 99), "it is not text", 1),
     ("a sidecar with a byte order mark", sidecar(codecs.BOM_UTF8 + b"{}"), READ, 0),
+    ("a sidecar with paths out of the dataset", sidecar('{"IntendedFor": "../../x"}'), READ, 0),
+    ("a sidecar above it that is a list", sidecar("{}", above="[1]"), "T2w.json does not", 0),
     ("a sidecar with NaN", sidecar('{"EchoTime": NaN}'), READ, 0),
     ("a sidecar that is a list", sidecar("[1]"), "does not contain a JSON object", 0),
     ("a sidecar cut short", sidecar('{"EchoTime": '), "can't be read as JSON", 0),
@@ -211,6 +243,7 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
         "can't be read",
         2,
     ),
+    ("settings of 100 MB", file(read_config, b"#" * 100_000_000), "more than 1 MB", 2),
     ("filters that are a list", file(read_filters, "[]"), "--bids-filter-file", 2),
     ("filters nested 100,000 deep", file(read_filters, "[" * 100_000), "--bids-filter-file", 2),
     ("exclusions that are no YAML", file(read_exclusions, "{a: ["), "can't be read", 2),
@@ -233,6 +266,8 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
         2,
     ),
     ("exclusions nested 2,000 deep", file(read_exclusions, "[" * 2_000), "can't be read", 2),
+    ("exclusions of 100 MB", file(read_exclusions, b"#" * 100_000_000), "more than 1 MB", 2),
+    ("gates nested 100,000 deep", file(load_gates, "[" * 100_000), "table of gates", 2),
     ("weights of 0 bytes", weights(b""), "odd.safetensors", 6),
     ("weights that lie about their size", weights(LIAR), "odd.safetensors", 6),
     ("weights with a header of 8 EB", weights(b"\xff" * 8 + b"{}"), "odd.safetensors", 6),

@@ -111,6 +111,19 @@ def rgb(path: Path) -> None:
     nib.nifti1.Nifti1Image(colours, np.eye(4)).to_filename(path)
 
 
+def rgba(path: Path) -> None:
+    colours = np.zeros((8, 8, 8), [("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
+    nib.nifti1.Nifti1Image(colours, np.eye(4)).to_filename(path)
+
+
+def million_slices(path: Path) -> None:
+    """Write a header of a million slices, with the voxels of eight."""
+    made = nib.nifti2.Nifti2Image(DATA, np.eye(4))
+    told = made.header.copy()
+    told["dim"][1:4] = 512, 512, 1_000_000
+    path.write_bytes(gzip.compress(told.binaryblock + made.to_bytes()[540:]))
+
+
 def no_orientation(path: Path) -> None:
     nib.nifti1.Nifti1Image(DATA, None).to_filename(path)
 
@@ -139,6 +152,7 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("2D", image(DATA[0]), "is 2D", 1),
     ("a single slice", image(DATA[:, :, :1]), "has a single slice", 1),
     ("colours", rgb, "contains colours", 1),
+    ("colours with transparency", rgba, "contains colours", 1),
     ("complex numbers", image(DATA.astype(np.complex64)), "contains complex numbers", 1),
     ("scl_slope 0", header(scl_slope=0), READ, 0),
     ("scl_slope NaN", header(scl_slope=np.nan), READ, 0),
@@ -176,6 +190,8 @@ CASES: list[tuple[str, Make, str, int]] = [
         0,
     ),
     ("a negative dimension", header(dim=[3, -8, 8, 8, 1, 1, 1, 1]), "can't be read", 1),
+    ("sform code 0", header(sform_code=0, qform_code=1), READ, 0),
+    ("a header of a million slices", million_slices, "too large", 1),
     ("a dimension of 0", header(dim=[3, 0, 8, 8, 1, 1, 1, 1]), "has no voxel", 1),
     (
         "a header of 30,000 x 30,000 x 30,000",
