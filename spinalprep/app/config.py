@@ -14,6 +14,8 @@ from spinalprep.errors import UsageError
 from spinalprep.flags import read_settings_text
 from spinalprep.settings import Settings
 
+OF_RESULTS = ("BIDS", "workflow", "other networks")  # groups of flags that can change results
+
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a TOML file whose keys are the names of flags (hyphens or underscores).
@@ -68,6 +70,25 @@ def settings_toml(settings: Settings) -> str:
         f"# spinalprep {' '.join(positional)}",
     ]
     return "\n".join([*lines, tomli_w.dumps(table)])
+
+
+def changed_settings(settings: Settings) -> dict[str, str]:
+    """Return the settings of a participant that differ from their defaults, by flag name, as text.
+
+    Resources and the like are left out: they change no result.
+    """
+    changed = {}
+    for option in options_of(Settings):
+        value = getattr(settings, option.key)
+        counts = option.flag.group in OF_RESULTS or option.name == "qc-gates"
+        if counts and value != option.default and (value or option.default):
+            plain = _plain(option, value)
+            if isinstance(plain, dict):
+                plain = [f"{name}={single}" for name, single in plain.items()]
+            changed[option.name] = (
+                " ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
+            )
+    return changed
 
 
 def _field(option: Option, value: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spinalprep import __version__, stages
+from spinalprep.app.config import changed_settings
 from spinalprep.app.jobs import Shared
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
@@ -79,7 +80,8 @@ def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
         ),
         warnings=tuple(dict.fromkeys(warnings)),  # two runs of a session say the same
         failures=tuple(failure for outcome in outcomes for failure in outcome.failures),
-        settings={"seed": settings.random_seed, "skip": ", ".join(settings.skip)},
+        settings=changed_settings(settings)
+        | {"random-seed": settings.random_seed, "skip": ", ".join(settings.skip)},
         wall_s=_seconds(outcomes),
         packages=package_versions(),
         labels_dir=settings.derivatives.get("labels"),

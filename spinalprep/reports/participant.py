@@ -115,6 +115,7 @@ def _run_context(outputs: RunOutputs, facts: ReportFacts) -> dict[str, Any]:
         "methods": text,
         "references": references,
         "edits": _edit_commands(outputs, facts),
+        "inside": lambda path: _inside(Path(path), facts.bids_dir),
         "fresh": {
             role: _inside(label_path(facts.labels_root, run.reference, role), facts.bids_dir)
             for role in ("cord", "centerline", "discs")

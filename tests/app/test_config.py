@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from spinalprep.app.config import read_config, settings_toml
+from spinalprep.app.config import changed_settings, read_config, settings_toml
 from spinalprep.app.options import options_of
 from spinalprep.app.parser import build_parser, parse
 from spinalprep.errors import UsageError
@@ -207,3 +207,12 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 def test_the_memory_that_is_free_is_a_number() -> None:
     assert 0 < parse(WORDS).mem_gb < math.inf
+
+
+def test_the_report_is_told_of_what_differs_from_the_defaults() -> None:
+    assert changed_settings(parse(WORDS)) == {}
+    asked = [*WORDS, "--skip", "n4", "--no-viewer", "--model", "cord=/c", "gm=/g"]
+    assert changed_settings(parse(asked)) == {
+        "skip": "n4",
+        "model": "cord=/c gm=/g",
+    }
