@@ -12,7 +12,7 @@ FROM ${BASE}
 
 LABEL org.opencontainers.image.title="spinalprep" \
       org.opencontainers.image.description="BIDS App for spinal cord MRI; research use only" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 ENV NO_ET=1 \
@@ -31,8 +31,11 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     && python -m pip install --constraint /wheels/constraints.txt /wheels/*.whl \
     && python -m spinalprep --version
 # What the image holds: Python packages as CycloneDX, Debian's as a table.
-RUN .ci/sbom "$(command -v python)" sbom.cdx.json \
-    && dpkg-query --show --showformat='${Package}\t${Version}\t${Architecture}\n' > debian-packages.tsv
+RUN --mount=type=bind,from=build,source=/src,target=/src \
+    mkdir -p /opt/spinalprep \
+    && /src/.ci/sbom "$(command -v python)" /opt/spinalprep/sbom.cdx.json \
+    && dpkg-query --show --showformat='${Package}\t${Version}\t${Architecture}\n' \
+        > /opt/spinalprep/debian-packages.tsv
 
 USER 1000:1000
 WORKDIR /tmp

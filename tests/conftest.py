@@ -61,7 +61,7 @@ JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
 CommunicationParameters=NoInAddrAny
-NodeName=DEFAULT CPUs=4 RealMemory=8000 State=UNKNOWN
+NodeName=DEFAULT CPUs=4 RealMemory=9000 State=UNKNOWN
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]}
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 NodeName=n3 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[3]}

@@ -23,6 +23,7 @@ def run_group(settings: Settings) -> int:
     if not settings.out_dir.is_dir():
         raise NoInputError(f"{settings.out_dir} does not exist; run the participant level first")
     check_folders(settings)
+    _name_the_lost(settings)
     started = time.monotonic()
     group = choose_group(settings)
     if settings.dry_run:
@@ -40,3 +41,22 @@ def run_group(settings: Settings) -> int:
     LOG.info("group of %d participants in %.0f s", len(group.people), time.monotonic() - started)
     LOG.info("report: %s", page)
     return 0
+
+
+def _name_the_lost(settings: Settings) -> None:
+    """Name the participants who left no word: never begun, or killed with their job or node."""
+    from spinalprep.bids.status import read_status, rebuild_status
+
+    rebuild_status(settings.out_dir)
+    told = {status.participant_id for status in read_status(settings.out_dir)}
+    there = {path.name for path in settings.bids_dir.glob("sub-*") if path.is_dir()}
+    if settings.participant_label:
+        there &= {f"sub-{label}" for label in settings.participant_label}
+    lost = sorted(there - told)
+    if lost:
+        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+        LOG.warning(
+            "not in status.tsv, so never processed, or killed without a word: %s%s",
+            ", ".join(lost[:10]),
+            more,
+        )

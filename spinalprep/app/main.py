@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
+from spinalprep.bids.container import CONTAINER_VARIABLE, mount_hint
 from spinalprep.device import find_device
 from spinalprep.engine.resources import largest_gb
 from spinalprep.environment import run_environment
@@ -65,18 +66,13 @@ def _refuse_unmounted(settings: Settings) -> None:
     UsageError
         If a folder or file of the command does not exist there.
     """
-    container = os.environ.get("SPINALPREP_CONTAINER")
-    if not container:
+    if not os.environ.get(CONTAINER_VARIABLE):
         return
     paths = [settings.bids_dir, *settings.derivatives.values(), *settings.models.values()]
     if settings.template is not None and os.sep in settings.template:
         paths.append(absolute(settings.template))
     if missing := next((path for path in paths if not path.exists()), None):
-        how = "--bind" if container == "apptainer" else "-v"
-        raise UsageError(
-            f"{missing} does not exist in the container; probably it is not mounted "
-            f"({container} run {how} {missing}:{missing})"
-        )
+        raise UsageError(f"{missing} does not exist in the container; {mount_hint(missing)}")
 
 
 def within_limits(settings: Settings) -> Settings:

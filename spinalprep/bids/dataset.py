@@ -1,8 +1,10 @@
 """The output folder as a dataset: what it says of itself, and who is in it."""
 
+import errno
 import json
 import logging
 import os
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -13,6 +15,7 @@ import pandas as pd
 
 from spinalprep import __version__
 from spinalprep.bids.atomic import clear_temporary, put_copy, put_text
+from spinalprep.bids.container import generated_by, mount_hint
 from spinalprep.bids.derivative_kinds import NOT_IN_BIDS
 from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
@@ -25,7 +28,6 @@ from spinalprep.settings import Settings
 from spinalprep.template.files import Template
 
 BIDS_VERSION = "1.10.0"
-CONTAINER_VARIABLE = "SPINALPREP_CONTAINER"  # docker or apptainer, set by the image's recipe
 IGNORED = (
     *("*.html", "logs", "sub-*/figures", "sub-*/log", "sub-*/ses-*/log"),
     *(f"*_{suffix}.*" for suffix in NOT_IN_BIDS),
@@ -75,6 +77,7 @@ What the values of a `dseg` stand for is in its JSON (`LabelMap`).
 """
 
 _log = logging.getLogger("spinalprep")
+_UNMOUNTED = (errno.EROFS, errno.EACCES, errno.ENOENT)  # in a container
 
 
 def check_folders(settings: Settings) -> None:
@@ -103,6 +106,7 @@ def check_folders(settings: Settings) -> None:
     _check_writable("the output folder", settings.out_dir)
     _check_writable("the work folder", settings.work_dir)
     _check_kept(settings)
+    _check_temporary()
 
 
 def write_dataset(
@@ -229,15 +233,11 @@ def group_viewer_path(out_dir: Path) -> Path:
 
 def _description(links: Mapping[str, str]) -> dict[str, Any]:
     """Return ``dataset_description.json``."""
-    made: dict[str, Any] = {"Name": "spinalprep", "Version": __version__}
-    container = os.environ.get(CONTAINER_VARIABLE)
-    if container:
-        made["Container"] = {"Type": container, "Tag": f"spinalprep:{__version__}"}
     return {
         "Name": "spinalprep: spinal cord MRI derivatives",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [made],
+        "GeneratedBy": generated_by(),
         "SourceDatasets": [{"URL": links["raw"]}],
         "DatasetLinks": dict(links),
     }
@@ -352,4 +352,20 @@ def _check_writable(what: str, folder: Path) -> None:
         probe.write_bytes(b"0")
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"{what} {folder} can't be written: {error.strerror or error}") from error
+        hint = mount_hint(folder.absolute()) if error.errno in _UNMOUNTED else ""
+        why = "; ".join(filter(None, (error.strerror or str(error), hint)))
+        raise UsageError(f"{what} {folder} can't be written: {why}") from error
+
+
+def _check_temporary() -> None:
+    """Refuse a machine on which no temporary file can be written; Python tries several folders."""
+    try:
+        used = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        contained = " (docker run --tmpfs /tmp)" if mount_hint(Path("/tmp")) else ""
+        raise UsageError(
+            f"no folder for temporary files can be written; set TMPDIR to one{contained}"
+        ) from None
+    wanted = os.environ.get("TMPDIR")
+    if wanted and Path(wanted).absolute() != used.absolute():
+        _log.warning("TMPDIR=%s can't be written; temporary files go to %s", wanted, used)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spinalprep import __version__
 from spinalprep.bids.atomic import put_copy, put_made, put_text
 from spinalprep.bids.columns import describe_columns
+from spinalprep.bids.container import generated_by
 from spinalprep.bids.derivative_kinds import OUTPUTS, Kind
 from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.names import image_stem
@@ -31,6 +31,8 @@ class Provenance:
     ----------
     sources : tuple of str
         BIDS URIs: `Scan.uri` of raw images, `derivative_uri` of our own files.
+    checksums : mapping of str to str
+        SHA-256 of the sources that are inputs, by URI.
     spatial_reference : str or None
         `reference_uri` or `template_uri`; None for an image in its own space.
     parameters : mapping
@@ -57,6 +59,7 @@ class Provenance:
     manual: bool | None = None
     label_map: Mapping[str, str] | None = None
     level_source: str | None = None
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 def image_sidecar(kind: Kind, provenance: Provenance, contrast: str = "") -> dict[str, Any]:
@@ -90,6 +93,11 @@ def image_sidecar(kind: Kind, provenance: Provenance, contrast: str = "") -> dic
     if kind == "lesions":  # its table shares the JSON
         content |= describe_columns(("volume_mm3",))
     return content
+
+
+def table_facts(provenance: Provenance) -> dict[str, Any]:
+    """Return what the JSON of a table says beside its columns."""
+    return _common(provenance)
 
 
 def transform_sidecar(moving: str, fixed: str, provenance: Provenance) -> dict[str, Any]:
@@ -138,18 +146,19 @@ def write_table(
     *,
     dictionary: bool = True,
     more: Mapping[str, Mapping[str, Any]] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> bool:
     """Write a table as TSV with ``n/a`` for what is missing, and its data dictionary as JSON.
 
     ``dictionary=False`` leaves the JSON out (``seg-lesions_dseg.tsv`` shares its image's);
-    ``more`` is what else is said of columns, by their names.
+    ``more`` is what else is said of columns, by their names, and ``about`` of the table.
     """
     changed = put_text(out_dir, path, table_text(table))
     if dictionary:
         described = describe_columns(map(str, table.columns))
         for name, facts in (more or {}).items():
             described[name] |= facts
-        write_json(out_dir, sidecar_path(path), described)
+        write_json(out_dir, sidecar_path(path), {**(about or {}), **described})
     return changed
 
 
@@ -234,9 +243,11 @@ def template_uri(name: str, release: str | None, identity: str) -> str:
 def _common(provenance: Provenance) -> dict[str, Any]:
     """Return what all sidecars say."""
     content: dict[str, Any] = {"Sources": list(provenance.sources)}
+    if provenance.checksums:
+        content["SourcesSHA256"] = dict(provenance.checksums)
     if provenance.spatial_reference is not None:
         content["SpatialReference"] = provenance.spatial_reference
-    content["GeneratedBy"] = [{"Name": "spinalprep", "Version": __version__}]
+    content["GeneratedBy"] = generated_by()
     if provenance.parameters:
         content["Parameters"] = dict(provenance.parameters)
     if provenance.model is not None:

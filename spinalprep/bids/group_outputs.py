@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinalprep import __version__
+from spinalprep.bids.container import generated_by
 from spinalprep.bids.derivatives import template_uri, write_image, write_table
 from spinalprep.bids.group_names import TableKind, table_path
 from spinalprep.bids.people import PersonFiles
@@ -81,7 +81,7 @@ class GroupWriter:
             "SampleSize": len(people),
             "Subjects": [person.name for person in people],
             "SpatialReference": template_uri(template.name, template.release, template.identity),
-            "GeneratedBy": [{"Name": "spinalprep", "Version": __version__}],
+            "GeneratedBy": generated_by(),
             "MinimumCoverage": self.min_n,
         }
         if thresholds:

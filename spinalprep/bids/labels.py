@@ -97,6 +97,11 @@ class Labels:
         return {label.role: label.path for label in self.found if label.used}
 
     @property
+    def by_uri(self) -> dict[str, Path]:
+        """The files that are used, by their BIDS URIs."""
+        return {label.uri: label.path for label in self.found if label.used}
+
+    @property
     def values(self) -> dict[str, int]:
         """The value that is meant, of the roles for which something says so."""
         used = (label for label in self.found if label.used)

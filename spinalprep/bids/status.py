@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from spinalprep.bids.atomic import put_text
 from spinalprep.bids.columns import describe_columns
@@ -16,6 +16,7 @@ from spinalprep.errors import DefectError
 STATES = ("finished", "failed", "skipped", "interrupted")
 REASONS = ("input:", "memory:", "time:", "cancelled:", "defect:")
 LOCK_TIMEOUT_S = 60.0
+FEW = 300  # participants whose files are all read, so that status.tsv heals by itself
 
 _log = logging.getLogger("spinalprep")
 
@@ -62,7 +63,7 @@ def status_path(out_dir: Path, participant_id: str, session_id: str = MISSING) -
 def write_status(out_dir: Path, status: Status) -> None:
     """Write a participant's own status, then the table of all (raises as `write_own_status`)."""
     write_own_status(out_dir, status)
-    rebuild_status(out_dir)
+    rebuild_status(out_dir, status.participant_id)
 
 
 def write_own_status(out_dir: Path, status: Status) -> None:
@@ -81,17 +82,44 @@ def write_own_status(out_dir: Path, status: Status) -> None:
     put_text(out_dir, path, _text([status]))
 
 
-def rebuild_status(out_dir: Path) -> None:
+def rebuild_status(out_dir: Path, changed: str | None = None) -> None:
     """Write ``status.tsv`` from all participants' own files.
 
-    A lock in ``logs/`` keeps parallel jobs apart; each reads all files after taking it, so the
-    last one to write has seen everything.
+    A lock in ``logs/`` keeps parallel jobs apart; each reads the files after taking it, so the
+    last one to write has seen everything. In large cohorts only the file of ``changed``, the
+    participant whose row is new, is read, and those of participants who have no row: thousands of
+    jobs that read thousands of files each would wait for each other. A job that waits too long
+    leaves the row to the next one.
     """
-    lock = out_dir / "logs" / ".status.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock, timeout=LOCK_TIMEOUT_S):
-        put_text(out_dir, out_dir / "status.tsv", _text(collect_status(out_dir)))
-        write_json(out_dir, out_dir / "status.json", describe_columns(COLUMNS))
+    logs = out_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    missed = logs / ".status.missed"
+    try:
+        with FileLock(logs / ".status.lock", timeout=LOCK_TIMEOUT_S):
+            rows = None if changed is None or missed.exists() else _merged(out_dir, changed)
+            missed.unlink(missing_ok=True)
+            rows = collect_status(out_dir) if rows is None else rows
+            put_text(out_dir, out_dir / "status.tsv", _text(rows))
+            write_json(out_dir, out_dir / "status.json", describe_columns(COLUMNS))
+    except Timeout:
+        missed.touch()
+        _log.warning(
+            "status.tsv has been locked for %.0f s; the next participant or the group level "
+            "updates it",
+            LOCK_TIMEOUT_S,
+        )
+
+
+def _merged(out_dir: Path, changed: str) -> list[Status] | None:
+    """Return the rows of the table with those of one participant new; None in small cohorts."""
+    there = {path.name for path in out_dir.glob("sub-*") if path.suffix != ".html"}
+    if len(there) <= FEW:
+        return None
+    others = there - {changed}
+    kept = [row for row in read_status(out_dir) if row.participant_id in others]
+    fresh = sorted((there - {row.participant_id for row in kept}) | {changed})
+    paths = (path for name in fresh for path in (out_dir / name / "log").glob("*_status.tsv"))
+    return sorted([*kept, *(row for path in paths for row in _read(path))], key=_order)
 
 
 def collect_status(out_dir: Path) -> list[Status]:
@@ -99,7 +127,11 @@ def collect_status(out_dir: Path) -> list[Status]:
     found: list[Status] = []
     for path in sorted(out_dir.glob("sub-*/log/*_status.tsv")):
         found.extend(_read(path))
-    return sorted(found, key=lambda status: (status.participant_id, status.session_id))
+    return sorted(found, key=_order)
+
+
+def _order(status: Status) -> tuple[str, str]:
+    return status.participant_id, status.session_id
 
 
 def read_status(out_dir: Path) -> list[Status]:

@@ -234,7 +234,7 @@ def _lumbar(to: DerivativeWriter, found: stages.FoundLumbar) -> bool:
 def _mtr(to: DerivativeWriter, found: stages.MtRatioMap) -> bool:
     pair = to.files.mt_pair or ()
     sources = tuple(to.files.scans[name].uri for name in pair)
-    provenance = replace(to.provenance(), sources=sources, parameters={})
+    provenance = replace(to.provenance(Origin(sources=sources)), parameters={})
     sidecar = image_sidecar("mtr", provenance)
     return write_file(to.out_dir, to.path("mtr"), found.map, sidecar)
 
@@ -244,7 +244,7 @@ def _metric(to: DerivativeWriter, found: stages.MeasuredMetric) -> bool:
     table.insert(0, "metric", to.item)
     reference = to.files.reference
     path = output_path(to.out_dir, "metric", reference, name=to.item)
-    return write_table(to.out_dir, path, with_identity(table, reference))
+    return write_table(to.out_dir, path, with_identity(table, reference), about=to.about())
 
 
 def _row(

@@ -1,12 +1,13 @@
 """Files of the cache become files of the output folder, with the JSON that says what they are."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from spinalprep.bids.checksums import sha256_of
 from spinalprep.bids.derivative_kinds import LEVEL_OUTPUTS, OUTPUTS, TEMPLATE, Kind
 from spinalprep.bids.derivative_names import output_path, transform_path
 from spinalprep.bids.derivatives import (
@@ -14,6 +15,7 @@ from spinalprep.bids.derivatives import (
     image_sidecar,
     reference_uri,
     remove_outputs,
+    table_facts,
     template_uri,
     transform_sidecar,
     with_identity,
@@ -130,7 +132,7 @@ class DerivativeWriter:
             level_source=self.level_source if in_template or key in LEVEL_OUTPUTS else None,
         )
         if key == "preproc":
-            provenance = Provenance(provenance.sources, parameters=provenance.parameters)
+            provenance = replace(provenance, spatial_reference=None, level_source=None)
         sidecar = image_sidecar(key, provenance, self.scan.contrast)
         return write_file(self.out_dir, self.path(key, auto), file, sidecar)
 
@@ -139,7 +141,22 @@ class DerivativeWriter:
         named = with_identity(table, self.files.reference)
         scores = [name for name in Z_COLUMNS.values() if name in named]
         more = dict.fromkeys(scores, self.calibration) if scores else {}
-        return write_table(self.out_dir, self.path(key), named, more=more)
+        return write_table(self.out_dir, self.path(key), named, more=more, about=self.about())
+
+    def about(self) -> dict[str, object]:
+        """Return what is said of every table: inputs, networks, settings and template."""
+        files = [self.files.reference.uri, *self.files.labels.by_uri]
+        scan = self.files.scans.get(self.item, self.files.reference)
+        uris = tuple(dict.fromkeys((scan.uri, *files)))
+        provenance = Provenance(uris, parameters=self._parameters(), checksums=self._sums(uris))
+        told: dict[str, object] = table_facts(provenance)
+        told["Models"] = [self.model(name) for name in sorted(self.cards)]
+        if self.template is not None:
+            told["Template"] = self._template_uri()
+        if self.item in self.files.maps:
+            path = self.files.maps[self.item]
+            told["Map"] = {"File": path.name, "SHA256": sha256_of(path)}
+        return told
 
     @property
     def calibration(self) -> dict[str, object]:
@@ -167,7 +184,9 @@ class DerivativeWriter:
         reference, moving = self.files.reference, frame_name(self.scan, self.files.reference)
         fixed = to or frame_name(reference, reference)
         uris = dict.fromkeys((self.scan.uri, reference.uri))
-        provenance = Provenance(tuple(uris), parameters=measures)
+        if to:
+            measures = {**measures, "template": self._template_uri()}
+        provenance = Provenance(tuple(uris), parameters=measures, checksums=self._sums(uris))
         changed = False
         for file, back in ((forward, False), (inverse, True)):
             path = transform_path(self.out_dir, self.scan, to or reference, extension, inverse=back)
@@ -181,13 +200,25 @@ class DerivativeWriter:
         sources = list(origin.sources or (self.scan.uri,))
         if origin.drawn is not None:
             sources.append(str(self.files.labels.uri(origin.drawn)))
-        template = self.template
         space = reference_uri(self.out_dir, self.files.reference)
-        if in_template and template is not None:
-            space = template_uri(template.name, template.release, template.identity)
+        if in_template and self.template is not None:
+            space = self._template_uri()
         parameters = {**self._parameters(), **origin.parameters}
         device = self._device_of(origin.model) if origin.model is not None else None
-        return Provenance(tuple(sources), space, parameters, origin.model, device)
+        sums = self._sums(sources)
+        return Provenance(tuple(sources), space, parameters, origin.model, device, checksums=sums)
+
+    def _sums(self, uris: Iterable[str]) -> dict[str, str]:
+        """Return the checksums of those sources that are inputs; one that has gone has none."""
+        paths = {scan.uri: scan.path for scan in self.files.scans.values()}
+        paths |= self.files.labels.by_uri
+        there = (uri for uri in uris if uri in paths and paths[uri].is_file())
+        return {uri: sha256_of(paths[uri]) for uri in there}
+
+    def _template_uri(self) -> str:
+        """Return which template of which release it is; empty without one."""
+        t = self.template
+        return template_uri(t.name, t.release, t.identity) if t is not None else ""
 
     def drawn_or_found(self, role: str, network: str = "") -> Origin:
         """Return the origin of what a person drew, or else the network of that name found."""

@@ -34,6 +34,7 @@ array=$(sbatch --parsable{sbatch_args} <<'JOB'
 #SBATCH --array=0-{last}{limit}
 {requests}
 #SBATCH --signal=B:TERM@{sigterm}
+#SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output={logs}/%A_%a.txt
 people=({people})

@@ -26,7 +26,7 @@ from spinalprep.errors import DifferenceError, UsageError
 from spinalprep.streams import say
 
 FOLDERS = {"log", ".spinalprep-tmp"}  # of runs, and of files that are being written
-NAMES = {"CHANGES", ".status.lock", "resources.tsv"}
+NAMES = {"CHANGES", ".status.lock", ".status.missed", "resources.tsv"}
 MEASURED = {"wall_s", "peak_mib", "cache_hits"}
 TEXTS = {".json", ".tsv", ".txt", ".md", ".bib", ".html", ".yml", ".toml", ""}
 SCRUBBED = (

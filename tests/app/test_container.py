@@ -1,10 +1,18 @@
 """As in a container: no network, a read-only root, folders that are mounted or not."""
 
+import errno
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from spinalprep import __version__
+from spinalprep.bids.dataset import check_folders
+from spinalprep.errors import UsageError
+from spinalprep.settings import Settings
 
 QUICK = ("--sloppy", "--skip", "n4", "--skip", "lesion", "--skip", "template", "--nprocs", "1")
 INSIDE = """
@@ -23,8 +31,58 @@ def test_a_folder_that_is_not_mounted_is_one_line(noise, monkeypatch, container,
         "x /PAM50 does not exist in the container; probably it is not mounted "
         f"({container} run {how} /PAM50:/PAM50)\n"
     )
+    (noise.home / "file").touch()
+    work = noise.home / "file" / "work"
+    done = noise.run("-w", str(work))
+    assert done.code == 2
+    assert "not mounted" not in done.log  # a file is in the way: that is something else
     monkeypatch.delenv("SPINALPREP_CONTAINER")
     assert "not mounted" not in noise.run("--template", "/PAM50").log
+
+
+def test_a_work_folder_that_is_not_mounted_names_the_cause(noise, monkeypatch) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setenv("SPINALPREP_CONTAINER", "docker")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UsageError) as caught:
+        check_folders(Settings(noise.raw, noise.out, "participant", work_dir=Path("/work")))
+    assert str(caught.value).endswith(
+        f"Read-only file system; probably it is not mounted (docker run -v {noise.out}:{noise.out})"
+    )
+
+
+def test_without_a_place_for_temporary_files_nothing_begins(noise, monkeypatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.setenv("SPINALPREP_CONTAINER", "docker")
+    done = noise.run()
+    assert (done.code, noise.out.joinpath("status.tsv").exists()) == (2, False)
+    assert done.log.endswith("can be written; set TMPDIR to one (docker run --tmpfs /tmp)\n")
+
+
+def test_a_temporary_folder_that_is_not_taken_is_said(noise, monkeypatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert (
+        "! TMPDIR=/proc/nowhere can't be written; temporary files go to /"
+        in noise.run("--dry-run").log
+    )
+
+
+def test_both_recipes_are_of_this_version_and_of_the_same_base() -> None:
+    root = Path(__file__).parents[2]
+    docker, apptainer = ((root / name).read_text() for name in ("Dockerfile", "spinalprep.def"))
+    for text in (docker, apptainer):
+        assert re.search(r"image\.version[ =]\"?([\d.]+)", text)[1] == __version__
+        assert "torch==2.13.0" in text
+    assert "\ntorch==2.13.0\n" in (root / "constraints.txt").read_text()
+    digests = [re.search(r"@sha256:([0-9a-f]{64})\n", text)[1] for text in (docker, apptainer)]
+    assert digests[0] == digests[1]
+    assert "USER 1000:1000" in docker
 
 
 @pytest.mark.long

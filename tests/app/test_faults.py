@@ -1,5 +1,7 @@
 """Faults around a whole run: outputs are complete or absent, and the next run finishes them."""
 
+import contextlib
+import io
 import json
 import multiprocessing as mp
 import os
@@ -10,11 +12,15 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 
+from spinalprep.app.main import main as spinalprep
 from spinalprep.bids.atomic import end_temporary, put_text
 from spinalprep.bids.status import Status, write_status
+from spinalprep.template.files import EMBEDDED, resolve_template
 from spinalprep.tools.main import main as tools
 from spinalprep.tools.verify import differences
 
@@ -188,3 +194,81 @@ def test_other_weights_recompute_what_they_made_and_nothing_else(undisturbed, tm
     assert "changed" in missed["automatic.SegmentCord"]
     assert any(name.startswith("shape") for name in missed)
     assert undisturbed.run(*QUICK, "--dry-run").out.endswith(" 0 to compute\n")
+
+
+def test_the_group_names_those_who_left_no_word(new_study) -> None:
+    study = new_study()
+    for label in ("01", "02", "03"):
+        no_image(study, label)
+    write_status(study.out, Status("sub-02", state="failed", reason="input: no image"))
+    group = [str(study.raw), str(study.out), "group", "-w", str(study.home / "work")]
+    log = io.StringIO()
+    with contextlib.redirect_stderr(log):
+        assert spinalprep([*group, "--template", "Generic"]) == 4
+    assert "killed without a word: sub-01, sub-03\n" in log.getvalue()
+    with contextlib.redirect_stderr(io.StringIO()) as log:
+        spinalprep([*group, "--template", "Generic", "--participant-label", "02"])
+    assert "without a word" not in log.getvalue()
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_full_temporary_folder_is_said_and_space_is_enough_to_go_on(new_study, body) -> None:
+    study = new_study()
+    study.add(body.image, "sub-01/anat/sub-01_T2w.nii.gz")
+    study.add(body.image, "sub-01/anat/sub-01_T1w.nii.gz")  # ANTs registers it, by way of files
+    scratch = study.home / "scratch"
+    scratch.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(scratch)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    command = [sys.executable, "-m", "spinalprep", *study.words(*QUICK)]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    try:
+        (scratch / "filler").write_bytes(bytes(60 * 1024))  # 4 KB are left: room for one file
+        full = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert full.returncode == 1, full.stderr
+        assert "No space left on device" in full.stderr
+        assert "Traceback" not in full.stderr
+        (scratch / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=200m", str(scratch)], check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert states(study.out) == {"sub-01": "finished"}
+        assert list((study.out).glob("sub-01/anat/*from-T1w_to-T2w*"))
+        assert list(scratch.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "-l", str(scratch)], check=True)
+
+
+@pytest.mark.slow
+def test_another_content_of_the_template_recomputes_what_follows_from_it(
+    new_study, body, tmp_path
+) -> None:
+    study = new_study()
+    study.add(body.image, "sub-01/anat/sub-01_T2w.nii.gz")
+    labels = "derivatives/labels/sub-01/anat/sub-01_T2w_labels-disc-manual.nii.gz"
+    study.add(body.discs, labels)
+    template = tmp_path / "mine"
+    shutil.copytree(EMBEDDED, template)
+    flags = ("--sloppy", "--skip", "n4", "--skip", "lesion", "--template", str(template))
+    first = study.run(*flags)
+    assert first.code == 0, first.log
+    assert study.run(*flags, "--dry-run").out.endswith(" 0 to compute\n")
+    moved = tmp_path / "moved"
+    shutil.copytree(template, moved)  # the same content elsewhere is the same template
+    there = (*flags[:-1], str(moved))
+    assert study.run(*there, "--dry-run").out.endswith(" 0 to compute\n")
+    path = resolve_template(str(template)).cord
+    image = nib.loadsave.load(path)
+    data = np.asarray(image.dataobj).copy()
+    data[..., : data.shape[2] // 2] = np.roll(data[..., : data.shape[2] // 2], 1, axis=0)
+    nib.nifti1.Nifti1Image(data, image.affine, image.header).to_filename(path)
+    plan = study.run(*flags, "--dry-run").out.splitlines()
+    hits = {line.split()[1] for line in plan if line.endswith("  hit")}
+    missed = {line.split()[1] for line in plan if "miss: " in line}
+    assert {"preprocess.Conform", "automatic.SegmentCord"} <= hits
+    assert "template.RegisterToTemplate" in missed
+    assert study.run(*flags).code == 0
+    assert study.run(*flags, "--dry-run").out.endswith(" 0 to compute\n")

@@ -53,6 +53,7 @@ def test_the_script_says_what_was_asked(cohort: Path, capsys: pytest.CaptureFixt
     assert "people=(01 02 odd)" in lines
     assert "#SBATCH --mem=4096M" in lines
     assert text.count("-p short <<'JOB'") == 2
+    assert text.count("#SBATCH --requeue") == 1
     runs = [shlex.split(line) for line in lines if line.startswith("exec ")]
     assert [words[6] for words in runs] == ["participant", "group"]
     assert all("--skip=n4" in words and "--mem=4096MB" in runs[0] for words in runs)
@@ -124,13 +125,8 @@ def test_an_array_of_jobs_shares_one_output_folder(
     (study.raw / "sub-03" / "anat").mkdir(parents=True)
     (study.raw / "sub-03" / "anat" / "sub-03_T2w.nii.gz").write_bytes(b"no image")
     text = script(capsys, "--cpus", "1", "--mem", "3G", *study.words(*QUICK))
-    said = subprocess.run(["bash"], input=text, text=True, capture_output=True, check=True).stdout
-    array, group = (line.split("job ")[1].split(",")[0] for line in said.splitlines())
-    end = time.monotonic() + 240
-    look = ["squeue", "-h", "-o", "%i %T", "-j", f"{array},{group}"]
-    while subprocess.run(look, capture_output=True, text=True, check=True).stdout:
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.5)
+    array, group = submit(text)
+    wait_for(array, group)
     log = {path.name: path.read_text() for path in (study.out / "logs" / "slurm").iterdir()}
     rows = pd.read_csv(study.out / "status.tsv", sep="\t").set_index("participant_id")
     states = rows["state"].to_dict()
@@ -144,6 +140,58 @@ def test_an_array_of_jobs_shares_one_output_folder(
     ended = _times(array) + _times(group)
     assert max(end for _, end in ended[:-1]) <= ended[-1][0]  # the group came last
     assert sys.executable in text
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_an_array_on_several_nodes_survives_the_loss_of_one(
+    new_study, body, slurm_cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = new_study()
+    for label in ("01", "02", "03"):
+        study.add(body.image, f"sub-{label}/anat/sub-{label}_T2w.nii.gz")
+    words = ["--cpus", "1", "--mem", "3G", "--sbatch-args", "--exclusive"]
+    array, group = submit(script(capsys, *words, *study.words(*QUICK)))
+    cache = study.home / "work" / "cache-1"
+    end = time.monotonic() + 300
+    while len(list(cache.glob("sub-*/run-*.json"))) < 3:  # all of them are at work
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.5)
+    look = ["squeue", "-h", "-t", "RUNNING", "-o", "%N %a %K", "-j", array]
+    running = subprocess.run(look, capture_output=True, text=True, check=True).stdout.split("\n")
+    nodes = {line.split()[-1]: line.split()[0] for line in running if line}
+    assert set(nodes.values()) == set(slurm_cluster.nodes)
+    slurm_cluster.lose_node(nodes["1"])
+    try:
+        wait_for(array, group, seconds=900)
+    finally:
+        slurm_cluster.start_node(nodes["1"])
+    states = pd.read_csv(study.out / "status.tsv", sep="\t")["state"]
+    assert list(states) == ["finished"] * 3
+    tables = [path.read_text() for path in study.out.glob("sub-*/anat/*perslice_morph.tsv")]
+    assert len(tables) == 3
+    assert (
+        len({table.replace("sub-02", "sub-01").replace("sub-03", "sub-01") for table in tables})
+        == 1
+    )
+    log = (study.out / "logs" / "slurm" / f"{array}_1.txt").read_text()
+    assert log.count("1 of 1 sessions finished") == 1
+
+
+def submit(text: str) -> tuple[str, str]:
+    """Run a script and return the numbers of the array and of the group's job."""
+    said = subprocess.run(["bash"], input=text, text=True, capture_output=True, check=True).stdout
+    array, group = (line.split("job ")[1].split(",")[0] for line in said.splitlines())
+    return array, group
+
+
+def wait_for(*jobs: str, seconds: float = 300.0) -> None:
+    """Wait until the queue has forgotten some jobs."""
+    end = time.monotonic() + seconds
+    look = ["squeue", "-h", "-o", "%i %T", "-j", ",".join(jobs)]
+    while subprocess.run(look, capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.5)
 
 
 def _times(job: str) -> list[tuple[str, str]]:

@@ -1,13 +1,24 @@
 """Status: one row per participant and session, whoever writes at the same time."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from spinalprep.bids.status import COLUMNS, Status, read_status, status_path, write_status
+from spinalprep.bids import status
+from spinalprep.bids.status import (
+    COLUMNS,
+    Status,
+    read_status,
+    rebuild_status,
+    status_path,
+    write_own_status,
+    write_status,
+)
 from spinalprep.errors import DefectError
 
 
@@ -28,6 +39,43 @@ def test_rows_of_others_survive(tmp_path: Path) -> None:
     assert (tmp_path / "status.json").is_file()
 
 
+def test_in_a_large_cohort_only_what_is_new_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "FEW", 3)
+    for number in range(5):
+        write_status(tmp_path, Status(f"sub-{number}", wall_s=float(number)))
+    write_own_status(tmp_path, Status("sub-5", "ses-1"))  # its job was killed before the table
+    (tmp_path / "sub-6").mkdir()  # at work
+    (tmp_path / "sub-3.html").touch()
+    shutil.rmtree(tmp_path / "sub-4")
+    read, original = [], status._read
+    monkeypatch.setattr(status, "_read", lambda path: read.append(path.name) or original(path))
+    write_status(tmp_path, Status("sub-0", state="failed", reason="input: no cord"))
+    assert read == ["status.tsv", "sub-0_status.tsv", "sub-5_ses-1_status.tsv"]
+    merged = (tmp_path / "status.tsv").read_text()
+    assert [row.participant_id for row in read_status(tmp_path)] == [
+        f"sub-{number}" for number in (0, 1, 2, 3, 5)
+    ]
+    rebuild_status(tmp_path)
+    assert (tmp_path / "status.tsv").read_text() == merged
+
+
+def test_a_job_that_waits_too_long_leaves_its_row_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(status, "FEW", 0)
+    monkeypatch.setattr(status, "LOCK_TIMEOUT_S", 0.1)
+    for name in ("sub-1", "sub-2"):
+        write_status(tmp_path, Status(name))
+    with FileLock(tmp_path / "logs" / ".status.lock"):
+        write_status(tmp_path, Status("sub-1", state="failed", reason="input: no cord"))
+    assert "has been locked for 0 s" in caplog.text
+    assert [row.state for row in read_status(tmp_path)] == ["finished", "finished"]
+    write_status(tmp_path, Status("sub-2"))
+    assert [row.state for row in read_status(tmp_path)] == ["failed", "finished"]
+
+
 def test_a_broken_file_loses_only_its_own_row(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -38,10 +86,10 @@ def test_a_broken_file_loses_only_its_own_row(
     assert "not included in status.tsv" in caplog.text
 
 
-@pytest.mark.parametrize("status", [Status("sub-01", state="done"), Status("sub-01", reason="oh")])
-def test_words_outside_the_contract_are_our_defect(tmp_path: Path, status: Status) -> None:
+@pytest.mark.parametrize("row", [Status("sub-01", state="done"), Status("sub-01", reason="oh")])
+def test_words_outside_the_contract_are_our_defect(tmp_path: Path, row: Status) -> None:
     with pytest.raises(DefectError, match="expected"):
-        write_status(tmp_path, status)
+        write_status(tmp_path, row)
 
 
 def test_two_processes_lose_no_row(tmp_path: Path) -> None:

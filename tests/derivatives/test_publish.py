@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,37 @@ def test_what_networks_found_says_which(dataset: Dataset) -> None:
     assert not any("GM" in name for name in dataset.names())  # a T2w shows none
     assert "space-T2w_label-centerline_morph.tsv" in dataset.names()
     assert not publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
+
+
+def test_inputs_are_told_with_their_checksums(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = dataset.home / "in" / "sub-1" / "anat" / "sub-1_T2w.nii.gz"
+    raw.parent.mkdir(parents=True)
+    raw.write_bytes(b"an image")
+    dataset.image("discs")
+    sums = {
+        "bids:raw:sub-1/anat/sub-1_T2w.nii.gz": sha256(b"an image").hexdigest(),
+        "bids:labels:discs": sha256((dataset.home / "discs.nii.gz").read_bytes()).hexdigest(),
+    }
+    monkeypatch.setenv("SPINALPREP_CONTAINER", "apptainer")
+    image, writer = dataset.image("found"), dataset.writer("discs", source="manual")
+    known = stages.LabelledLevels(levels=image, vertebrae=image, discs=image, source="manual")
+    publish(writer, Node(stages.LEVELS), known)
+    assert dataset.sidecar("space-T2w_seg-vertebrae_dseg")["SourcesSHA256"] == sums
+    table = dataset.table("total", vertebral_level=["all"], area_mm2=[80.0])
+    shape = stages.CordShape(perslice=table, perlevel=table, total=table)
+    publish(writer, Node(stages.SHAPE), shape)
+    told = dataset.sidecar("space-T2w_label-SC_desc-total_morph")
+    assert told["SourcesSHA256"] == sums
+    assert {"name": "cord", "version": "3", "sha256": "0" * 64} in told["Models"]
+    assert told["Template"].startswith("urn:spinalprep:template-Generic:")
+    assert told["GeneratedBy"][0]["Container"]["Type"] == "apptainer"
+    assert told["area_mm2"]["Units"] == "mm2"
+    raw.write_bytes(b"another")
+    publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
+    cord = dataset.sidecar("space-T2w_label-SC_mask")["SourcesSHA256"]
+    assert list(cord.values()) == [sha256(b"another").hexdigest()]
 
 
 def test_beside_a_drawn_cord_the_networks_are_kept_as_auto(dataset: Dataset) -> None:
