@@ -1,6 +1,7 @@
 """From another contrast of the same person to the reference, measured around the cord."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinalprep.errors import InputError
 from spinalprep.image import Image, grid_with_spacing, resample, upright
 from spinalprep.registration.ants_arrays import ants, to_ants
 from spinalprep.registration.information import normalised_mutual_information
 from spinalprep.registration.resampling import inside, resample_through
 from spinalprep.registration.search import search_near, search_rigid
-from spinalprep.registration.transform import LPS, Affine, read_itk
+from spinalprep.registration.transform import LPS, Affine, Field, read_itk
 
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
@@ -276,10 +278,19 @@ def _run_ants(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
             aff_shrink_factors=(2, 1),
             aff_smoothing_sigmas=(1, 0),
         )
-        found = read_itk(Path(fit["fwdtransforms"][0]))
+        found = _read_fit(fit, Path(folder))
     if not isinstance(found, Affine):
         raise TypeError(f"ANTs returned {type(found).__name__} for {kind}")
     return found
+
+
+def _read_fit(fit: Mapping[str, Any], folder: Path) -> Affine | Field:
+    """Read what ANTs wrote; it does not tell of a disk that was full."""
+    try:
+        return read_itk(Path(fit["fwdtransforms"][0]))
+    except (IndexError, InputError):
+        (folder / "probe").write_bytes(bytes(1 << 16))  # OSError: No space left on device
+        raise
 
 
 def _start_file(start: Affine, folder: Path) -> list[str]:

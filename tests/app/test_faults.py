@@ -211,37 +211,6 @@ def test_the_group_names_those_who_left_no_word(new_study) -> None:
     assert "without a word" not in log.getvalue()
 
 
-@pytest.mark.long
-@pytest.mark.slow
-def test_a_full_temporary_folder_is_said_and_space_is_enough_to_go_on(new_study, body) -> None:
-    study = new_study()
-    study.add(body.image, "sub-01/anat/sub-01_T2w.nii.gz")
-    study.add(body.image, "sub-01/anat/sub-01_T1w.nii.gz")  # ANTs registers it, by way of files
-    scratch = study.home / "scratch"
-    scratch.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(scratch)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
-    command = [sys.executable, "-m", "spinalprep", *study.words(*QUICK)]
-    environment = {**os.environ, "TMPDIR": str(scratch)}
-    try:
-        (scratch / "filler").write_bytes(bytes(60 * 1024))  # 4 KB are left: room for one file
-        full = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert full.returncode == 1, full.stderr
-        assert "No space left on device" in full.stderr
-        assert "Traceback" not in full.stderr
-        (scratch / "filler").unlink()
-        subprocess.run(["mount", "-o", "remount,size=200m", str(scratch)], check=True)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert states(study.out) == {"sub-01": "finished"}
-        assert list((study.out).glob("sub-01/anat/*from-T1w_to-T2w*"))
-        assert list(scratch.iterdir()) == []
-    finally:
-        subprocess.run(["umount", "-l", str(scratch)], check=True)
-
-
 @pytest.mark.slow
 def test_another_content_of_the_template_recomputes_what_follows_from_it(
     new_study, body, tmp_path

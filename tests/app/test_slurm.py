@@ -150,7 +150,7 @@ def test_an_array_on_several_nodes_survives_the_loss_of_one(
     study = new_study()
     for label in ("01", "02", "03"):
         study.add(body.image, f"sub-{label}/anat/sub-{label}_T2w.nii.gz")
-    words = ["--cpus", "1", "--mem", "3G", "--sbatch-args", "--exclusive"]
+    words = ["--cpus", "1", "--mem", "3G", "--sbatch-args=--exclusive"]
     array, group = submit(script(capsys, *words, *study.words(*QUICK)))
     cache = study.home / "work" / "cache-1"
     end = time.monotonic() + 300

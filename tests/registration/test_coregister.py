@@ -1,6 +1,8 @@
 """A known displacement is found again, and nothing is moved for nothing."""
 
 import os
+import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from spinalprep.image import Image, grid_points
 from spinalprep.image.sanity import conform, conform_label
 from spinalprep.registration.bias import correct_bias
-from spinalprep.registration.coregister import coregister, similarity
+from spinalprep.registration.coregister import _Pair, _run_ants, coregister, similarity
 from spinalprep.registration.transform import Affine
 
 SHARED = Path(os.environ.get("SPINALPREP_SHARED", "../shared"))
@@ -156,3 +158,21 @@ def test_displacement_is_found_on_a_real_person(
     cord = conform_label(dataset / "derivatives/labels" / f"{stem}_T2w_seg-manual.nii.gz", t2w)
     moved, motion = _displaced(t1w, cord, angles, shift)
     assert _error(coregister(moved, t2w, cord).forward, motion, cord) < 1.0
+
+
+def test_a_full_temporary_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    try:
+        (tmp_path / "filler").write_bytes(bytes(60 * 1024))  # room for the first file of ANTs alone
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        blobs = ndimage.gaussian_filter(np.random.default_rng(0).random((24, 24, 24)), 2)
+        image = Image(blobs.astype(np.float32), np.eye(4))
+        pair = _Pair(image, image, np.ones((24, 24, 24), bool))
+        with pytest.raises(OSError, match="No space left on device"):
+            _run_ants(pair, "Rigid", Affine(np.eye(4)), sloppy=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["filler"]
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
