@@ -21,7 +21,12 @@ AVOID = {
     r"looked at once": "tested once",
     r"weights of your own": "your own weights",
 }
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+PAGES = [
+    *(
+        p for p in sorted((ROOT / "docs").rglob("*.md")) if p.parent.name != "reference"
+    ),  # generated
+    *sorted(ROOT.glob("*.md")),
+]
 TEMPLATES = sorted((ROOT / "spinalprep" / "reports").glob("*.jinja"))
 
 
