@@ -5,6 +5,9 @@ from typing import Literal, get_args
 Contrast = Literal["T2w", "T1w", "T2starw", "MTS"]
 CONTRASTS: tuple[str, ...] = get_args(Contrast)  # the first that is there is the reference
 
+CordModel = Literal["unet", "ra-unet"]
+CORD_WEIGHTS: dict[CordModel, str] = {"unet": "cord", "ra-unet": "ra-unet"}  # packaged, by name
+
 LESION_CONTRASTS: tuple[Contrast, ...] = ("T2w", "T2starw")  # others: false ones in the healthy
 LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
 MIN_LESION_MM3 = 3.0  # smaller lesions are dropped

@@ -15,7 +15,6 @@ from typing import Any
 
 from spinalprep.defaults import CONTRASTS
 
-EVERY = ("every value",)
 CLASSES = ("cord", "gm", "lesion")  # structures that a label of several classes may show
 LEAST_MEGABYTES = 1000.0  # a bare number from here on is MB, as SLURM counts; below it is GB
 MEMORY = re.compile(r"(\d*\.?\d+|\d+\.|\d+\.?\d*e[+-]?\d+)\s*(?:([KMGT])(I?)B?)?", re.IGNORECASE)
@@ -52,7 +51,7 @@ class Flag:
     bare : str
         The value of the flag alone, where it may stand without one.
     not_yet : tuple
-        Values that are refused for the time being; `EVERY` for all.
+        Values that are refused for the time being.
     """
 
     group: str

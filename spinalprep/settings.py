@@ -18,11 +18,11 @@ from spinalprep.defaults import (
     MIN_TUMOR_CM3,
     TUMOR_THRESHOLD,
     Contrast,
+    CordModel,
     TumorCrop,
 )
 from spinalprep.flags import (
     CLASS_VALUES,
-    EVERY,
     absolute,
     argument,
     cm3,
@@ -175,10 +175,11 @@ class Settings:
         default=False, metadata=flag("workflow", "identical results for any number of threads")
     )
 
-    cord_model: str | None = field(
-        default=None,
+    cord_model: CordModel = field(
+        default="unet",
         metadata=flag(
-            "other networks", "another network for the cord", metavar="NAME", not_yet=EVERY
+            "other networks",
+            "packaged network for the cord; ra-unet (Bueno et al. 2022) is less accurate here",
         ),
     )
     lumbar: bool = field(

@@ -32,8 +32,7 @@ def descriptor_text() -> str:
 
 def descriptor() -> dict[str, Any]:
     """Return the descriptor of ``spinalprep``."""
-    options = [x for x in options_of(Settings) if x.flag.not_yet is not flags.EVERY]
-    inputs = [_input(option) for option in options] + [_config_file()]
+    inputs = [_input(option) for option in options_of(Settings)] + [_config_file()]
     return {
         "name": "spinalprep",
         "description": "BIDS App for spinal cord MRI: from a BIDS dataset to BIDS derivatives and "

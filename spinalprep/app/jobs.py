@@ -24,9 +24,10 @@ from spinalprep.bids.labels import NOT_WANTED
 from spinalprep.bids.maps import glob_maps
 from spinalprep.bids.session import ReferenceRun, Session, reference_runs
 from spinalprep.bids.session_files import SessionFiles, gather_files
+from spinalprep.defaults import CORD_WEIGHTS
 from spinalprep.derivatives.comparable import why_uncalibrated
 from spinalprep.device import CPU, find_device
-from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError
+from spinalprep.errors import DefectError, InputError, ModelError, SpinalprepError, UsageError
 from spinalprep.networks.cards import packaged_weights, read_card
 from spinalprep.normative import calibration, table
 from spinalprep.settings import Settings
@@ -177,7 +178,7 @@ def gather_shared(settings: Settings) -> Shared:
     TemplateError
         If the template is missing, or its discs can't be read.
     UsageError
-        If no file fits a ``--metric``.
+        If no file fits a ``--metric``, or two networks are asked for the cord.
     """
     template = None if "template" in settings.skip else resolve_template(settings.template)
     if template is not None:
@@ -190,7 +191,11 @@ def gather_shared(settings: Settings) -> Shared:
         needed += _tumor_networks(settings)
     if settings.lumbar:
         needed.append(_given_or_shipped("lumbar", "--lumbar", "docs/lumbar.md", settings))
-    weights = {name: settings.models.get(name, packaged_weights(name)) for name in needed}
+    if settings.cord_model != "unet" and "cord" in settings.models:
+        raise UsageError("--cord-model and --model cord=... both name a network; give one of them")
+    shipped = {name: packaged_weights(name) for name in needed}
+    shipped["cord"] = packaged_weights(CORD_WEIGHTS[settings.cord_model])
+    weights = {name: settings.models.get(name, path) for name, path in shipped.items()}
     device = find_device(settings.device)
     cards = {
         name: read_card(path) | {"device": str(device if on_gpu(path, device) else CPU)}

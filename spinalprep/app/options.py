@@ -6,7 +6,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from spinalprep.flags import EVERY, Flag, absolute, whole
+from spinalprep.flags import Flag, absolute, whole
 
 READERS: dict[Any, Callable[[str], Any]] = {str: str, int: whole, Path: absolute}
 
@@ -51,9 +51,7 @@ class Option:
         default = self.flag.default_text or _in_words(self.default)
         if default and self.kind not in ("switch", "count"):
             notes.append(f"default: {default}")
-        if self.flag.not_yet is EVERY:
-            notes.append("not available yet")
-        elif self.flag.not_yet:
+        if self.flag.not_yet:
             notes.append(f"{', '.join(map(str, self.flag.not_yet))}: not available yet")
         text = f"{self.flag.text} ({'; '.join(notes)})" if notes else self.flag.text
         return text.replace("%", "%%")  # argparse fills in names there
@@ -71,8 +69,6 @@ class Option:
 
     def is_refused(self, value: object) -> bool:
         """Tell whether a value that was asked for is not available yet."""
-        if self.flag.not_yet is EVERY:
-            return bool(value != self.default)
         return value in self.flag.not_yet
 
 

@@ -4,11 +4,13 @@ from spinalprep.bids.names import SHOWS_GM
 from spinalprep.normative.calibration import load_calibration
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 
+NETWORK = "a convolutional network trained on images with randomised contrast"
 REFERENCES = {
     "N4": "Tustison et al. (2010), IEEE Trans. Med. Imaging 29:1310-1320",
     "ANTs": "Avants et al. (2011), NeuroImage 54:2033-2044",
     "OptiC": "Gros et al. (2018), Medical Image Analysis 44:215-227",
     "SynthSeg": "Billot et al. (2023), Medical Image Analysis 86:102789",
+    "RA-U-Net": "Bueno et al. (2022), Journal of Digital Imaging 35:1131-1142",
     "Demons": "Vercauteren et al. (2009), NeuroImage 45:S61-S72",
     "PAM50": "De Leener et al. (2018), NeuroImage 165:170-179",
     "Bridges": "Huber et al. (2017), Annals of Neurology 81:740-748",
@@ -28,7 +30,7 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
         parts.append("Intensities were corrected for the bias field by N4 [N4].")
         cited.append("N4")
     drawn = {label.kind for label in run.labels if label.used}
-    said, more = _segmented(run, drawn)
+    said, more = _segmented(run, drawn, str(facts.settings.get("cord-model", "unet")))
     parts += said
     cited += more
     for contrast in run.contrasts:
@@ -57,31 +59,35 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
     return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
 
 
-def _segmented(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[str]]:
-    """Return how cord, grey matter and lesions were found, and what is cited for it."""
-    parts, cited = [], []
-    network = "a convolutional network trained on images with randomised contrast"
+def _cord(drawn: set[str], cord_model: str) -> tuple[list[str], list[str]]:
+    """Return how the cord was found, and what is cited for it."""
     if "cord" in drawn:
-        parts.append("The spinal cord was segmented manually.")
-    elif "centerline" in drawn:
-        parts.append(
-            "The centerline was drawn manually; the spinal cord was segmented along it by "
-            f"{network} [SynthSeg]."
-        )
-        cited.append("SynthSeg")
+        return ["The spinal cord was segmented manually."], []
+    network, cited = f"{NETWORK} [SynthSeg]", ["SynthSeg"]
+    if cord_model == "ra-unet":
+        network = "a residual attention-aware U-Net [RA-U-Net], trained likewise [SynthSeg]"
+        cited.append("RA-U-Net")
+    if "centerline" in drawn:
+        how = f"The centerline was drawn manually; the cord was segmented along it by {network}."
     else:
-        parts.append(
+        how = (
             "The centerline was found from the heat map of a network by global curve "
-            f"optimisation [OptiC]; the spinal cord was segmented along it by {network} "
-            "[SynthSeg], and the centerline was refitted through the centre of the segmented "
-            "cord."
+            f"optimisation [OptiC]; the spinal cord was segmented along it by {network}, "
+            "and the centerline was refitted through the centre of the segmented cord."
         )
-        cited += ["OptiC", "SynthSeg"]
-    if "cord" not in drawn:
-        parts.append(
-            "Where the image shows no outline of the cord and the section had grown, it was "
-            "interpolated from the sections above and below."
-        )
+        cited.append("OptiC")
+    carried = (
+        "Where the image shows no outline of the cord and the section had grown, it was "
+        "interpolated from the sections above and below."
+    )
+    return [how, carried], cited
+
+
+def _segmented(
+    run: SessionRunFacts, drawn: set[str], cord_model: str
+) -> tuple[list[str], list[str]]:
+    """Return how cord, grey matter and lesions were found, and what is cited for it."""
+    parts, cited = _cord(drawn, cord_model)
     if "gm" in drawn:
         parts.append("Grey matter was segmented manually.")
     elif run.space in SHOWS_GM:
@@ -90,7 +96,7 @@ def _segmented(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[s
         parts.append("Lesions were segmented manually.")
     elif run.lesions_sought:
         parts.append(
-            f"Lesions were segmented by {network}, with synthetic lesions [SynthSeg], from each "
+            f"Lesions were segmented by {NETWORK}, with synthetic lesions [SynthSeg], from each "
             "section and its difference from the median section within 30 mm; a lesion was "
             "kept if its contrast with the same positions of the cord above and below exceeded "
             "the variation between such positions."

@@ -115,7 +115,7 @@ def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert settings.qc_gates == Path("/home/x/g.json")
 
 
-NOT_YET = ["--cord-model x", "--worker sge"]
+NOT_YET = ["--worker sge"]
 
 
 @pytest.mark.parametrize("words", NOT_YET)
@@ -172,7 +172,7 @@ def test_exit_codes(tmp_path: Path) -> None:
     (tmp_path / "in" / "sub-01").mkdir(parents=True)
     (tmp_path / "in" / "dataset_description.json").write_text('{"Name": "x"}')
     assert main([str(tmp_path / "in"), out, "group", *work]) == 4
-    assert main([str(tmp_path / "in"), out, "participant", "--cord-model", "x"]) == 2
+    assert main([str(tmp_path / "in"), out, "participant", "--worker", "sge"]) == 2
     assert main([str(tmp_path / "in"), out, "participant", *work]) == 4
 
 

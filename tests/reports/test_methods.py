@@ -69,3 +69,17 @@ def test_what_has_not_run_is_not_said_to_have_gained_nothing() -> None:
     )
     refused = words(contrasts=(CoregFacts("T1w", False, 0.0, T1W, "T1w"),))[0]
     assert "aligned to it by the headers" in refused
+
+
+def test_another_network_of_the_cord_is_named_and_cited_where_it_was_used() -> None:
+    said = {}
+    for drawn in ((), ("centerline",), ("cord",)):
+        labels = tuple(LabelFacts(f"{kind}.nii.gz", kind, used=True) for kind in drawn)
+        run = SessionRunFacts("sub-01_T2w.nii.gz", labels=labels)
+        settings = {"cord-model": "ra-unet"}
+        facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), settings=settings)
+        text, references = methods_text(run, facts)
+        said[drawn] = "residual attention-aware U-Net [RA-U-Net]" in text
+        assert said[drawn] == any("Bueno" in reference for reference in references)
+    assert said == {(): True, ("centerline",): True, ("cord",): False}
+    assert "RA-U-Net" not in " ".join(words())
