@@ -14,7 +14,7 @@ from spinalprep.app.log import LOG
 from spinalprep.device import find_device
 from spinalprep.engine import scheduler
 from spinalprep.engine.resources import PERSON
-from spinalprep.errors import InputError, SpinalprepError
+from spinalprep.errors import InputError, SpinalprepError, UsageError
 from spinalprep.memory import count_cpus, free_gb, most_gb
 
 DISK_GB = 1.0  # a participant's cache, and as much again to spare
@@ -106,10 +106,13 @@ def _machine() -> Iterator[Finding]:
 
 
 def _disk(given: Namespace) -> Iterator[Finding]:
-    for what, folder in (
-        ("work folder", given.work_dir),
-        ("temporary files", Path(tempfile.gettempdir())),
-    ):
+    folders = {"work folder": given.work_dir}
+    try:
+        folders["temporary files"] = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        advice = "set TMPDIR to a folder that can be written (docker run --tmpfs /tmp)"
+        yield Finding("temporary files", "no folder can be written", advice, UsageError)
+    for what, folder in folders.items():
         there = next(
             path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
         )

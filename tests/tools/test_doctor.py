@@ -1,5 +1,6 @@
 """Everything that a run needs is looked at; what is missing has an advice."""
 
+from argparse import Namespace
 from collections import namedtuple
 
 import pytest
@@ -37,3 +38,13 @@ def test_what_is_missing_has_its_advice_and_its_exit_code(tmp_path, monkeypatch,
     assert f"! work folder: less than 1 GB are free in {tmp_path}" in said
     assert "3 of these have to be fixed first" in said
     assert main(["doctor", "--template", str(tmp_path / "none"), "-w", str(tmp_path)]) == 6
+
+
+def test_a_machine_without_a_place_for_temporary_files(tmp_path, monkeypatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(doctor.tempfile, "gettempdir", nowhere)
+    first, second = doctor._disk(Namespace(work_dir=tmp_path))
+    assert first.advice.startswith("set TMPDIR to a folder that can be written")
+    assert (first.error.exit_code, second.advice) == (2, "")
