@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 PEOPLE = 26
 GOLDEN = """group.html
+group_viewer.html
 group_comparison.json
 group_comparison.tsv
 group_curves.json
