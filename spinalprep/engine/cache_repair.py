@@ -19,6 +19,7 @@ BEAT_S = 15.0
 _FRESH_S = 8 * BEAT_S
 _RESULTS = ("python-", "workflow-", "shell-")
 _HASH_BYTES = 16
+_HASHING_S = 60.0  # to read one file
 _CLOCKS_S = 2.0  # by which clocks, and the kernel's ticks, may differ
 
 
@@ -59,6 +60,7 @@ class RunLock:
         while not self._stop.wait(BEAT_S):
             with contextlib.suppress(OSError):
                 os.utime(self.path)
+                _drop_old_hash_locks(cache.parent / "hashes", self.path.stat().st_mtime)
                 if shared and not other_runs(cache):
                     shared = False
                     _release_the_waiting(cache, self._busy())
@@ -144,6 +146,18 @@ def repair_hashes(folder: Path | None) -> None:
                     path.unlink()
             elif path.stat().st_size != _HASH_BYTES:
                 path.unlink()
+
+
+def _drop_old_hash_locks(folder: Path, now: float) -> None:
+    """Drop locks of the store of file hashes that nobody can hold for so long.
+
+    All participants share the store: a job that was killed would hold up all others. Two that read
+    the same file at once write the same hash. ``now`` is by the clock of the file system.
+    """
+    for lock in folder.glob("*.lock"):
+        with contextlib.suppress(OSError):
+            if now - lock.stat().st_mtime > _HASHING_S:
+                lock.unlink()
 
 
 def _distrusted(cache: Path) -> Iterator[tuple[Path, str]]:

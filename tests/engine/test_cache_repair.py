@@ -118,6 +118,23 @@ def test_a_run_that_dies_meanwhile_holds_nobody_up(tmp_path, monkeypatch):
     ]
 
 
+def test_a_lock_of_a_killed_job_in_the_common_store_of_hashes_holds_nobody_up(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cache_repair, "BEAT_S", 0.05)
+    hashes = tmp_path / "hashes"
+    hashes.mkdir()
+    for name, text, age_s in (("a", "", 61), ("b", "7\nelsewhere\n", 61), ("c", "", 0)):
+        (hashes / f"{name}.lock").write_text(text)
+        os.utime(hashes / f"{name}.lock", (time.time() - age_s,) * 2)
+    with RunLock(tmp_path / "sub-1"):
+        end = time.monotonic() + 10
+        while len(list(hashes.iterdir())) > 1:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert [path.name for path in hashes.iterdir()] == ["c.lock"]
+
+
 def test_half_written_hashes_go(tmp_path, dead):
     (tmp_path / "good").write_bytes(bytes(16))
     (tmp_path / "empty").write_bytes(b"")
