@@ -85,7 +85,9 @@ def test_shipped_weights_say_what_they_are(capsys: pytest.CaptureFixture[str]) -
     card = shared.cards["tumor"]
     assert "no patient was seen" in card["synthetic"]
     assert "research use only" in card["licence"]
-    assert {"t2", "neck03"}.isdisjoint(card["data"]["people"])  # healthy people of the figures
+    assert {"t2", "neck03", "neck05", "unf01", "mt"}.isdisjoint(
+        card["data"]["people"]
+    )  # healthy people of the figures
     assert "no real tumor was seen" in capsys.readouterr().err
 
 

@@ -44,19 +44,23 @@ def run_group(settings: Settings) -> int:
 
 
 def _name_the_lost(settings: Settings) -> None:
-    """Name the participants who left no word: never begun, or killed with their job or node."""
+    """Name participants without any status: never begun, or killed with their job or node."""
+    from spinalprep.bids.index import participants
+    from spinalprep.bids.left_out import ignored_folders
     from spinalprep.bids.status import read_status, rebuild_status
 
-    rebuild_status(settings.out_dir)
+    if not settings.dry_run:
+        rebuild_status(settings.out_dir)
     told = {status.participant_id for status in read_status(settings.out_dir)}
-    there = {path.name for path in settings.bids_dir.glob("sub-*") if path.is_dir()}
+    there = {f"sub-{label}" for label in participants(settings.bids_dir)}
+    there -= ignored_folders(settings.bids_dir, there)
     if settings.participant_label:
         there &= {f"sub-{label}" for label in settings.participant_label}
     lost = sorted(there - told)
     if lost:
         more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
         LOG.warning(
-            "not in status.tsv, so never processed, or killed without a word: %s%s",
+            "not in status.tsv (never processed, or stopped before a status was written): %s%s",
             ", ".join(lost[:10]),
             more,
         )

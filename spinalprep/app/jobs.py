@@ -246,8 +246,16 @@ def build_jobs(session: Session, shared: Shared) -> list[Job]:
     try:
         return [_build(session, run, shared) for run in chosen]
     except FileNotFoundError as error:
+        if not _is_input(str(error.filename), shared.settings):
+            raise
         why = " ".join(str(error).split())
         raise InputError(f"the dataset changed while it was read ({why}): start again") from error
+
+
+def _is_input(path: str, settings: Settings) -> bool:
+    """Tell whether a path lies in the dataset, or in a folder of labels that the user named."""
+    folders = (settings.bids_dir, *settings.derivatives.values())
+    return any(Path(path).is_relative_to(folder) for folder in folders)
 
 
 def _build(session: Session, run: ReferenceRun, shared: Shared) -> Job:

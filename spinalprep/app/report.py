@@ -75,7 +75,12 @@ def report_facts(shared: Shared, outcomes: Sequence[Outcome]) -> ReportFacts:
         template_name=template.name if template is not None else "",
         template_release=template.version if template is not None else "",
         models=tuple(
-            ModelFacts(str(card.get("name", "n/a")), str(card.get("version", "")), card["sha256"])
+            ModelFacts(
+                str(card.get("name", "n/a")),
+                str(card.get("version", "")),
+                card["sha256"],
+                preset=str(card.get("preset", "")),
+            )
             for card in shared.cards.values()
         ),
         warnings=tuple(dict.fromkeys(warnings)),  # two runs of a session say the same

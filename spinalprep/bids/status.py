@@ -96,16 +96,17 @@ def rebuild_status(out_dir: Path, changed: str | None = None) -> None:
     missed = logs / ".status.missed"
     try:
         with FileLock(logs / ".status.lock", timeout=LOCK_TIMEOUT_S):
-            rows = None if changed is None or missed.exists() else _merged(out_dir, changed)
-            missed.unlink(missing_ok=True)
+            behind = missed.exists()
+            missed.unlink(missing_ok=True)  # first: who gives up from now on is for the next one
+            rows = None if changed is None or behind else _merged(out_dir, changed)
             rows = collect_status(out_dir) if rows is None else rows
             put_text(out_dir, out_dir / "status.tsv", _text(rows))
             write_json(out_dir, out_dir / "status.json", describe_columns(COLUMNS))
     except Timeout:
         missed.touch()
         _log.warning(
-            "status.tsv has been locked for %.0f s; the next participant or the group level "
-            "updates it",
+            "status.tsv has been locked for %.0f s and is not up to date; the next participant "
+            "or the group level updates it",
             LOCK_TIMEOUT_S,
         )
 

@@ -63,7 +63,7 @@ class RunLock:
                 _drop_old_hash_locks(cache.parent / "hashes", self.path.stat().st_mtime)
                 if shared and not other_runs(cache):
                     shared = False
-                    _release_the_waiting(cache, self._busy())
+                    _release_the_waiting(cache, self._busy)
 
 
 def other_runs(cache: Path) -> list[Path]:
@@ -172,13 +172,30 @@ def _distrusted(cache: Path) -> Iterator[tuple[Path, str]]:
             yield entry, why
 
 
-def _release_the_waiting(cache: Path, busy: frozenset[str]) -> None:
-    """Drop the locks of runs that have died, and what they had not finished, during this run."""
-    for lock in list(_dead_locks(cache)):
-        if lock.stem not in busy:
-            if read_record(lock.with_suffix("")) is None:
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+def _release_the_waiting(cache: Path, busy: Callable[[], frozenset[str]]) -> None:
+    """Drop the locks of runs that have died, and what they had not finished, during this run.
+
+    This run's own stay: those that its process holds, and those of its jobs elsewhere, which are
+    asked for last, because one may have begun since.
+    """
+    own = str(os.getpid()), socket.gethostname()
+    dead = [(lock, _holder(lock)) for lock in _dead_locks(cache)]
+    running = busy()
+    for lock, holder in dead:
+        if holder == own or lock.stem in running or _holder(lock) != holder:
+            continue
+        if read_record(lock.with_suffix("")) is None:
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+        lock.unlink(missing_ok=True)
+
+
+def _holder(lock: Path) -> tuple[str, str] | None:
+    """Return number and host of the process that a lock names; None for a lock that is gone."""
+    try:
+        pid, host, *_ = [*lock.read_text().split("\n"), "", ""]
+    except OSError:
+        return None
+    return pid, host
 
 
 def _dead_locks(cache: Path) -> Iterator[Path]:
@@ -190,10 +207,10 @@ def _dead_locks(cache: Path) -> Iterator[Path]:
 
 def _holder_is_dead(lock: Path, elsewhere: bool = False) -> bool:
     """Tell whether a lock's holder is gone; ``elsewhere`` answers for other hosts and blanks."""
-    try:
-        pid, host, *_ = [*lock.read_text().split("\n"), "", ""]
-    except OSError:
+    holder = _holder(lock)
+    if holder is None:
         return False
+    pid, host = holder
     if host != socket.gethostname() or not pid.isdigit():
         return elsewhere
     if int(pid) == os.getpid() or not psutil.pid_exists(int(pid)):

@@ -116,12 +116,13 @@ class SessionRunFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A network whose weights were used."""
+    """A network whose weights were used; ``preset`` is its architecture."""
 
     name: str
     version: str
     sha256: str
     synthetic: bool | None = None
+    preset: str = ""
 
 
 @dataclass(frozen=True)

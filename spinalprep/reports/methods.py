@@ -30,7 +30,7 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
         parts.append("Intensities were corrected for the bias field by N4 [N4].")
         cited.append("N4")
     drawn = {label.kind for label in run.labels if label.used}
-    said, more = _segmented(run, drawn, str(facts.settings.get("cord-model", "unet")))
+    said, more = _segmented(run, drawn, {model.preset for model in facts.models})
     parts += said
     cited += more
     for contrast in run.contrasts:
@@ -59,13 +59,16 @@ def methods_text(run: SessionRunFacts, facts: ReportFacts) -> tuple[str, list[st
     return " ".join(parts), [f"[{name}] {REFERENCES[name]}" for name in used]
 
 
-def _cord(drawn: set[str], cord_model: str) -> tuple[list[str], list[str]]:
+def _cord(drawn: set[str], presets: set[str]) -> tuple[list[str], list[str]]:
     """Return how the cord was found, and what is cited for it."""
     if "cord" in drawn:
         return ["The spinal cord was segmented manually."], []
     network, cited = f"{NETWORK} [SynthSeg]", ["SynthSeg"]
-    if cord_model == "ra-unet":
-        network = "a residual attention-aware U-Net [RA-U-Net], trained likewise [SynthSeg]"
+    if "ra_unet" in presets:
+        network = (
+            "a residual attention-aware U-Net [RA-U-Net] trained on images with randomised "
+            "contrast [SynthSeg]"
+        )
         cited.append("RA-U-Net")
     if "centerline" in drawn:
         how = f"The centerline was drawn manually; the cord was segmented along it by {network}."
@@ -84,10 +87,10 @@ def _cord(drawn: set[str], cord_model: str) -> tuple[list[str], list[str]]:
 
 
 def _segmented(
-    run: SessionRunFacts, drawn: set[str], cord_model: str
+    run: SessionRunFacts, drawn: set[str], presets: set[str]
 ) -> tuple[list[str], list[str]]:
     """Return how cord, grey matter and lesions were found, and what is cited for it."""
-    parts, cited = _cord(drawn, cord_model)
+    parts, cited = _cord(drawn, presets)
     if "gm" in drawn:
         parts.append("Grey matter was segmented manually.")
     elif run.space in SHOWS_GM:

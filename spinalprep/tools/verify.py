@@ -153,8 +153,8 @@ def _unlike_images(one: Path, other: Path, tolerance: Tolerance) -> list[str]:
         told.append(f"affine differs by up to {np.abs(a.affine - b.affine).max():g}")
     if x.shape == y.shape:
         x, y = x.astype(float), y.astype(float)  # holds every type that is written
-        other = (x != y) & ~(np.isnan(x) & np.isnan(y))  # equal infinities have no difference
-        distance = np.abs(x[other] - y[other])
+        unequal = (x != y) & ~(np.isnan(x) & np.isnan(y))  # equal infinities have no difference
+        distance = np.abs(x[unequal] - y[unequal])
         apart = ~(distance <= tolerance.voxel)  # NaN against a number is apart
         if apart.sum() > tolerance.voxels:
             most = np.nanmax(distance[apart], initial=0)

@@ -98,10 +98,11 @@ def test_in_another_container_the_same_number_is_another_run(tmp_path):
 
 def test_a_run_that_dies_meanwhile_holds_nobody_up(tmp_path, monkeypatch):
     monkeypatch.setattr(cache_repair, "BEAT_S", 0.05)
-    for name in ("python-1", "python-2", "python-3"):
+    for name in ("python-1", "python-2", "python-3", "workflow-4"):
         (tmp_path / name).mkdir()
         (tmp_path / f"{name}.lock").write_text(lock_text(7, "elsewhere"))
     (tmp_path / "python-3.lock").write_text(lock_text(os.getppid()))
+    (tmp_path / "workflow-4.lock").write_text(lock_text(os.getpid()))  # held by this very run
     note = tmp_path / "run-elsewhere-7.json"
     run_note(note, 7, "elsewhere", 0.0)
     with RunLock(tmp_path, lambda: frozenset({"python-2"})):
@@ -115,6 +116,7 @@ def test_a_run_that_dies_meanwhile_holds_nobody_up(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("python-2", "python-2.lock"),  # SLURM still has it in hand
         *("python-3", "python-3.lock"),  # its holder lives here
+        *("workflow-4", "workflow-4.lock"),
     ]
 
 

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from spinalprep.reports.facts import CoregFacts, LabelFacts, ReportFacts, SessionRunFacts
+from spinalprep.reports.facts import (
+    CoregFacts,
+    LabelFacts,
+    ModelFacts,
+    ReportFacts,
+    SessionRunFacts,
+)
 from spinalprep.reports.methods import REFERENCES, methods_text
 
 T1W = "sub-01/anat/sub-01_T1w.nii.gz"
@@ -76,8 +82,8 @@ def test_another_network_of_the_cord_is_named_and_cited_where_it_was_used() -> N
     for drawn in ((), ("centerline",), ("cord",)):
         labels = tuple(LabelFacts(f"{kind}.nii.gz", kind, used=True) for kind in drawn)
         run = SessionRunFacts("sub-01_T2w.nii.gz", labels=labels)
-        settings = {"cord-model": "ra-unet"}
-        facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), settings=settings)
+        models = (ModelFacts("mine", "1", "0" * 64, preset="ra_unet"),)
+        facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), models=models)
         text, references = methods_text(run, facts)
         said[drawn] = "residual attention-aware U-Net [RA-U-Net]" in text
         assert said[drawn] == any("Bueno" in reference for reference in references)
