@@ -27,8 +27,10 @@ BINS = 32
 AWAY_MM = 3.0  # a wrong place beside the right one
 FEWEST_VOXELS = 500
 REACH_MM = 20.0  # beyond the ends of the moving image, for what lies there by wrong headers
+WORTH = LEAST_GAIN / 2  # of one more step
 SAMPLED = 1.0  # of the voxels around the cord, by ANTs
-STEPS = ("search", "Rigid", "near", "Rigid", "Affine")
+STEPS = "search", "Rigid", "near", "Rigid"
+HALF, FULL = (40, 0), (40, 8)  # iterations at half and at full resolution
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Coregistration:
 def coregister(
     moving: Image, reference: Image, reference_cord: Image | None, sloppy: bool = False
 ) -> Coregistration:
-    """Register one contrast to the reference: rigid, then affine where that gains more.
+    """Register one contrast to the reference: rigid, and affine where that gains enough.
 
     Parameters
     ----------
@@ -123,11 +125,11 @@ def coregister(
 
     Notes
     -----
-    A search finds the start; ANTs [1]_ and a search nearby refine it, rigid, then affine, by
-    Mattes mutual information. Candidates compete by normalised mutual information [2]_ around
-    the cord, and the best is refused where it gains less than 0.005 over the headers, or, where
-    too little is in both to judge these, stays within 0.05 of chance. ANTs
-    jitters the points that it samples, from the seed in ``ANTS_RANDOM_SEED``.
+    A search finds the start; ANTs [1]_ and a search nearby refine it, by Mattes mutual
+    information. An affine transform has to gain 0.005 over the rigid one. Candidates compete by
+    normalised mutual information [2]_ around the cord, and the best is refused where it gains less
+    than 0.005 over the headers, or, where too little is in both to judge these, stays within 0.05
+    of chance. ANTs jitters the points that it samples, from the seed in ``ANTS_RANDOM_SEED``.
 
     References
     ----------
@@ -144,14 +146,17 @@ def coregister(
     headers = pair.judged(Affine.identity())
     beside = [pair.judged(aside).similarity for aside in _beside()]
     peak = headers.similarity - max(beside) if np.isfinite(beside).all() else float("nan")
-    fits, best = [headers], headers
-    for kind in ("search", "Rigid", "Affine") if sloppy else STEPS:
-        if len(fits) > 2 and peak >= CLEAR_PEAK and _gained(fits) < LEAST_GAIN / 2:
-            break
-        if kind == "Rigid" and len(fits) > 2 and best is not fits[-1]:
-            continue  # the search nearby found nothing: it would be the same fit once more
-        fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
+    fits = [headers]
+    for kind in STEPS[:2] if sloppy else STEPS:
         best = max(fits, key=lambda fit: fit.score)
+        if kind == "Rigid" and len(fits) > 2 and _gained(fits) < _gained(fits[:-1]) + WORTH:
+            continue  # the search nearby found nothing: it would be the same fit once more
+        if not _settled(fits, peak):
+            fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
+    best = max(fits, key=lambda fit: fit.score)
+    if not _settled(fits, peak):
+        best = _affine(pair, best, sloppy)
+        fits.append(best)
     known = np.isfinite(headers.similarity)
     accepted = _gained(fits) >= (LEAST_GAIN if known else CLEAR_PEAK)
     forward = best.transform if accepted else Affine.identity()
@@ -207,6 +212,11 @@ def _gained(fits: list[_Candidate]) -> float:
     return max(fit.score for fit in fits) - (before if np.isfinite(before) else 1.0)
 
 
+def _settled(fits: list[_Candidate], peak: float) -> bool:
+    """Tell whether the headers stand out, and two steps gained nothing over them."""
+    return len(fits) > 2 and peak >= CLEAR_PEAK and _gained(fits) < WORTH
+
+
 def _ranked(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Clip to the percentiles 1 and 99."""
     low, high = np.percentile(values, [1, 99])
@@ -257,10 +267,25 @@ def _step(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
         return search_rigid(pair.moving, pair.target, pair.around)
     if kind == "near":
         return search_near(pair.moving, pair.target, pair.around, start)
-    return _run_ants(pair, kind, start, sloppy)
+    return _run_ants(pair, kind, start, (20, 0) if sloppy else FULL)
 
 
-def _run_ants(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
+def _affine(pair: _Pair, rigid: _Candidate, sloppy: bool) -> _Candidate:
+    """Return an affine transform where its six more parameters are worth it, else the rigid one.
+
+    Half the resolution tells whether they may be: one person's contrasts differ by a motion, but
+    for distortions.
+    """
+    coarse = pair.judged(_run_ants(pair, "Affine", rigid.transform, HALF))
+    if coarse.score < rigid.score + LEAST_GAIN:
+        return rigid
+    if sloppy:
+        return coarse
+    fine = pair.judged(_run_ants(pair, "Affine", coarse.transform, FULL))
+    return max(fine, coarse, key=lambda fit: fit.score)
+
+
+def _run_ants(pair: _Pair, kind: str, start: Affine, iterations: tuple[int, int]) -> Affine:
     """Run ANTs once, rigid or affine."""
     with tempfile.TemporaryDirectory() as folder:
         fit: dict[str, Any] = ants.registration(
@@ -274,7 +299,7 @@ def _run_ants(pair: _Pair, kind: str, start: Affine, sloppy: bool) -> Affine:
             aff_sampling=BINS,
             aff_random_sampling_rate=SAMPLED,
             grad_step=0.05,
-            aff_iterations=(20, 0) if sloppy else (40, 20),
+            aff_iterations=iterations,
             aff_shrink_factors=(2, 1),
             aff_smoothing_sigmas=(1, 0),
         )

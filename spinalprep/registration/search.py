@@ -17,7 +17,7 @@ MOST_POINTS = 12_000
 SHIFTS_MM = ((-9.0, -4.5, 0.0, 4.5, 9.0), (-9.0, -4.5, 0.0, 4.5, 9.0), (-6.0, 0.0, 6.0))
 TURNS_DEG = ((-10.0, 0.0, 10.0), (0.0,), (-10.0, 0.0, 10.0))  # about right, front, up
 KEPT = 8  # candidates of the coarse search that are polished
-LEAST_OVERLAP = 0.6
+LEAST_OVERLAP = 1 / 3  # as `similarity` asks for: a short stack covers less of what lies around it
 NEAR = (  # degrees about right, front, up; mm to right, front, up
     (0.0, 0.0, 0.0, 0.0, 0.0, -5.0),
     (0.0, 0.0, 0.0, 0.0, 0.0, -2.5),
