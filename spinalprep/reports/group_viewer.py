@@ -92,8 +92,8 @@ def write_group_viewer(out_dir: Path, facts: GroupFacts) -> Path | None:
     Returns
     -------
     path : Path or None
-        The page, at most `viewer_page.MOST_BYTES` large; None where there is no map, and a page
-        of an earlier run is removed.
+        The page, as wide and as fine as `viewer_page.MOST_BYTES` allow; None where there is no
+        map, and a page of an earlier run is removed.
     """
     path = group_viewer_path(out_dir)
     seen = _covered(out_dir, facts)
@@ -198,7 +198,7 @@ def _effects(out_dir: Path, facts: GroupFacts, whole: Box) -> Iterator[Layer]:
             shown = np.where(np.nan_to_num(p.data, nan=1.0) <= ALPHA, effect.data, np.nan)
             if not np.isfinite(shown).any():
                 continue
-            top = float(np.nanmax(np.abs(shown)))
+            top = float(np.nanmax(np.abs(shown))) or 1.0  # no difference at all may be significant
             codes = _coded(effect.with_data(shown.astype(np.float32)), -top, top)
             none = f"not significant (corrected p > {ALPHA:g}) or not tested"
             name = f"effect{how}: {question}"

@@ -160,6 +160,8 @@ def _sketch(
         ]
         here = planes.across(alone, course, section.n, HALF_MM)
         shadow: Plane = np.max(layers, axis=0)
+        if not shadow.any():
+            continue  # it lies beyond the edge of the drawing
         drawn += _shape(here, spread, f'fill="{LESION}" fill-opacity="0.6"')
         drawn += _shape(
             shadow,
@@ -186,7 +188,7 @@ def _caption(section: Section, course: Course) -> str:
 
 
 def _shape(plane: Plane | None, spread: float, style: str) -> Markup:
-    """Return the outline at one half of a mask, smoothed by ``spread`` pixels."""
+    """Return the outline of a mask, smoothed by ``spread`` pixels, at one half of what is left."""
     if plane is None or plane.max(initial=0.0) < 0.25:
         return Markup()
     smooth = np.pad(ndimage.gaussian_filter(plane.astype(float), spread), 1)
