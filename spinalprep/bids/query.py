@@ -9,7 +9,7 @@ from typing import Any
 from spinalprep.bids.filters import Filters, read_filters
 from spinalprep.bids.index import nameless, open_index, participants
 from spinalprep.bids.left_out import ignored_folders, unread_images
-from spinalprep.bids.names import CONTRASTS, not_labels, parse_name
+from spinalprep.bids.names import CONTRASTS, not_labels, parse_name, printable
 from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.session import Scan, Session
 from spinalprep.bids.sidecar import Listings, read_sidecar
@@ -91,7 +91,7 @@ def check_dataset(bids_dir: Path) -> None:
     except InputError as error:
         raise NoInputError(f"{bids_dir} is not a BIDS dataset: {error}") from error
     if not participants(bids_dir):
-        odd = nameless(bids_dir)
+        odd = [printable(folder) for folder in nameless(bids_dir)]
         why = f"{odd[0]} holds more than letters and digits" if odd else "there is no sub-* folder"
         raise NoInputError(f"{bids_dir} has no participant: {why}")
 
@@ -125,7 +125,8 @@ def _wanted(settings: Settings) -> tuple[str, ...]:
     """Return the labels to work on; every label that was asked for must exist."""
     present = participants(settings.bids_dir)
     for folder in nameless(settings.bids_dir):
-        _log.warning("%s is left out: its name holds more than letters and digits", folder)
+        name = printable(folder)
+        _log.warning("%s is left out: its name holds more than letters and digits", name)
     asked = tuple(label.removeprefix("sub-") for label in settings.participant_label)
     absent = [label for label in asked if label not in present]
     if absent:
