@@ -143,7 +143,7 @@ def test_all_that_is_refused_beside_a_good_participant(new_study, body, tmp_path
         *("raw", raw.name, "out", "work", "home", "tmp"),
     }
     check_rows(study.out, said, done.stderr)
-    for word in ("sub-a b is left out", "sub-? is left out", f"sub-{MARKUP} is left out"):
+    for word in ("sub-a?b is left out", "sub-? is left out", f"sub-{MARKUP} is left out"):
         assert word in done.stderr
     see_reports(study.out, tmp_path / "profile")
 

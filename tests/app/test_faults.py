@@ -205,10 +205,10 @@ def test_the_group_names_those_who_left_no_word(new_study) -> None:
     log = io.StringIO()
     with contextlib.redirect_stderr(log):
         assert spinalprep([*group, "--template", "Generic"]) == 4
-    assert "killed without a word: sub-01, sub-03\n" in log.getvalue()
+    assert "stopped before a status was written): sub-01, sub-03\n" in log.getvalue()
     with contextlib.redirect_stderr(io.StringIO()) as log:
         spinalprep([*group, "--template", "Generic", "--participant-label", "02"])
-    assert "without a word" not in log.getvalue()
+    assert "not in status.tsv" not in log.getvalue()
 
 
 @pytest.mark.slow
