@@ -190,8 +190,7 @@ class Settings:
         default=None,
         metadata=flag(
             "other networks",
-            "experimental: also search for an intramedullary tumor, edema and cavities, in T2w and "
-            "in T1w with ce-gadolinium",
+            "experimental: also search T2w and Gd-T1w for an intramedullary tumor, edema, cavities",
         ),
     )
     tumor_crop: TumorCrop = field(
