@@ -1,9 +1,10 @@
 """Checksums of input files, each read once."""
 
 import functools
-import hashlib
 import os
 from pathlib import Path
+
+from spinalprep.template.checksums import file_sha256
 
 
 def sha256_of(path: Path) -> str:
@@ -20,5 +21,4 @@ def sha256_of(path: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)

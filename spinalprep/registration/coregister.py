@@ -148,11 +148,12 @@ def coregister(
     peak = headers.similarity - max(beside) if np.isfinite(beside).all() else float("nan")
     fits = [headers]
     for kind in STEPS[:2] if sloppy else STEPS:
-        best = max(fits, key=lambda fit: fit.score)
+        if _settled(fits, peak):
+            break
         if kind == "Rigid" and len(fits) > 2 and _gained(fits) < _gained(fits[:-1]) + WORTH:
             continue  # the search nearby found nothing: it would be the same fit once more
-        if not _settled(fits, peak):
-            fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
+        best = max(fits, key=lambda fit: fit.score)
+        fits.append(pair.judged(_step(pair, kind, best.transform, sloppy)))
     best = max(fits, key=lambda fit: fit.score)
     if not _settled(fits, peak):
         best = _affine(pair, best, sloppy)

@@ -174,16 +174,23 @@ def _probabilities(out_dir: Path, facts: GroupFacts, whole: Box) -> list[Layer]:
         kind: max([float(np.nanmax(i.data)) for (k, _), i in found.items() if k == kind] or [0.0])
         for kind in KINDS
     }
+    people = {cohort: _people(out_dir, facts, whole, cohort, n) for cohort, n in sizes.items()}
     none, layers = f"fewer than {facts.min_n} participants", []
     for (kind, cohort), image in found.items():
         who = "all" if cohort == EVERYBODY else cohort
-        coverage = group_map(out_dir, facts, "coverage", cohort)
-        people = coverage and whole.crop(coverage)
-        people = people and people.with_data(np.round(people.data * sizes[cohort]))
         ends = (0.0, max(high[kind], 0.01))
         name = f"{KINDS[kind]}, {who} (n = {sizes[cohort]})"
-        layers.append(Layer(name, _coded(image, *ends), people, *ends, none))
+        layers.append(Layer(name, _coded(image, *ends), people[cohort], *ends, none))
     return layers
+
+
+def _people(out_dir: Path, facts: GroupFacts, whole: Box, cohort: str, size: int) -> Image | None:
+    """Return how many of a cohort cover each voxel, cropped to a box; None if that is unknown."""
+    coverage = group_map(out_dir, facts, "coverage", cohort)
+    if coverage is None:
+        return None
+    share = whole.crop(coverage)
+    return share.with_data(np.round(share.data * size))
 
 
 def _effects(out_dir: Path, facts: GroupFacts, whole: Box) -> Iterator[Layer]:

@@ -50,7 +50,7 @@ def make_card(
     parts = dataset.parts
     sources = "; ".join(part.sources for part in parts)
     terms = {"sources": sources, "limits": dataset.limits, **task.terms()}
-    held_out = [", ".join(sorted(taught.left_out))] if taught.left_out else []
+    held_out = f"; held out: {', '.join(sorted(taught.left_out))}" if taught.left_out else ""
     kinds = [who.kind for who in taught.material.owners()]
     return {
         "name": recipe.name,
@@ -72,7 +72,7 @@ def make_card(
         "recipe": asdict(recipe),
         "training_minutes": round(done.seconds / 60, 1),
         "licence": dataset.licence,
-        "limits": "; held out: ".join([terms["limits"], *held_out]),
+        "limits": terms["limits"] + held_out,
     }
 
 
