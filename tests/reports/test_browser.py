@@ -79,6 +79,7 @@ def test_pictures_keys_and_ratings(page: Path, drive: Any) -> None:
 def test_a_foreign_script_does_not_run(page: Path, drive: Any) -> None:
     text = page.read_text(encoding="utf-8")
     page.write_text(text.replace("</main>", "<script>window.ran = 1</script></main>"))
-    told, _ = drive(page, "return { ran: window.ran || 0 };", "--disable-gpu")
+    waits = "await until(() => window.seen.length);"  # the browser tells of it when it has time
+    told, _ = drive(page, f"{waits} return {{ ran: window.ran || 0 }};", "--disable-gpu")
     assert told["ran"] == 0
     assert told["seen"] == ["blocked inline"]
