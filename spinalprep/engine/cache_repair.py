@@ -102,7 +102,7 @@ def repair_cache(cache: Path, busy: frozenset[str] = frozenset()) -> list[str]:
     cache : Path
         The cache of one participant.
     busy : frozenset of str
-        Checksums of tasks that a scheduler has in hand: their locks stay.
+        Checksums of tasks that a scheduler has in hand: their locks and results stay.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def repair_cache(cache: Path, busy: frozenset[str] = frozenset()) -> list[str]:
     dropped = [lock.name for lock in _dead_locks(cache) if lock.stem not in busy]
     for name in dropped:
         (cache / name).unlink(missing_ok=True)
-    for entry, why in _distrusted(cache):
+    for entry, why in _distrusted(cache, busy):
         shutil.rmtree(entry, ignore_errors=True)
         dropped.append(f"{entry.name}: {why}")
     if busy:  # what lies about may be theirs
@@ -160,10 +160,10 @@ def _drop_old_hash_locks(folder: Path, now: float) -> None:
                 lock.unlink()
 
 
-def _distrusted(cache: Path) -> Iterator[tuple[Path, str]]:
-    """Yield results that can't be trusted, and why."""
+def _distrusted(cache: Path, busy: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """Yield results that can't be trusted, and why; not those that a job is about to finish."""
     for entry in sorted(cache.iterdir()):
-        if not entry.is_dir() or not entry.name.startswith(_RESULTS):
+        if not entry.is_dir() or not entry.name.startswith(_RESULTS) or entry.name in busy:
             continue
         if entry.with_suffix(".lock").exists():
             continue

@@ -12,6 +12,7 @@ from pathlib import Path
 from spinalprep.errors import UsageError
 
 JOB_FILE = "job"  # in the folder of a task's job: its number
+SCRIPT = "job.sh"  # beside it: what sbatch was given
 JOBS = "slurm"  # the folder of a cache that holds those folders
 WAITING = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "STAGE_OUT"}
@@ -68,11 +69,29 @@ def states() -> dict[str, str] | None:
 
     None where it does not answer: nothing is known then, and nothing may be concluded.
     """
-    done = _call("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", "%i %T")
+    lines = _queue("%i %T")
+    return None if lines is None else {line[0]: line[1] for line in lines}
+
+
+def job_of_script(script: Path) -> str:
+    """Return the number of the job that waits or runs with a script, or an empty string.
+
+    A run that was killed while ``sbatch`` answered leaves a job whose number it did not note.
+    """
+    for number, state, command in _queue("%i %T %o") or []:
+        if state in WAITING and command == str(script):
+            return number
+    return ""
+
+
+def _queue(columns: str) -> list[list[str]] | None:
+    """Return the columns of each of this user's jobs; None where there is no answer."""
+    done = _call("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", columns)
     if done.returncode:
         return None
-    pairs = (line.split() for line in done.stdout.splitlines())
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+    last = columns.count(" ")
+    lines = (line.split(maxsplit=last) for line in done.stdout.splitlines())
+    return [line for line in lines if len(line) == last + 1]
 
 
 def final_state(number: str) -> str:
@@ -97,13 +116,18 @@ def busy_tasks(cache: Path) -> frozenset[str]:
 
     A run that was killed leaves its jobs behind: they go on, and what they hold must stay.
     """
-    noted = {path.parent.name: path for path in (cache / JOBS).glob(f"*/{JOB_FILE}")}
-    if not noted:
+    folders = sorted(path for path in (cache / JOBS).glob("*") if path.is_dir())
+    if not folders:
         return frozenset()
-    known = states()
-    if known is None:  # the controller is away: trust what was noted
-        return frozenset(noted) if is_here() else frozenset()
-    return frozenset(name for name, path in noted.items() if known.get(noted_job(path)) in WAITING)
+    lines = _queue("%i %T %o")
+    if lines is None:  # the controller is away: trust what was noted
+        return frozenset(path.name for path in folders) if is_here() else frozenset()
+    waiting = {
+        word for number, state, script in lines if state in WAITING for word in (number, script)
+    }
+    return frozenset(
+        path.name for path in folders if waiting & {noted_job(path / JOB_FILE), str(path / SCRIPT)}
+    )
 
 
 def noted_job(path: Path) -> str:

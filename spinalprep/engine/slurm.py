@@ -19,7 +19,7 @@ from spinalprep.engine import child, scheduler
 from spinalprep.engine.child import Failure, Report
 from spinalprep.engine.pool import child_environment, output_of, pack, release
 from spinalprep.engine.resources import resources_of
-from spinalprep.engine.scheduler import JOB_FILE, JOBS, WAITING, Request
+from spinalprep.engine.scheduler import JOB_FILE, JOBS, SCRIPT, WAITING, Request
 from spinalprep.engine.slurm_task import PAYLOAD, REPORT
 from spinalprep.engine.worker import LocalWorker, PoolOptions, TaskEvent, is_finished
 
@@ -85,8 +85,11 @@ class SlurmJobs(LocalWorker, SlurmWorker):  # type: ignore[misc]
     async def _carry_out(self, job: Job, request: Request) -> _End:
         """Submit a task, or find its job in the queue, and wait for the end."""
         folder = Path(job.cache_root) / JOBS / job.checksum
-        number = scheduler.noted_job(folder / JOB_FILE)
+        number = await asyncio.to_thread(_left_behind, folder)
         if (await self._state(number)) not in WAITING:
+            if number and is_finished(job):  # since the cache was asked for it
+                shutil.rmtree(folder, ignore_errors=True)
+                return _End(number, "COMPLETED", Report(0.0, 0.0))
             number = await asyncio.to_thread(self._submit, job, folder, request)
         self._mine.add(number)
         state, began = "PENDING", time.monotonic()
@@ -137,7 +140,7 @@ class SlurmJobs(LocalWorker, SlurmWorker):  # type: ignore[misc]
             lines.append(f"export {name}={shlex.quote(value)}")
         words = [sys.executable, "-m", "spinalprep.engine.slurm_task", str(folder)]
         lines.append(f"exec {shlex.join(words)}")
-        script = folder / "job.sh"
+        script = folder / SCRIPT
         script.write_text("\n".join(lines) + "\n")
         return folder, script
 
@@ -161,6 +164,14 @@ class SlurmJobs(LocalWorker, SlurmWorker):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         LocalWorker.__setstate__(self, state)
         self._killed = True
+
+
+def _left_behind(folder: Path) -> str:
+    """Return the number of the job that a killed run left for a task, or an empty string."""
+    number = scheduler.noted_job(folder / JOB_FILE)
+    if number or not (folder / SCRIPT).exists():
+        return number
+    return scheduler.job_of_script(folder / SCRIPT)
 
 
 async def _end_of(job: Job, folder: Path, number: str, state: str) -> _End:

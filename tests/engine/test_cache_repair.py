@@ -48,6 +48,13 @@ def test_what_a_living_process_holds_stays(tmp_path):
     assert held.is_dir()
 
 
+def test_what_a_job_elsewhere_is_about_to_finish_stays(tmp_path):
+    (tmp_path / "python-1").mkdir()  # its lock is gone, its record is not yet written
+    (tmp_path / "python-2").mkdir()
+    assert repair_cache(tmp_path, frozenset({"python-1"})) == ["python-2: unfinished"]
+    assert (tmp_path / "python-1").is_dir()
+
+
 def run_note(path, pid, host, started):
     path.write_text(json.dumps({"pid": pid, "host": host, "started": started}))
 

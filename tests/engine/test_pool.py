@@ -123,7 +123,8 @@ def test_a_signal_ends_a_run_quickly_and_the_next_goes_on(toy, number, code, wor
     done = sum(1 for event in told["events"] if event[2] == "done")
     again = toy.run(worker="local")
     assert set(again["states"].values()) == {"finished"}
-    assert sum(again["executed"].values()) == 15 - done
+    # a result that was whole at that moment is kept, though its end was not told
+    assert 15 - done - 2 <= sum(again["executed"].values()) <= 15 - done
     assert sum(before.values()) >= done
 
 

@@ -1,14 +1,17 @@
 """Tasks as jobs of a real SLURM: a cluster of one node on loopback."""
 
+import asyncio
 import os
 import signal
 import stat
 import subprocess
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from spinalprep.engine import scheduler
+from spinalprep.engine import scheduler, slurm
 from spinalprep.engine.scheduler import Request
 
 pytestmark = pytest.mark.slow
@@ -96,6 +99,23 @@ def test_jobs_of_a_killed_run_are_waited_for_not_doubled(toy, slurm_cluster):
     assert total == ALL  # no task ran twice
 
 
+def test_a_job_whose_number_was_not_noted_is_found_by_its_script(toy, slurm_cluster):
+    toy.keep("sub-1")
+    process = toy.start(worker="slurm", env={"TOY_SLEEP_Negate": "5"})
+    toy.wait_until(lambda: "Negate RUNNING" in queue())
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (script,) = [
+        Path(line) for line in queue("%o", "-n", "Negate", "-t", "RUNNING") if str(toy.root) in line
+    ]
+    (script.parent / scheduler.JOB_FILE).unlink()  # as if killed while sbatch answered
+    assert scheduler.busy_tasks(script.parents[2]) >= {script.parent.name}
+    before = toy.executed()
+    told = toy.run(worker="slurm")
+    assert set(told["states"].values()) == {"finished"}
+    assert before.get("Negate", 0) + told["executed"].get("Negate", 0) == 1
+
+
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """Put commands of one's own in place of SLURM's."""
@@ -124,10 +144,26 @@ def test_a_controller_that_is_away_proves_nothing(fake, tmp_path):
     note.parent.mkdir(parents=True)
     note.write_text("7")
     assert scheduler.busy_tasks(tmp_path) == {"python-1"}
-    fake(squeue="echo 7 COMPLETED")
+    fake(squeue="echo 7 COMPLETED /a")
     assert scheduler.busy_tasks(tmp_path) == frozenset()
-    fake(squeue="echo 7 RUNNING")
+    fake(squeue="echo 7 RUNNING /a")
     assert scheduler.busy_tasks(tmp_path) == {"python-1"}
+
+
+def test_a_job_that_ended_after_the_cache_was_asked_is_not_run_again(fake, tmp_path, monkeypatch):
+    fake(squeue="echo 7 COMPLETED", sbatch="exit 1", scontrol="", scancel="")
+    note = tmp_path / "slurm" / "python-1" / scheduler.JOB_FILE
+    note.parent.mkdir(parents=True)
+    note.write_text("7")
+    job = SimpleNamespace(cache_root=tmp_path, checksum="python-1")
+    monkeypatch.setattr(slurm, "is_finished", lambda told: told is job)
+
+    async def end():
+        worker = slurm.SlurmJobs()
+        worker._looking = asyncio.Lock()
+        return await worker._carry_out(job, Request(1, 1.0, 1))
+
+    assert asyncio.run(end()).report.failure is None
 
 
 def test_a_request_that_is_refused_is_said(fake, tmp_path):
