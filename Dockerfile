@@ -2,17 +2,24 @@
 # Where Docker Hub can't be reached: --build-arg BASE=... (Python 3.11 and pip).
 ARG BASE=python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 
+# The folder is copied without .git: a build between two releases passes
+# --build-arg VERSION="$(python -m setuptools_scm)".
+ARG VERSION=0.2.0
+
 FROM ${BASE} AS build
+ARG VERSION
 WORKDIR /src
 COPY . .
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+RUN SETUPTOOLS_SCM_PRETEND_VERSION_FOR_SPINALPREP="$VERSION" \
+    python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && cp constraints.txt /wheels
 
 FROM ${BASE}
 
+ARG VERSION
 LABEL org.opencontainers.image.title="spinalprep" \
       org.opencontainers.image.description="BIDS App for spinal cord MRI; research use only" \
-      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 ENV NO_ET=1 \

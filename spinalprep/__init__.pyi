@@ -20,4 +20,5 @@ from .errors import TemplateError as TemplateError
 from .errors import UsageError as UsageError
 from .lesion.calling import LesionRule as LesionRule
 
+RELEASE: str
 __version__: str

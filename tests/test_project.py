@@ -5,13 +5,14 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
-from spinalprep import __version__
+from spinalprep import RELEASE, __version__
 from spinalprep.bids.dataset import BIDS_VERSION
 from spinalprep.bids.names import CONTRASTS
 
@@ -25,18 +26,28 @@ def _setup() -> configparser.ConfigParser:
     return setup
 
 
+def _versioning() -> dict[str, str]:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)["tool"]["setuptools_scm"]
+
+
 def test_every_file_names_the_same_version() -> None:
     told = {
         "CITATION.cff": yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"],
         "codemeta.json": json.loads((ROOT / "codemeta.json").read_text())["version"],
         "boutiques.json": json.loads((ROOT / "boutiques.json").read_text())["tool-version"],
         "app.json": json.loads((ROOT / "app.json").read_text())["version"],
+        "pyproject.toml": _versioning()["fallback_version"],
     }
-    assert set(told.values()) == {__version__}, told
+    assert set(told.values()) == {RELEASE}, told
     released = re.findall(
         r"^## \[(\d\S*)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGES.md").read_text(), re.M
     )
-    assert released[0] == __version__
+    assert released[0] == RELEASE
+
+
+def test_the_version_is_a_release_or_commits_after_one() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.post1\.dev\d+)?(\+\S+)?", __version__)
 
 
 def test_a_tag_of_this_commit_is_this_version() -> None:
@@ -44,7 +55,7 @@ def test_a_tag_of_this_commit_is_this_version() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("not in a clone")
-    assert set(done.stdout.split()) <= {f"v{__version__}"}
+    assert set(done.stdout.split()) <= {f"v{RELEASE}"}
 
 
 def test_app_json_says_what_the_app_is() -> None:

@@ -8,7 +8,7 @@ without those that are not available yet.
 import json
 from typing import Any
 
-from spinalprep import __version__, flags
+from spinalprep import RELEASE, flags
 from spinalprep.app.exit_codes import EXIT_CODES
 from spinalprep.app.options import Option, options_of
 from spinalprep.settings import Settings
@@ -38,7 +38,7 @@ def descriptor() -> dict[str, Any]:
         "description": "BIDS App for spinal cord MRI: from a BIDS dataset to BIDS derivatives and "
         "a report. For research use only.",
         "author": "The spinalprep developers",
-        "tool-version": __version__,
+        "tool-version": RELEASE,
         "schema-version": "0.5",
         "command-line": " ".join(["spinalprep", *(item["value-key"] for item in inputs)]),
         "inputs": inputs,

@@ -14,7 +14,8 @@ def generated_by() -> list[dict[str, Any]]:
     made: dict[str, Any] = {"Name": "spinalprep", "Version": __version__}
     container = os.environ.get(CONTAINER_VARIABLE)
     if container:
-        made["Container"] = {"Type": container, "Tag": f"spinalprep:{__version__}"}
+        tag = __version__.replace("+", "-")  # a tag of an image may have no plus sign
+        made["Container"] = {"Type": container, "Tag": f"spinalprep:{tag}"}
     return [made]
 
 

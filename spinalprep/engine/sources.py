@@ -14,6 +14,7 @@ from spinalprep.engine.kept_sources import KeptSources
 Stamp = tuple[int, int]
 
 _FOLLOWED = ["spinalprep"]
+_WRITTEN_BY_THE_BUILD = "_version"  # says which commit this is, not what the code does
 _DISTRIBUTIONS = {
     "ants": "antspyx",
     "nibabel": "nibabel",
@@ -93,7 +94,9 @@ def code_key(module: str) -> str:
     -----
     The sources are read, never imported. A name that is imported in code that
     can't be reached counts as well: the key may change too often, never too
-    seldom. Modules loaded by a computed name and data files are not seen.
+    seldom. Modules loaded by a computed name and data files are not seen,
+    nor is the version: a commit that changes no code of a stage, such as one
+    to the documentation, leaves its results in the cache.
     """
     if source_file(module) is None:
         message = f"{module} has no source file; expected a module of {', '.join(_FOLLOWED)}"
@@ -118,10 +121,10 @@ def reached_modules(module: str) -> tuple[str, ...]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in found or source_file(name) is None:
+        parts = name.split(".")
+        if name in found or parts[-1] == _WRITTEN_BY_THE_BUILD or source_file(name) is None:
             continue
         found.add(name)
-        parts = name.split(".")
         waiting += [".".join(parts[:n]) for n in range(1, len(parts))]
         waiting += [imported for imported in _read(name).imports if is_ours(imported)]
     return tuple(sorted(found))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spinalprep import __version__
+from spinalprep import RELEASE
 from spinalprep.bids.dataset import check_folders
 from spinalprep.errors import UsageError
 from spinalprep.settings import Settings
@@ -77,7 +77,9 @@ def test_both_recipes_are_of_this_version_and_of_the_same_base() -> None:
     root = Path(__file__).parents[2]
     docker, apptainer = ((root / name).read_text() for name in ("Dockerfile", "spinalprep.def"))
     for text in (docker, apptainer):
-        assert re.search(r"image\.version[ =]\"?([\d.]+)", text)[1] == __version__
+        assert re.search(r"VERSION=([\d.]+)", text)[1] == RELEASE
+        assert re.search(r"image\.version[ =]\"?(\$|{{ )\W?VERSION", text)
+        assert "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_SPINALPREP=" in text
         assert "torch==2.13.0" in text
     assert "\ntorch==2.13.0\n" in (root / "constraints.txt").read_text()
     digests = [re.search(r"@sha256:([0-9a-f]{64})\n", text)[1] for text in (docker, apptainer)]

@@ -78,6 +78,13 @@ def test_comments_docstrings_layout_and_strangers_do_not(shelf, name, text):
     assert key_after(shelf, name, text) == before
 
 
+def test_the_version_that_a_build_wrote_does_not_count(shelf):
+    text = "from shelf._version import __version__\n"
+    before = key_after(shelf, "__init__.py", text)
+    assert key_after(shelf, "_version.py", "__version__ = '1'\n") == before
+    assert key_after(shelf, "_version.py", "__version__ = '2'\n") == before
+
+
 def test_versions_of_reached_libraries_count(shelf, monkeypatch):
     before = sources.code_key("shelf.top")
     without = sources.code_key("shelf.apart")
