@@ -92,12 +92,14 @@ def read_people(path: Path) -> SavedTable:
     Raises
     ------
     InputError
-        As `read_saved_table`, and if there is no column ``participant_id``.
+        As `read_saved_table`, and if there is no column ``participant_id``, or two in other
+        capitals.
     """
     table = read_saved_table(path)
-    heading = next((c for c in table.columns if c.lower() == "participant_id"), None)
-    if heading is None:
-        raise _no_table(path, "it has no column participant_id")
+    headings = [c for c in table.columns if c.lower() == "participant_id"]
+    if len(headings) != 1:
+        raise _no_table(path, f"it has {'two columns' if headings else 'no column'} participant_id")
+    (heading,) = headings
     columns = tuple("participant_id" if c == heading else c for c in table.columns)
     notes = list(table.notes)
     rows: dict[str, Mapping[str, str]] = {}

@@ -311,6 +311,8 @@ def _read_field(path: Path) -> Field:
     volume = read_volume(path)
     if len(volume.shape) != 5 or volume.shape[3:] != (1, 3):
         raise ValueError(f"shape {volume.shape}, not (I, J, K, 1, 3)")
+    if 0 in volume.shape:  # interpolating in it would crash the process
+        raise ValueError(f"shape {volume.shape}: no voxels")
     vectors = np.asarray(volume.dataobj, np.float32)[:, :, :, 0, :]
     vectors *= np.diag(LPS)[:3].astype(np.float32)
     affine = np.asarray(volume.affine)

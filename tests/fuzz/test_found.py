@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from spinalprep.bids.saved_tables import read_people
 from spinalprep.errors import InputError, ModelError
 from spinalprep.networks.weights import load_model
 from spinalprep.registration.transform import read_itk
@@ -28,6 +29,13 @@ def huge(raw: bytes) -> bytes:
     return told.binaryblock + raw[348:]
 
 
+def hollow(raw: bytes) -> bytes:
+    """Return the bytes of a field without a voxel along its last axis."""
+    told = nib.Nifti1Header(raw[:348])
+    told["dim"][3] = 0
+    return told.binaryblock + raw[348:]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -40,8 +48,12 @@ def huge(raw: bytes) -> bytes:
         ("warp.nii", field(np.eye(4), np.nan)),
         ("warp.nii", huge(field(np.eye(4)))),
         ("warp.nii.gz", gzip.compress(huge(field(np.eye(4))))),
+        ("warp.nii", hollow(field(np.eye(4)))),
     ],
-    ids=("nan", "inf", "text", "empty", "no-nifti", "cut", "field-of-nan", "huge", "huge-gz"),
+    ids=(
+        *("nan", "inf", "text", "empty", "no-nifti", "cut", "field-of-nan", "huge", "huge-gz"),
+        "hollow",
+    ),
 )
 def test_a_transform_that_is_none_is_refused_in_one_line(
     name: str, content: bytes, tmp_path: Path
@@ -50,6 +62,13 @@ def test_a_transform_that_is_none_is_refused_in_one_line(
     with pytest.raises(InputError, match="can't be read as a transform") as refused:
         read_itk(tmp_path / name)
     assert "\n" not in str(refused.value)
+
+
+def test_ids_in_two_columns_of_other_capitals_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "participants.tsv"
+    path.write_text("participaNt_id\tage\tparticipant_id\n01\t34\t02\n")
+    with pytest.raises(InputError, match="it has two columns participant_id"):
+        read_people(path)
 
 
 def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> None:
