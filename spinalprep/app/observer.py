@@ -1,18 +1,21 @@
 """Follows a run: writes derivatives, gates, logs and status as things finish."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from spinalprep.app.jobs import Job, Plan
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import ComputedTask, Outcome, problems_of, session_status
 from spinalprep.app.run_folder import RunFolder
+from spinalprep.bids.checksums import first_changed, sizes_and_times
 from spinalprep.bids.status import write_status
 from spinalprep.derivatives.publish import publish, write_gates
 from spinalprep.derivatives.quality import known_levels, measure_quality
 from spinalprep.derivatives.writer import DerivativeWriter
 from spinalprep.engine.events import Failure, Observer, SessionResult, Tally, TaskEvent
+from spinalprep.errors import InputError
 from spinalprep.reports.facts import FailureFacts
 from spinalprep.reports.gates import Gate, judge
 from spinalprep.stages import Node, Results
@@ -28,6 +31,7 @@ class _Progress:
     results: Results = field(default_factory=Results)
     tasks: list[ComputedTask] = field(default_factory=list)
     changed: bool = False
+    inputs: Mapping[Path, tuple[int, int]] | None = None  # size and time when the first task began
 
 
 class RunObserver(Observer):
@@ -61,14 +65,30 @@ class RunObserver(Observer):
                 self._close(key, Outcome(job, failures=problems_of(job)))
 
     def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
-        """Keep time and memory of a computed task."""
+        """Keep how the inputs look at first, and time and memory of a computed task."""
+        mine = self._progress[session]
+        if mine.inputs is None:
+            mine.inputs = sizes_and_times(self._job(session).files.inputs)
         if event.kind == "done":
             task = ComputedTask(stage, event.job.name, event.seconds, event.peak_mib, event.usage)
-            self._progress[session].tasks.append(task)
+            mine.tasks.append(task)
 
     def on_stage(self, session: str, stage: str, outputs: Any) -> None:
-        """Write what the stage left."""
+        """Write what the stage left.
+
+        Raises
+        ------
+        InputError
+            If an input is no longer what it was when the first task began: nobody could tell of
+            which contents the output is made.
+        """
         node, mine = Node.named(stage), self._progress[session]
+        changed = first_changed(mine.inputs or {})
+        if changed is not None:
+            raise InputError(
+                f"{changed} was changed while it was processed; this stage is not published. "
+                "Run the same command again"
+            )
         result = node.stage.result_of(outputs)
         results = mine.results.having(node, result)
         mine.changed |= publish(self._writer(session, results), node, result)

@@ -50,6 +50,12 @@ class SessionFiles:
         return {"": self.reference, **self.contrasts}
 
     @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files of which outputs are made: images, labels and maps."""
+        images = (scan.path for scan in self.scans.values())
+        return (*images, *self.labels.paths.values(), *self.maps.values())
+
+    @property
     def tumor_contrasts(self) -> tuple[str | None, str | None]:
         """The images in which a tumor is looked for, T2w and Gd-T1w, by the names of their stages.
 

@@ -244,7 +244,7 @@ def _metric(to: DerivativeWriter, found: stages.MeasuredMetric) -> bool:
     table.insert(0, "metric", to.item)
     reference = to.files.reference
     path = output_path(to.out_dir, "metric", reference, name=to.item)
-    return write_table(to.out_dir, path, with_identity(table, reference), about=to.about())
+    return write_table(to.out_dir, path, with_identity(table, reference), about=to.about("metric"))
 
 
 def _row(

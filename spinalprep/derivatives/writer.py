@@ -22,7 +22,7 @@ from spinalprep.bids.derivatives import (
     write_file,
     write_table,
 )
-from spinalprep.bids.names import frame_name
+from spinalprep.bids.names import SHOWS_GM, frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.derivatives.comparable import why_uncalibrated
@@ -30,6 +30,21 @@ from spinalprep.normative.calibration import load_calibration
 from spinalprep.normative.table import Z_COLUMNS
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
+
+SHAPE = ("cord", "gm", "levels")
+PARTS_OF_TABLES: Mapping[Kind, tuple[str, ...]] = {
+    "centerline_table": ("cord",),
+    "perslice": SHAPE,
+    "perlevel": SHAPE,
+    "shape_total": SHAPE,
+    "template_slices": SHAPE,
+    "metric": SHAPE,
+    "lesion_table": (*SHAPE, "lesion"),
+    "lesion_regions": (*SHAPE, "lesion"),
+    "lesion_totals": (*SHAPE, "lesion"),
+    "tumor_table": ("cord", "levels", "tumor"),
+    "lumbar_table": ("lumbar",),
+}
 
 LOG = logging.getLogger("spinalprep")
 
@@ -141,22 +156,43 @@ class DerivativeWriter:
         named = with_identity(table, self.files.reference)
         scores = [name for name in Z_COLUMNS.values() if name in named]
         more = dict.fromkeys(scores, self.calibration) if scores else {}
-        return write_table(self.out_dir, self.path(key), named, more=more, about=self.about())
+        return write_table(self.out_dir, self.path(key), named, more=more, about=self.about(key))
 
-    def about(self) -> dict[str, object]:
-        """Return what is said of every table: inputs, networks, settings and template."""
+    def about(self, key: Kind) -> dict[str, object]:
+        """Return what is said of a table: inputs, its networks, settings and template."""
         files = [self.files.reference.uri, *self.files.labels.by_uri]
         scan = self.files.scans.get(self.item, self.files.reference)
         uris = tuple(dict.fromkeys((scan.uri, *files)))
         provenance = Provenance(uris, parameters=self._parameters(), checksums=self._sums(uris))
         told: dict[str, object] = table_facts(provenance)
-        told["Models"] = [self.model(name) for name in sorted(self.cards)]
+        told["Models"] = [self.model(name) for name in self.networks_of(key)]
         if self.template is not None:
             told["Template"] = self._template_uri()
         if self.item in self.files.maps:
             path = self.files.maps[self.item]
             told["Map"] = {"File": path.name, "SHA256": sha256_of(path)}
         return told
+
+    def networks_of(self, key: Kind) -> list[str]:
+        """Return the names of the networks that had a part in a table.
+
+        Where a person drew a structure, its network had none; the gates are of all of them.
+        """
+        if key == "qc":
+            return sorted(self.cards)
+        drawn = self.files.is_drawn
+        line = () if drawn("centerline") else ("centerline",)
+        shows_gm = self.files.reference.contrast in SHOWS_GM
+        found: dict[str, tuple[str, ...]] = {
+            "cord": () if drawn("cord") else (*line, "cord"),
+            "gm": () if drawn("gm") or not shows_gm else ("gm",),
+            "lesion": () if drawn("lesion") else ("lesion",),
+            "levels": ("centerline", "discs") if "detected" in self.level_source else (),
+            "tumor": ("tumor", "tumor_cord"),
+            "lumbar": ("lumbar",),
+        }
+        names = {name for part in PARTS_OF_TABLES[key] for name in found[part]}
+        return sorted(names & self.cards.keys())
 
     @property
     def calibration(self) -> dict[str, object]:

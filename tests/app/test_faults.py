@@ -117,6 +117,31 @@ def test_a_run_that_is_killed_at_every_node_ends_as_if_nothing_had_been(undistur
     assert list(differences(undisturbed.out, undisturbed.home / "killed")) == []
 
 
+@pytest.mark.slow
+def test_an_image_that_changes_while_it_is_processed_fails_and_is_taken_up_again(
+    new_study, body
+) -> None:
+    study = new_study()
+    raw = study.add(body.image, "sub-01/anat/sub-01_T2w.nii.gz")
+    command = [sys.executable, "-m", "spinalprep", *study.words(*QUICK)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if line.startswith("[") and int(line[1:].split("/")[0]) == 1:
+            study.add(body.image // 2, "sub-01/anat/sub-01_T2w.nii.gz")
+    assert process.wait(timeout=60) == 1
+    assert f"{raw.name} was changed while it was processed" in said
+    assert "Traceback" not in said
+    assert states(study.out) == {"sub-01": "failed"}
+    assert study.run(*QUICK).code == 0
+    assert states(study.out) == {"sub-01": "finished"}
+    sidecar = next(study.out.rglob("sub-01_desc-preproc_T2w.json"))
+    told = json.loads(sidecar.read_text())["SourcesSHA256"]
+    assert list(told.values()) == [sha256(raw.read_bytes()).hexdigest()]
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_two_runs_at_once_on_the_same_folders(undisturbed) -> None:

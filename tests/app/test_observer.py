@@ -16,7 +16,7 @@ from spinalprep.app.run_folder import RunFolder
 from spinalprep.bids.session import Scan, Session
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.engine.events import Failure, SessionResult, Tally, TaskEvent
-from spinalprep.errors import DefectError
+from spinalprep.errors import DefectError, InputError
 from spinalprep.image import Image, load, save
 from spinalprep.reports.gates import load_gates
 from spinalprep.settings import Settings
@@ -73,6 +73,22 @@ def test_a_stage_is_written_and_warnings_are_kept(run: Watched, tmp_path: Path) 
     assert outcome.results.get(PREPROCESS) is not None
     assert set(outcome.gates.values()) == {"n/a"}
     assert (run.out / "sub-1/anat/sub-1_run-1_desc-auto_qc.tsv").is_file()
+
+
+def test_an_input_that_changes_while_it_is_processed_is_not_published(
+    run: Watched, tmp_path: Path
+) -> None:
+    raw = run.observer._job("sub-1_run-1").files.reference.path
+    raw.parent.mkdir(parents=True)
+    raw.write_bytes(b"an image")
+    event = TaskEvent("start", SimpleNamespace(name="Conform"))
+    run.observer.on_task("sub-1_run-1", "preprocess", event, Tally())
+    outputs = SimpleNamespace(image=NiftiGz(image(tmp_path)), warnings=[])
+    run.observer.on_stage("sub-1_run-1", "preprocess", outputs)  # nothing has changed yet
+    raw.write_bytes(b"another image")
+    run.observer.on_task("sub-1_run-1", "preprocess", event, Tally())
+    with pytest.raises(InputError, match="was changed while it was processed"):
+        run.observer.on_stage("sub-1_run-1", "preprocess", outputs)
 
 
 def test_a_stage_of_no_known_name_is_a_defect(run: Watched) -> None:

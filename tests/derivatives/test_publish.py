@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from spinalprep import stages
+from spinalprep.bids.derivative_kinds import OUTPUTS, TABLE, Kind
 from spinalprep.bids.labels import Label, Labels
 from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
 from spinalprep.derivatives.publish import publish
-from spinalprep.derivatives.writer import DerivativeWriter
+from spinalprep.derivatives.writer import PARTS_OF_TABLES, DerivativeWriter
 from spinalprep.image import Image, save
 from spinalprep.normative.calibration import load_calibration
 from spinalprep.registration.measures import CoregistrationMeasures
@@ -120,6 +121,30 @@ def test_inputs_are_told_with_their_checksums(
     publish(dataset.writer(), Node(stages.AUTOMATIC), segmented(dataset))
     cord = dataset.sidecar("space-T2w_label-SC_mask")["SourcesSHA256"]
     assert list(cord.values()) == [sha256(b"another").hexdigest()]
+
+
+@pytest.mark.parametrize(
+    ("key", "drawn", "source", "networks"),
+    [
+        ("perslice", (), "detected", ["centerline", "cord", "discs"]),
+        ("perslice", ("cord",), "manual", []),
+        ("shape_total", ("centerline",), "unknown", ["cord"]),
+        ("lesion_table", ("cord",), "manual", ["lesion"]),
+        ("lesion_totals", ("lesion",), "manual", ["centerline", "cord"]),
+        ("lumbar_table", (), "detected", ["lumbar"]),
+        ("qc", ("cord", "lesion"), "manual", sorted(CARDS)),
+    ],
+)
+def test_a_table_names_the_networks_that_had_a_part_in_it(
+    dataset: Dataset, key: Kind, drawn: tuple[str, ...], source: str, networks: list[str]
+) -> None:
+    told = dataset.writer(*drawn, source=source).about(key)["Models"]
+    assert [model["name"] for model in told] == networks
+
+
+def test_every_table_says_which_networks_it_follows_from() -> None:
+    tables = {key for key, output in OUTPUTS.items() if output.extension == TABLE}
+    assert tables - PARTS_OF_TABLES.keys() == {"qc", "lesions_lookup", "lumbar_lookup"}
 
 
 def test_beside_a_drawn_cord_the_networks_are_kept_as_auto(dataset: Dataset) -> None:
