@@ -116,6 +116,24 @@ def test_a_full_gpu_is_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None
     assert explain(full.value).reason.startswith("memory: not enough memory (of the GPU; free it")
 
 
+def test_a_gpu_computes_in_half_precision_unless_that_overflows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(LOCK, raising=False)
+    monkeypatch.setattr(parallel, "GPU", "cpu")  # pretended
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    third, large = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    third.weight.data.fill_(1 / 3)
+    large.weight.data.fill_(300.0)
+    one, image = torch.ones(1, 1), torch.full((1, 1), 300.0)
+    usual = run_whole(third, one)
+    monkeypatch.setenv(VARIABLE, "cuda")
+    moved = run_whole(third, one)
+    assert moved.dtype == torch.float32
+    assert 0 < abs(moved - usual).item() < 2**-11
+    assert run_whole(large, image).item() == 90_000  # float16 ends at 65,504
+
+
 def test_tasks_of_a_work_folder_take_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(LOCK, GPU.environment(tmp_path)[LOCK])
     there, most = [], []
@@ -163,7 +181,7 @@ def test_the_way_over_a_gpu_gives_what_the_cpu_gives(
         monkeypatch.setenv(name, value)
     theirs = sp.segment(image, views=1, lesions=False)
     assert list(tmp_path.glob("gpu-*.lock"))
-    assert np.abs(ours.probability.data - theirs.probability.data).max() < 1e-4
+    assert np.abs(ours.probability.data - theirs.probability.data).max() < 5e-3
     assert ((ours.cord.data > 0) != (theirs.cord.data > 0)).sum() <= 2
     levels = sp.label_levels(image, theirs, template="Generic")
     assert levels.known
@@ -179,7 +197,7 @@ def test_cpu_and_gpu_find_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             monkeypatch.setenv(name, value)
         found.append(sp.segment(image))
     ours, theirs = found
-    assert np.abs(ours.probability.data - theirs.probability.data).max() < 1e-3
+    assert np.abs(ours.probability.data - theirs.probability.data).max() < 5e-3
     differ = (ours.cord.data > 0) != (theirs.cord.data > 0)
     assert differ.sum() <= 1e-3 * (ours.cord.data > 0).sum()
     assert torch.cuda.memory_allocated() == 0
