@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def age_and_sex(bids_dir: Path, participant: str) -> tuple[float | None, str | N
 
     None where it is not said, or is neither of the words that BIDS allows for them.
     """
-    _, rows, _ = _read_participants(bids_dir / "participants.tsv")
+    rows = _rows_by_participant(bids_dir / "participants.tsv")
     row = {key.lower(): value for key, value in rows.get(f"sub-{participant}", {}).items()}
     try:
         age = float(row.get("age", ""))
@@ -282,6 +283,20 @@ def _write_lists(out_dir: Path) -> None:
     write_table(out_dir, out_dir / "descriptions.tsv", table, dictionary=False)
     levels = lookup_table(vertebra_labels())
     write_table(out_dir, out_dir / "dseg.tsv", levels, dictionary=False)
+
+
+def _rows_by_participant(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return what ``participants.tsv`` says of each participant, read once while it is the same."""
+    try:
+        status = path.stat()
+    except OSError:
+        return {}
+    return _kept_rows(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)  # of the dataset, of the output folder
+def _kept_rows(path: Path, *_state: int) -> Mapping[str, Mapping[str, str]]:
+    return _read_participants(path)[1]
 
 
 def _read_participants(
