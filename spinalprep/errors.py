@@ -18,11 +18,30 @@ from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
 FOLDER_TROUBLE = (EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS)  # the user's to mend, no defect
 
 
+def one_line(text: str) -> str:
+    r"""Return a message on one line, without what would steer a terminal: names may hold it.
+
+    Examples
+    --------
+    >>> one_line("sub-a\nb")
+    'sub-a b'
+    """
+    line = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() or c.isspace() else "?" for c in line)
+
+
 class SpinalprepError(Exception):
-    """Base class of all errors of spinalprep; ``kind`` is the first word of a status reason."""
+    """Base class of all errors of spinalprep; ``kind`` is the first word of a status reason.
+
+    Its text is one line, whatever is quoted in it.
+    """
 
     exit_code = 1
     kind = "defect"
+
+    def __str__(self) -> str:
+        """Return the message on one line."""
+        return one_line(super().__str__())
 
 
 class UsageError(SpinalprepError):

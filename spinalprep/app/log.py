@@ -3,20 +3,10 @@
 import json
 import logging
 
+from spinalprep.errors import one_line
+
 LOG = logging.getLogger("spinalprep")
 MARK = {"DEBUG": " ", "INFO": " ", "WARNING": "!", "ERROR": "x", "CRITICAL": "x"}
-
-
-def one_line(text: str) -> str:
-    r"""Return a message on one line, without what would steer a terminal: names may hold it.
-
-    Examples
-    --------
-    >>> one_line("sub-a\nb")
-    'sub-a b'
-    """
-    line = " ".join(text.splitlines())
-    return "".join(c if c.isprintable() or c.isspace() else "?" for c in line)
 
 
 class _Plain(logging.Formatter):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from spinalprep.bids.filters import read_filters
 from spinalprep.bids.saved_tables import read_people
-from spinalprep.errors import InputError, ModelError
+from spinalprep.errors import InputError, ModelError, UsageError
 from spinalprep.networks.weights import load_model
 from spinalprep.registration.transform import read_itk
 
@@ -80,3 +81,10 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> N
         load_model(tmp_path / "odd.safetensors")
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+def test_a_key_with_a_line_end_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"\\n": {}}')
+    with pytest.raises(UsageError, match="unknown contrast") as refused:
+        read_filters(tmp_path / "a.json")
+    assert "\n" not in str(refused.value)
