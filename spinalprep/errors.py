@@ -13,9 +13,12 @@
   - DefectError           the workflow could not be built                   (exit code 70)
 """
 
-from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
+import errno
 
-FOLDER_TROUBLE = (EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS)  # the user's to mend, no defect
+FOLDER_TROUBLE = (  # the user's to mend, no defect
+    *(errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS),
+    *(errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE),
+)
 
 
 def one_line(text: str) -> str:

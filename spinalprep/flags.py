@@ -19,6 +19,7 @@ CLASSES = ("cord", "gm", "lesion")  # structures that a label of several classes
 LEAST_MEGABYTES = 1000.0  # a bare number from here on is MB, as SLURM counts; below it is GB
 MEMORY = re.compile(r"(\d*\.?\d+|\d+\.|\d+\.?\d*e[+-]?\d+)\s*(?:([KMGT])(I?)B?)?", re.IGNORECASE)
 LARGEST_BYTES = 1_000_000  # of a file of settings; ten thousand excluded people have 0.4 MB
+LARGEST_SEED = 2**31 - 1
 POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -153,6 +154,14 @@ def not_negative(text: str) -> int:
     number = whole(text)
     if number < 0:
         raise ArgumentTypeError(f"{text} is not 0 or a positive number")
+    return number
+
+
+def seed(text: str) -> int:
+    """Read a seed: a whole number from 0 that numpy, torch and ITK all take."""
+    number = whole(text)
+    if not 0 <= number <= LARGEST_SEED:
+        raise ArgumentTypeError(f"{text} is not a seed from 0 to {LARGEST_SEED}")
     return number
 
 

@@ -34,6 +34,7 @@ from spinalprep.flags import (
     named_pattern,
     not_negative,
     positive,
+    seed,
     share,
     space,
     volume,
@@ -169,7 +170,8 @@ class Settings:
         ),
     )
     random_seed: int = field(
-        default=0, metadata=flag("workflow", "seed of all random numbers", metavar="N")
+        default=0,
+        metadata=flag("workflow", "seed of all random numbers", read=seed, metavar="N"),
     )
     reproducible: bool = field(
         default=False, metadata=flag("workflow", "identical results for any number of threads")

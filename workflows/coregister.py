@@ -8,6 +8,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep import stages
+from spinalprep.engine.graph import can_do_without
 from spinalprep.interfaces.coregister import Coregister
 from spinalprep.interfaces.template import ApplyTransform
 from spinalprep.registration.measures import CoregistrationMeasures
@@ -32,6 +33,7 @@ def ToReference(
     return fit.image, fit.forward, fit.inverse, fit.measures, fit.warnings
 
 
+@can_do_without("lesion")
 @workflow.define(outputs=["cord", "lesion"])
 def ToContrast(
     cord: NiftiGz, inverse: File, like: NiftiGz, lesion: NiftiGz | None = None

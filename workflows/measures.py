@@ -6,6 +6,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep.engine.graph import can_do_without
 from spinalprep.interfaces.lesion import CallLesions, MeasureLesions
 from spinalprep.interfaces.preprocess import ConformLabel
 from spinalprep.interfaces.shape import (
@@ -30,6 +31,7 @@ class Healthy:
     calibration: File | None = None
 
 
+@can_do_without("gm")
 @workflow.define(outputs=["perslice", "perlevel", "total"])
 def Shape(
     cord: NiftiGz,

@@ -9,6 +9,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep import stages
+from spinalprep.engine.graph import can_do_without
 from spinalprep.interfaces.metrics import MakeMtRatio, MeasureMetric
 from spinalprep.interfaces.preprocess import Conform
 from spinalprep.workflows.stage import Regions, add_stage
@@ -56,6 +57,7 @@ def MtRatio(
     return workflow.add(node).map, without.warnings
 
 
+@can_do_without("gm")
 @workflow.define(outputs=["table"])
 def RegionalMetric(
     image: File,

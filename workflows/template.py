@@ -4,6 +4,7 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep.engine.graph import can_do_without
 from spinalprep.interfaces.template import (
     ApplyTransform,
     RegisterToTemplate,
@@ -27,6 +28,7 @@ Fitted = tuple[
 ]
 
 
+@can_do_without("gm")
 @workflow.define(
     outputs=[
         "forward",

@@ -18,6 +18,7 @@ NUMBERS: dict[object, dict[str, Any]] = {
     flags.whole: {"integer": True},
     flags.not_negative: {"integer": True, "minimum": 0},
     flags.positive: {"integer": True, "minimum": 1},
+    flags.seed: {"integer": True, "minimum": 0, "maximum": flags.LARGEST_SEED},
     flags.share: {"minimum": 0, "maximum": 1},
     flags.minutes: {"minimum": 0, "exclusive-minimum": True},
     flags.volume: {"minimum": 0},

@@ -1,5 +1,6 @@
 """From sessions to jobs: one per reference image, with its files and its graph."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from spinalprep.app.graph_inputs import (
 )
 from spinalprep.app.log import LOG
 from spinalprep.bids.dataset import age_and_sex
-from spinalprep.bids.labels import NOT_WANTED
+from spinalprep.bids.labels import NOT_WANTED, unfitting_labels
 from spinalprep.bids.maps import glob_maps
 from spinalprep.bids.session import ReferenceRun, Session, reference_runs
 from spinalprep.bids.session_files import SessionFiles, gather_files
@@ -165,7 +166,21 @@ def plan_run(shared: Shared, sessions: Sequence[Session]) -> Plan:
     ignored = sum(label.reason == NOT_WANTED for label in found)
     if ignored:
         LOG.info("%d manual labels ignored (%s)", ignored, NOT_WANTED)
+    refused = {job.session.participant for job in jobs.values() if job.task is None}
+    refused |= {session.participant for session, _ in unusable}  # whose labels were not looked for
+    people = {session.participant for session in sessions} - refused
+    _tell_unfitting(shared.settings, sorted(people), {label.path for label in found})
     return Plan(shared, tuple(sessions), jobs, tuple(unusable))
+
+
+def _tell_unfitting(settings: Settings, people: Sequence[str], known: set[Path]) -> None:
+    """Say which labels of the participants belong to no image that is worked on."""
+    usual = settings.bids_dir / "derivatives" / "labels"
+    if os.path.lexists(usual) and not usual.is_dir():
+        LOG.warning("%s is not a folder; no manual labels are read from it", usual)
+    for label in people:
+        if line := unfitting_labels(settings, label, known):
+            LOG.info("sub-%s: %s", label, line)
 
 
 def gather_shared(settings: Settings) -> Shared:

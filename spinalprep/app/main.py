@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _unexpected(error: Exception) -> int:
     """Say what nobody foresaw; return the exit code of a folder's trouble, or of a defect."""
     if isinstance(error, OSError) and error.errno in FOLDER_TROUBLE:
-        LOG.error("%s: %s; all finished results are kept", error.filename, error.strerror)
+        where = error.filename2 or error.filename  # of a file that is renamed, what it becomes
+        LOG.error("%s: %s; all finished results are kept", where, error.strerror)
         return UsageError.exit_code
     LOG.exception(
         "internal error, please report it (-v shows where): %s: %s", type(error).__name__, error

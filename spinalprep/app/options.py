@@ -6,6 +6,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from spinalprep.errors import UsageError
 from spinalprep.flags import Flag, absolute, whole
 
 READERS: dict[Any, Callable[[str], Any]] = {str: str, int: whole, Path: absolute}
@@ -62,9 +63,18 @@ class Option:
         return self.kind == "many" and (bool(self.choices) or self.read is not str)
 
     def collect(self, values: Any) -> Any:
-        """Return what was read, word by word, as the field holds it."""
+        """Return what was read, word by word, as the field holds it.
+
+        Raises
+        ------
+        UsageError
+            If a name is given two values.
+        """
         if self.kind == "pairs":
-            return dict(values)
+            pairs = dict(values)
+            if twice := [name for name, value in values if pairs[name] != value]:
+                raise UsageError(f"--{self.name} gives {twice[0]} two values; expected one")
+            return pairs
         return tuple(values) if self.kind == "many" else values
 
     def is_refused(self, value: object) -> bool:

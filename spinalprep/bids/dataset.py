@@ -98,6 +98,10 @@ def check_folders(settings: Settings) -> None:
     raw = settings.bids_dir.resolve()
     for what, folder in (("output", settings.out_dir), ("work", settings.work_dir)):
         inside = folder.resolve()
+        if inside == raw:
+            raise UsageError(
+                f"the {what} folder is the dataset itself ({folder}); expected another"
+            )
         if raw in inside.parents and inside.relative_to(raw).parts[0].startswith("sub-"):
             raise UsageError(
                 f"the {what} folder {folder} is inside the folder of a raw participant; "

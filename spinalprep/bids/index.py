@@ -7,7 +7,7 @@ import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,19 @@ def participants(bids_dir: Path) -> tuple[str, ...]:
 def nameless(bids_dir: Path) -> tuple[str, ...]:
     """Return the ``sub-`` folders whose names hold more than letters and digits, in order."""
     return tuple(f"sub-{label}" for label in _folders(bids_dir) if not is_label(label))
+
+
+def alike(labels: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of labels that differ only in capitals.
+
+    Examples
+    --------
+    >>> alike(["01", "A", "a"])
+    (('A', 'a'),)
+    """
+    first: dict[str, str] = {}
+    pairs = ((first.setdefault(label.lower(), label), label) for label in labels)
+    return tuple((one, other) for one, other in pairs if one != other)
 
 
 def _folders(bids_dir: Path) -> list[str]:

@@ -1,6 +1,8 @@
 """Masks and labels that people drew, found by the community's names."""
 
 import logging
+import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -47,6 +49,7 @@ TO_DRAW = {
 NOT_WANTED = "--no-manual-labels"
 _NIFTI = (".nii.gz", ".nii")
 _LAST = len(ROLES)
+SHOWN = 5
 
 _log = logging.getLogger("spinalprep")
 
@@ -216,6 +219,38 @@ def find_labels(settings: Settings, scan: Scan) -> Labels:
     for label in found:
         _tell(label)
     return Labels(tuple(found))
+
+
+def unfitting_labels(settings: Settings, label: str, known: Collection[Path]) -> str:
+    """Return a line on the labels of a participant that fit no image; empty where all do.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``derivatives``, ``bids_dir``, ``session_label`` and ``manual_labels`` count.
+    label : str
+        The participant, without ``sub-``.
+    known : collection of Path
+        Labels that `find_labels` has found for an image.
+    """
+    folder = labels_folder(settings) if settings.manual_labels else None
+    if folder is None:
+        return ""
+    visits = {f"ses-{session.removeprefix('ses-')}" for session in settings.session_label}
+    own = (Path(top, name) for top, _, names in os.walk(folder / f"sub-{label}") for name in names)
+    odd = []
+    for path in (*own, *folder.glob(f"sub-{label}_*")):
+        other = visits and not visits.intersection(path.relative_to(folder).parts)
+        named = path.name.endswith(_NIFTI) and not path.name.startswith(".") and role_of(path)
+        if named and path not in known and not other:
+            odd.append(path.relative_to(folder).as_posix())
+    if not odd:
+        return ""
+    more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
+    return (
+        f"labels that are not used: {', '.join(sorted(odd)[:SHOWN])}{more}; they have to be named "
+        "after the reference image, and lie below the folder of labels as it does below the dataset"
+    )
 
 
 def _tell(label: Label) -> None:

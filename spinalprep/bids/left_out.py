@@ -15,6 +15,10 @@ from spinalprep.bids.names import CONTRASTS, not_labels, parse_name, printable
 IGNORE_FILE = ".bidsignore"
 SHOWN = 5
 _NIFTI = (".nii", ".nii.gz")
+_OTHERS = (  # formats of images that scanners and other programs write
+    *(".img", ".mgz", ".mgh", ".mnc", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".ima"),
+    *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".nii.z"),
+)
 
 _log = logging.getLogger("spinalprep")
 
@@ -82,7 +86,7 @@ def unread_images(bids_dir: Path, label: str) -> dict[str | None, str]:
             shown = ", ".join(map(_shown, names[:SHOWN]))
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             only = f"{', '.join(CONTRASTS[:-1])} and {CONTRASTS[-1]}"
-            found[session] = f"not read: {shown}{more} (only raw {only} images are)"
+            found[session] = f"not read: {shown}{more} (only raw {only} images in NIfTI are)"
     return found
 
 
@@ -90,7 +94,11 @@ def _is_unread(name: str) -> bool:
     """Tell whether a file is an image that `spinalprep.bids.query` does not look for."""
     entities, suffix, extension = parse_name(name)
     odd = suffix not in CONTRASTS or MADE.search(name) is not None or not_labels(entities) != ""
-    return extension.lower() in _NIFTI and (odd or extension not in _NIFTI)
+    if name.startswith("._"):  # what macOS notes about a file beside it
+        return False
+    if extension in _NIFTI:
+        return odd
+    return extension.lower() in _NIFTI or name.lower().endswith(_OTHERS)
 
 
 def _shown(name: str) -> str:

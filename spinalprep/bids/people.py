@@ -15,11 +15,11 @@ from spinalprep.bids.derivative_names import Derivative, find_outputs, output_pa
 from spinalprep.bids.derivatives import MISSING, sidecar_path
 from spinalprep.bids.names import CONTRASTS, ImageName
 from spinalprep.bids.saved_json import read_object
+from spinalprep.bids.saved_outputs import read_output
 from spinalprep.bids.saved_tables import read_people
 from spinalprep.bids.status import collect_status
 from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
-from spinalprep.tables import read_table
 
 _log = logging.getLogger("spinalprep")
 
@@ -80,7 +80,7 @@ class PersonFiles:
 
     def table(self, kind: Kind) -> pd.DataFrame | None:
         """Read a table of the person's; None where there is none."""
-        return read_table(self.paths[kind]) if kind in self.paths else None
+        return read_output(self.paths[kind]) if kind in self.paths else None
 
     def identified(self, table: pd.DataFrame, *, visit: bool = False) -> pd.DataFrame:
         """Return a table that says first who the person is, and with ``visit`` which visit."""
@@ -178,7 +178,7 @@ def gather_tables(
 
 def gather_metrics(people: Iterable[PersonFiles]) -> pd.DataFrame | None:
     """Put the tables of people's maps under each other; None where nobody has one."""
-    parts = [person.identified(read_table(path)) for person in people for path in person.metrics]
+    parts = [person.identified(read_output(path)) for person in people for path in person.metrics]
     return pd.concat(parts, ignore_index=True) if parts else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spinalprep.bids.filters import Filters, read_filters
-from spinalprep.bids.index import nameless, open_index, participants
+from spinalprep.bids.index import alike, nameless, open_index, participants
 from spinalprep.bids.left_out import ignored_folders, unread_images
 from spinalprep.bids.names import CONTRASTS, not_labels, parse_name, printable
 from spinalprep.bids.saved_json import read_object
@@ -127,6 +127,13 @@ def _wanted(settings: Settings) -> tuple[str, ...]:
     for folder in nameless(settings.bids_dir):
         name = printable(folder)
         _log.warning("%s is left out: its name holds more than letters and digits", name)
+    for one, other in alike(present):
+        _log.warning(
+            "sub-%s and sub-%s differ only in capitals: on file systems that ignore case (macOS, "
+            "Windows) their results overwrite each other",
+            one,
+            other,
+        )
     asked = tuple(label.removeprefix("sub-") for label in settings.participant_label)
     absent = [label for label in asked if label not in present]
     if absent:

@@ -1,5 +1,6 @@
 """The files that belong to one session run."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from spinalprep.bids.session import ReferenceRun, Scan
 from spinalprep.errors import InputError
 from spinalprep.image.sanity import check_header, check_presence
 from spinalprep.settings import Settings
+
+_log = logging.getLogger("spinalprep")
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,13 @@ def gather_files(
     InputError
         If the reference image itself can't be used, or a label has no content.
     """
-    check_header(run.reference.path, settings.mem_gb)
+    _check(run.reference.path, settings)
     contrasts: dict[str, Scan] = {}
     unusable: list[Unusable] = []
     for scan in run.others if "coreg" not in settings.skip else ():
         name = _stage_name(scan, run.reference, contrasts)
         try:
-            check_header(scan.path, settings.mem_gb)
+            _check(scan.path, settings)
             contrasts[name] = scan
         except InputError as error:
             unusable.append(Unusable("contrast", name, str(error)))
@@ -140,12 +143,19 @@ def gather_files(
         try:
             path = pick_map(name, paths, run.reference)
             if path is not None:
-                check_header(path, settings.mem_gb)
+                _check(path, settings)
                 own[name] = path
         except InputError as error:
             unusable.append(Unusable("map", name, str(error)))
     pair = None if MT_RATIO in settings.metrics else mt_pair(run.reference, contrasts)
     return Gathered(SessionFiles(run.reference, contrasts, labels, own, pair), tuple(unusable))
+
+
+def _check(path: Path, settings: Settings) -> None:
+    """Refuse an image that can't be used; a dry run also says what is odd about its header."""
+    for line in check_header(path, settings.mem_gb):
+        if settings.dry_run:  # a run says it when it reads the image
+            _log.warning(line)
 
 
 def _stage_name(scan: Scan, reference: Scan, taken: Mapping[str, Scan]) -> str:

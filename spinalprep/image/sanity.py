@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from spinalprep.errors import InputError
 from spinalprep.image.checksum import is_damaged
+from spinalprep.image.headers import open_header
 from spinalprep.image.orient import reorient
 from spinalprep.image.volume import (
     LARGEST_VOXEL_MM,
@@ -81,7 +81,9 @@ def conform(path: Path, mem_gb: float | None = None) -> Image:
 
 def check(path: Path, mem_gb: float | None = None) -> Checked:
     """Read an image file as `conform` does, and return it with the list of its oddities."""
-    return check_loaded(_open_intact(Path(path), mem_gb), path, mem_gb)
+    volume, notes = _open_intact(Path(path), mem_gb)
+    checked = check_loaded(volume, path, mem_gb)
+    return replace(checked, warnings=(*notes, *checked.warnings))
 
 
 def check_loaded(volume: Any, name: Path | str, mem_gb: float | None = None) -> Checked:
@@ -107,7 +109,8 @@ def conform_label(path: Path, reference: Image, mem_gb: float | None = None) -> 
     InputError
         If the file can't be read, or lies on another grid.
     """
-    return conform_loaded_label(_open_intact(Path(path), mem_gb), path, reference, mem_gb)
+    volume, _ = _open_intact(Path(path), mem_gb)
+    return conform_loaded_label(volume, path, reference, mem_gb)
 
 
 def conform_loaded_label(
@@ -133,32 +136,33 @@ def check_header(path: Path, mem_gb: float | None = None) -> tuple[str, ...]:
     InputError
         As `conform`, for all that a header can tell.
     """
-    return _check_volume(_open_volume(Path(path)), path, mem_gb)
+    volume, notes = _open_volume(Path(path))
+    return (*notes, *_check_volume(volume, path, mem_gb))
 
 
-def _open_volume(path: Path) -> Any:
-    """Open a file without reading its voxels."""
+def _open_volume(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Open a file without reading its voxels; say what was mended in its header."""
     check_presence(path)
     try:
-        return nib.loadsave.load(path)
+        return open_header(path)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
         raise InputError(_unreadable(path, error)) from error
 
 
-def _open_intact(path: Path, mem_gb: float | None) -> Any:
+def _open_intact(path: Path, mem_gb: float | None) -> tuple[Any, tuple[str, ...]]:
     """Open a file of which all voxels will be read; refuse one whose checksum is wrong."""
-    volume = _open_volume(path)
+    volume, notes = _open_volume(path)
     _check_volume(volume, path, mem_gb)  # before anything is decompressed: it may be huge
     try:
         needed = int(np.prod([float(n) for n in volume.shape])) * volume.get_data_dtype().itemsize
     except (AttributeError, ValueError, OverflowError):  # not NIfTI
-        return volume
+        return volume, notes
     if is_damaged(path, needed):
         raise InputError(
             f"{path} is damaged (its gzip checksum is wrong); expected the file as it was written: "
             "download or copy it again"
         )
-    return volume
+    return volume, notes
 
 
 def _check_volume(volume: Any, path: Path | str, mem_gb: float | None) -> tuple[str, ...]:

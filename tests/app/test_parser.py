@@ -222,3 +222,18 @@ def test_metrics_have_a_name_and_a_pattern() -> None:
     for wrong in ("FA", "F-A=x", "=x", "FA="):
         with pytest.raises(SystemExit, match="2"):
             parse(["in", "out", "participant", "--metric", wrong])
+
+
+@pytest.mark.parametrize("seed", ["-5", "2147483648", "99999999999999999999", "1.5"])
+def test_a_seed_that_not_all_libraries_take_is_refused(seed: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["in", "out", "participant", f"--random-seed={seed}"])
+    assert ended.value.code == 2
+    assert seed in capsys.readouterr().err
+
+
+def test_two_values_of_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="--label-values gives cord two values"):
+        parse(["in", "out", "participant", "--label-values", "cord=1", "cord=2"])
+    same = ["in", "out", "participant", "--label-values", "cord=1", "cord=1"]
+    assert parse(same).label_values == {"cord": 1}

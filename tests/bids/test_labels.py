@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from spinalprep.bids.labels import Labels, check_same_grid, find_labels
+from spinalprep.bids.labels import Labels, check_same_grid, find_labels, unfitting_labels
 from spinalprep.bids.query import find_sessions
 from spinalprep.errors import UsageError
 from spinalprep.settings import Settings
@@ -143,3 +143,27 @@ def test_another_grid_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in message
     (tmp_path / "broken.nii.gz").write_bytes(b"")
     assert "broken.nii.gz" in str(check_same_grid(tmp_path / "broken.nii.gz", image))
+
+
+def test_labels_that_fit_no_image_are_named(settings: Settings) -> None:
+    folder = put(settings, "seg-manual", "old")
+    known = [label.path for label in find(settings).found]
+    assert unfitting_labels(settings, "01", known) == ""
+    label = folder / "sub-01/ses-1/anat/sub-01_ses-1_T2w_seg-manual.nii.gz"
+    odd = (
+        "sub-01_T2w_seg-manual.nii.gz",
+        "sub-01/sub-01_ses-1_T2w_seg-manual.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_T2W_seg-manual.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_T2starw_gmseg-manual.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_T2w_label-SC_seg.nii",
+    )
+    for name in (*odd, "sub-01/ses-1/anat/._sub-01_ses-1_T2w_seg-manual.nii.gz"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(label, folder / name)
+    line = unfitting_labels(settings, "01", known)
+    assert all(name in line for name in odd)
+    assert "/._" not in line
+    assert "\n" not in line
+    first = replace(settings, session_label=("1",))
+    assert "ses-2" not in unfitting_labels(first, "01", known)
+    assert unfitting_labels(replace(settings, manual_labels=False), "01", known) == ""

@@ -12,6 +12,7 @@ from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.names import ImageName
 from spinalprep.bids.people import find_people, gather_metrics, gather_tables, read_participants
+from spinalprep.bids.saved_outputs import read_output
 from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings
 
@@ -154,3 +155,31 @@ def test_both_levels_read_the_same_rows(tmp_path: Path) -> None:
     own = read_participants(asked).fillna("n/a").to_numpy().tolist()
     copied = pd.read_csv(asked.out_dir / "participants.tsv", sep="\t", keep_default_na=False)
     assert own == copied.to_numpy().tolist() == [["sub-01", "München"], ["sub-02", "n/a"]]
+
+
+ROWS = "vertebral_level\tarea_mm2\nC3\t71.5\nC4\tn/a\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "No columns"),
+        (ROWS.encode().replace(b"C3", b"\xe4"), "can't decode"),
+        (ROWS.replace("71.5", "large").encode(), "its column area_mm2 holds words"),
+        (ROWS.replace("area_mm2", "area").encode(), "it has no column area_mm2"),
+        (ROWS.replace("C4", "C4\t1\t2").encode(), "Expected 2 fields"),
+    ],
+    ids=("empty", "latin-1", "words", "column", "ragged"),
+)
+def test_a_table_that_was_changed_since_is_refused(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    path = tmp_path / "sub-01_morph.tsv"
+    told = {"area_mm2": {"Units": "mm^2"}, "vertebral_level": {}, "Sources": []}
+    sidecar_path(path).write_text(json.dumps(told))
+    path.write_text(ROWS)
+    assert read_output(path)["area_mm2"].tolist()[0] == 71.5
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=why) as refused:
+        read_output(path)
+    assert str(path) in str(refused.value)

@@ -355,8 +355,16 @@ def test_images_that_nothing_can_use_are_named(dataset: Dataset) -> None:
     (line,) = first.left_out
     assert line == (
         "not read: sub-01_UNIT1.nii.gz, sub-01_acq-x_PDw.nii.gz "
-        "(only raw T2w, T1w, T2starw and MTS images are)"
+        "(only raw T2w, T1w, T2starw and MTS images in NIfTI are)"
     )
     assert (second.scans, len(second.left_out)) == ((), 1)
     with pytest.raises(NoInputError, match=r"in an anat folder that.*not read: sub-02_ses-1_inv-1"):
         stems(replace(settings, participant_label=("02",)))
+
+
+def test_participants_that_differ_in_capitals_are_warned_of(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = dataset(["sub-A_T2w", "sub-a_T2w"])
+    assert [session.participant for session in find_sessions(settings)] == ["A", "a"]
+    assert "sub-A and sub-a differ only in capitals" in caplog.text

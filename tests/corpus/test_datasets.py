@@ -14,6 +14,10 @@ from spinalprep.settings import Settings
 
 T2W = "sub-01/anat/sub-01_T2w.nii.gz"
 READ = "read"
+COPIES = (
+    *("sub-01/anat/sub-01_T2w (1).nii.gz", "sub-01/anat/Copy of sub-01_T2w.nii.gz"),
+    *("sub-01/anat/sub-01_T2w.nii.gz~", "sub-01/anat/sub-01_T2w_heudiconv123.nii.gz"),
+)
 Make = Callable[[Path], Settings | None]
 
 
@@ -121,6 +125,16 @@ CASES: list[tuple[str, Make, str, int]] = [
         "sub-01_T2w.NII.GZ",
         4,
     ),
+    ("a pair of .hdr and .img", files("sub-01/anat/sub-01_T2w.img"), "sub-01_T2w.img", 4),
+    ("an image of FreeSurfer (.mgz)", files("sub-01/anat/sub-01_T2w.mgz"), "sub-01_T2w.mgz", 4),
+    ("an image in bzip2", files("sub-01/anat/sub-01_T2w.nii.bz2"), "sub-01_T2w.nii.bz2", 4),
+    (
+        "what macOS and Windows put beside files",
+        files(T2W, "sub-01/anat/._sub-01_T2w.nii.gz", "._sub-01", "sub-01/anat/.DS_Store"),
+        READ,
+        0,
+    ),
+    ("copies of files", files(T2W, *COPIES), READ, 0),
     ("a layout_config.json that is none", files(T2W, "layout_config.json"), READ, 0),
     ("an unknown participant", asked(files(T2W), participant_label=("9",)), "no participant 9", 4),
     (
@@ -143,6 +157,7 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("out inside bids/derivatives", asked(files(T2W), out_dir="{root}/derivatives/x"), READ, 0),
     ("work inside the dataset", asked(files(T2W), work_dir="{root}/work"), READ, 0),
     ("out is the dataset", asked(files(T2W), out_dir="{root}"), "is the dataset itself", 2),
+    ("work is the dataset", asked(files(T2W), work_dir="{root}"), "is the dataset itself", 2),
     ("a line of .bidsignore that is a range backwards", ignoring("[z-a]\n"), READ, 0),
     (
         "out inside a participant",

@@ -189,6 +189,7 @@ CASES: list[tuple[str, Make, str, int]] = [
         "differ by",
         0,
     ),
+    ("a header of another length", header(sizeof_hdr=349), "errors in its header (sizeof_hdr", 0),
     ("a negative dimension", header(dim=[3, -8, 8, 8, 1, 1, 1, 1]), "can't be read", 1),
     ("sform code 0", header(sform_code=0, qform_code=1), READ, 0),
     ("a header of a million slices", million_slices, "too large", 1),

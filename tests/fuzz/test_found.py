@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from spinalprep.app.config import read_config
 from spinalprep.bids.filters import read_filters
 from spinalprep.bids.saved_tables import read_people
 from spinalprep.errors import InputError, ModelError, UsageError
@@ -83,8 +85,17 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> N
     assert len(str(refused.value)) < 400
 
 
-def test_a_key_with_a_line_end_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"\\n": {}}')
-    with pytest.raises(UsageError, match="unknown contrast") as refused:
-        read_filters(tmp_path / "a.json")
+@pytest.mark.parametrize(
+    ("read", "content", "says"),
+    [
+        (read_filters, '{"\\n": {}}', "unknown contrast"),
+        (read_config, '["\\n"]', "unknown keys"),
+    ],
+)
+def test_a_key_with_a_line_end_is_refused_in_one_line(
+    read: Callable[[Path], object], content: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "odd").write_text(content)
+    with pytest.raises(UsageError, match=says) as refused:
+        read(tmp_path / "odd")
     assert "\n" not in str(refused.value)
