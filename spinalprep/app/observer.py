@@ -18,7 +18,7 @@ from spinalprep.engine.events import Failure, Observer, SessionResult, Tally, Ta
 from spinalprep.errors import InputError
 from spinalprep.reports.facts import FailureFacts
 from spinalprep.reports.gates import Gate, judge
-from spinalprep.stages import AUTOMATIC, Node, Results
+from spinalprep.stages import Node, Results
 
 Finish = Callable[[str, Sequence[Outcome]], None]
 
@@ -104,12 +104,6 @@ class RunObserver(Observer):
             crash = self._folder.write_crash(session, participant, stage, node, failure)
         self._progress[session].failures.append(FailureFacts(stage, node, failure.reason, crash))
         LOG.error("%s, %s: %s", session, stage, failure.message)
-        if stage == AUTOMATIC.name_of() and self._job(session).files.is_drawn("cord"):
-            LOG.warning(
-                "%s: the cord that a person drew is used alone; what the networks would find in "
-                "it (grey matter, lesions) is missing unless it was drawn too",
-                session,
-            )
         if crash:
             LOG.error("%s: internal error, please report it; see %s", session, crash)
 
@@ -130,6 +124,12 @@ class RunObserver(Observer):
             gates=gates,
             end=result,
         )
+        if outcome.failures and outcome.state == "finished":
+            LOG.warning(
+                "%s: the cord that a person drew is used alone; what the networks would find in "
+                "it (grey matter, lesions) is missing unless it was drawn too",
+                session,
+            )
         self._close(session, outcome)
 
     def _close(self, key: str, outcome: Outcome) -> None:
