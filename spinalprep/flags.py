@@ -238,3 +238,4 @@ CLASS_VALUES = flag(
     read=named_class,
     metavar="STRUCTURE=VALUE",
 )
+SEED = flag("workflow", "seed of all random numbers", read=seed, metavar="N")

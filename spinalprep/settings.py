@@ -23,6 +23,7 @@ from spinalprep.defaults import (
 )
 from spinalprep.flags import (
     CLASS_VALUES,
+    SEED,
     absolute,
     argument,
     cm3,
@@ -34,7 +35,6 @@ from spinalprep.flags import (
     named_pattern,
     not_negative,
     positive,
-    seed,
     share,
     space,
     volume,
@@ -169,10 +169,7 @@ class Settings:
             metavar="SPACE",
         ),
     )
-    random_seed: int = field(
-        default=0,
-        metadata=flag("workflow", "seed of all random numbers", read=seed, metavar="N"),
-    )
+    random_seed: int = field(default=0, metadata=SEED)
     reproducible: bool = field(
         default=False, metadata=flag("workflow", "identical results for any number of threads")
     )
