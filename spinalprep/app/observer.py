@@ -1,7 +1,9 @@
 """Follows a run: writes derivatives, gates, logs and status as things finish."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from spinalprep.app.log import LOG
 from spinalprep.app.outcome import ComputedTask, Outcome, problems_of, session_status
 from spinalprep.app.run_folder import RunFolder
 from spinalprep.bids.checksums import first_changed, sizes_and_times
+from spinalprep.bids.session import Session
 from spinalprep.bids.status import write_status
 from spinalprep.derivatives.publish import publish, write_gates
 from spinalprep.derivatives.quality import known_levels, measure_quality
 from spinalprep.derivatives.writer import DerivativeWriter
+from spinalprep.engine.child import explain
 from spinalprep.engine.events import Failure, Observer, SessionResult, Tally, TaskEvent
 from spinalprep.errors import InputError
 from spinalprep.reports.facts import FailureFacts
@@ -21,6 +25,8 @@ from spinalprep.reports.gates import Gate, judge
 from spinalprep.stages import Node, Results
 
 Finish = Callable[[str, Sequence[Outcome]], None]
+
+OUTPUT = "output"  # in place of a stage, where what was computed can't be written
 
 
 @dataclass
@@ -101,7 +107,8 @@ class RunObserver(Observer):
         crash = ""
         if failure.kind == "defect":
             participant = self._job(session).session.participant
-            crash = self._folder.write_crash(session, participant, stage, node, failure)
+            with contextlib.suppress(PermissionError):
+                crash = self._folder.write_crash(session, participant, stage, node, failure)
         self._progress[session].failures.append(FailureFacts(stage, node, failure.reason, crash))
         LOG.error("%s, %s: %s", session, stage, failure.message)
         if crash:
@@ -114,7 +121,8 @@ class RunObserver(Observer):
         if mine.results.found:
             table = judge(measure_quality(mine.results), self._gates)
             gates = dict(zip(table["metric"], table["result"], strict=True))
-            changed |= write_gates(self._writer(session, mine.results), table)
+            with self._only_this_one(session):
+                changed |= write_gates(self._writer(session, mine.results), table)
         outcome = Outcome(
             self._job(session),
             results=mine.results,
@@ -135,7 +143,11 @@ class RunObserver(Observer):
     def _close(self, key: str, outcome: Outcome) -> None:
         """Keep an outcome; write status, log and report of whom nothing is left to do."""
         self.outcomes[key] = outcome
-        session = outcome.job.session
+        with self._only_this_one(key):
+            self._write_end(outcome.job.session)
+
+    def _write_end(self, session: Session) -> None:
+        """Write what there is to say at the end of a session, and of its participant."""
         mates = self._outcomes_of(lambda job: job.session is session)
         if mates is not None:
             write_status(self._plan.shared.settings.out_dir, session_status(mates))
@@ -144,6 +156,27 @@ class RunObserver(Observer):
         if own is not None:
             self._folder.write_log(label, own)
             self._finish(label, own)
+
+    @contextlib.contextmanager
+    def _only_this_one(self, key: str) -> Iterator[None]:
+        """Let a participant's folder that can't be written cost this participant alone.
+
+        Raises
+        ------
+        PermissionError
+            If it is the whole output folder that can't be written.
+        """
+        try:
+            yield
+        except PermissionError as error:
+            if not os.access(self._plan.shared.settings.out_dir, os.W_OK):
+                raise
+            failure = FailureFacts(OUTPUT, "", explain(error).reason)
+            self._progress[key].failures.append(failure)
+            if key in self.outcomes:
+                own = self.outcomes[key]
+                self.outcomes[key] = replace(own, failures=(*own.failures, failure))
+            LOG.error("%s: %s; not everything could be written", key, failure.reason)
 
     def _outcomes_of(self, wanted: Callable[[Job], bool]) -> list[Outcome] | None:
         """Return the outcomes of some jobs; None while one of them goes on."""

@@ -142,6 +142,42 @@ def test_an_image_that_changes_while_it_is_processed_fails_and_is_taken_up_again
     assert list(told.values()) == [sha256(raw.read_bytes()).hexdigest()]
 
 
+def allow(folder: Path, mode: int) -> None:
+    """Give a folder, and those in it, the same rights."""
+    folder.mkdir(exist_ok=True)
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(mode)
+
+
+@pytest.mark.slow
+def test_permission_lost_in_the_middle_costs_one_participant_of_a_run(new_study, body) -> None:
+    plain: tuple[str, ...] = ()
+    if os.geteuid() == 0:  # root may write everywhere, unless it gives that up
+        plain = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+        if subprocess.run([*plain, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("root can't give up its rights here")
+    study = new_study()
+    study.add(body.image, "sub-01/anat/sub-01_T2w.nii.gz")
+    no_image(study, "02")
+    command = [*plain, sys.executable, "-m", "spinalprep", *study.words(*QUICK)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said, folder = "", study.out / "sub-01"
+    for line in process.stderr:
+        said += line
+        if line.startswith("[") and int(line[1:].split("/")[0]) == 1:
+            allow(folder, 0o500)
+    assert process.wait(timeout=60) == 1, said
+    assert "Permission denied" in said
+    assert "Traceback" not in said
+    assert "internal error" not in said
+    assert states(study.out) == {"sub-02": "failed"}  # sub-01 could not say how it ended
+    allow(folder, 0o700)
+    assert study.run(*QUICK).code == 1
+    assert states(study.out) == {"sub-01": "finished", "sub-02": "failed"}
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_two_runs_at_once_on_the_same_folders(undisturbed) -> None:

@@ -1,5 +1,6 @@
 """From the events of a run to files of the output folder and outcomes."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from fileformats.medimage import NiftiGz
 
 from spinalprep.app.jobs import Job, Plan, Problem, Shared
 from spinalprep.app.observer import RunObserver
-from spinalprep.app.outcome import Outcome
+from spinalprep.app.outcome import Outcome, exit_code
 from spinalprep.app.run_folder import RunFolder
 from spinalprep.bids.session import Scan, Session
 from spinalprep.bids.session_files import SessionFiles
@@ -127,3 +128,36 @@ def test_an_unusable_reference_ends_at_once(run: Watched) -> None:
     outcome = run.observer.outcomes[BROKEN]
     assert outcome.state == "failed"
     assert [failure.reason for failure in outcome.failures] == ["input: no image"]
+
+
+def refuse(path: Path) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_a_folder_that_cannot_be_written_costs_its_participant_alone(
+    run: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    outputs = SimpleNamespace(image=NiftiGz(image(tmp_path)), warnings=[])
+    run.observer.on_stage("sub-1_run-1", "preprocess", outputs)
+    run.observer.on_session("sub-1_run-2", SessionResult("finished"))
+    monkeypatch.setattr("spinalprep.bids.atomic._publish", lambda _, path: refuse(path))
+    defect = Failure("defect", "KeyError: 'x'")
+    run.observer.on_failure("sub-1_run-1", "levels", "DetectLevels", defect)  # no crash file
+    run.observer.on_session("sub-1_run-1", SessionResult("finished"))
+    run.observer.close_unusable()  # the last of the participant: status, log and report
+    (first, second, broken) = (run.observer.outcomes[f"sub-1_run-{n}"] for n in "123")
+    assert [one.state for one in (first, second, broken)] == ["failed", "finished", "failed"]
+    assert first.failures[-1].stage == "output"
+    assert broken.failures[-1].reason.startswith("input: Permission denied: ")
+    assert exit_code([first, second, broken], fail_on_qc=False) == 1
+
+
+def test_an_output_folder_that_cannot_be_written_ends_the_run(
+    run: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spinalprep.bids.atomic._publish", lambda _, path: refuse(path))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    run.observer.on_session("sub-1_run-1", SessionResult("finished"))
+    run.observer.on_session("sub-1_run-2", SessionResult("finished"))
+    with pytest.raises(PermissionError):
+        run.observer.close_unusable()
