@@ -41,9 +41,11 @@ def read_on_grid(path: Path, domain: Domain) -> NDArray[Any]:
     Raises
     ------
     InputError
-        If it can't be read, or lies on another grid.
+        If it can't be read, lies on another grid, or holds NaN, which no run writes.
     """
     try:
+        if not path.is_file():  # a named pipe would be waited for
+            raise ValueError("it is no file")
         volume: Any = nib.nifti1.Nifti1Image.from_filename(path)
         data: NDArray[Any] = np.asanyarray(volume.dataobj)
     except Exception as error:  # nibabel, zlib and the file system raise a dozen kinds
@@ -55,5 +57,10 @@ def read_on_grid(path: Path, domain: Domain) -> NDArray[Any]:
         raise InputError(
             f"{path} is not on the template's grid {domain.shape}; it was made with another "
             "template"
+        )
+    if data.dtype.kind not in "biuf" or not np.isfinite(data).all():
+        raise InputError(
+            f"{path} holds NaN or no plain numbers, which spinalprep never writes: delete it and "
+            "run the participant again"
         )
     return data

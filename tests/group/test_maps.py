@@ -1,5 +1,6 @@
 """Maps, means and occupancy, against counting by hand."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from spinalprep.group.occupancy import (
 )
 from spinalprep.group.regions import build_regions
 from spinalprep.group.sums import Masks, accumulate
+from spinalprep.group.volumes import read_on_grid
 from spinalprep.image import Image
 
 
@@ -348,3 +350,18 @@ def test_the_crop_of_who_was_not_searched_is_kept_too(tmp_path: Path) -> None:
     assert first.lesion is None
     assert again.lesion is None
     np.testing.assert_array_equal(first.covered, again.covered)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1j])
+def test_a_volume_of_undefined_values_is_refused(tmp_path: Path, value: complex) -> None:
+    domain = make_domain()
+    data = np.full(domain.shape, value, np.complex64 if value == 1j else np.float32)
+    nib.Nifti1Image(data, domain.affine).to_filename(tmp_path / "odd.nii.gz")
+    with pytest.raises(InputError, match="holds NaN or no plain numbers"):
+        read_on_grid(tmp_path / "odd.nii.gz", domain)
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "odd.nii.gz")
+    with pytest.raises(InputError, match="it is no file"):
+        read_on_grid(tmp_path / "odd.nii.gz", make_domain())
