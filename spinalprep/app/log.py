@@ -40,5 +40,6 @@ def start_log(verbose: int = 0, as_json: bool = False) -> None:
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.DEBUG if verbose else logging.INFO)
     LOG.propagate = False
-    for name in ("pydra", "nipype", "bids", "nibabel", "matplotlib"):
+    for name in ("pydra", "nipype", "bids", "matplotlib"):
         logging.getLogger(name).setLevel(logging.INFO if verbose > 1 else logging.CRITICAL)
+    logging.getLogger("nibabel").setLevel(logging.CRITICAL)  # `image.headers` says it, with the file

@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 
 LOGGER = logging.getLogger("nibabel.global")  # of `nibabel.imageglobals`
+NO_SIZE = "should be non-zero"  # in what nibabel says
 _one_at_a_time = RLock()
 
 
@@ -44,11 +45,15 @@ def open_header(path: Path) -> tuple[Any, tuple[str, ...]]:
 
     Raises
     ------
+    ValueError
+        If the size of a voxel is 0 and no sform tells it: nibabel would assume 1 mm.
     Exception
         Whatever nibabel, zlib and the file system raise.
     """
     with _heard() as lines:
         volume = nib.loadsave.load(path)
+    if any(NO_SIZE in line for line in lines) and not volume.header["sform_code"]:
+        raise ValueError("its voxel sizes are 0, and it has no sform")
     mended = "; ".join(dict.fromkeys(lines))
     return volume, (f"{path} has errors in its header ({mended})",) if mended else ()
 

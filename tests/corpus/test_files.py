@@ -123,6 +123,8 @@ def weights(data: bytes, card: str | None = None) -> Callable[[Path], str]:
     return read
 
 
+TURNED = np.diag([-1.0, 1, 1, 1]) + np.eye(4, k=3) * (CORD.shape[0] - 1)
+MIRRORED = AFFINE @ TURNED  # the same places, with the first axis the other way round
 ROW = "participant_id\tgroup\n01\tMS\n"
 HEAD = json.dumps(
     {"w": {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}}
@@ -177,6 +179,7 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
         "is on a different grid",
         1,
     ),
+    ("a label with its voxels in another order", label(CORD[::-1], affine=MIRRORED), READ, 0),
     ("a label NaN everywhere", label(CORD * np.nan), "is NaN everywhere", 1),
     ("participants.tsv with a byte order mark", people(codecs.BOM_UTF8 + ROW.encode()), READ, 0),
     ("participants.tsv in UTF-16", people(ROW.encode("utf-16")), READ, 0),
@@ -195,6 +198,7 @@ CASES: list[tuple[str, Callable[[Path], str], str, int]] = [
         READ,
         0,
     ),
+    ("participants.tsv with ids of nobody", people(ROW + "sub-99\tx\n../2\ty\n"), READ, 0),
     ("participants.tsv with an id twice", people(ROW + "sub-01\tx\n"), "is already in line 2", 0),
     (
         "participants.tsv with a row too short",
