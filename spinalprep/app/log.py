@@ -42,4 +42,4 @@ def start_log(verbose: int = 0, as_json: bool = False) -> None:
     LOG.propagate = False
     for name in ("pydra", "nipype", "bids", "matplotlib"):
         logging.getLogger(name).setLevel(logging.INFO if verbose > 1 else logging.CRITICAL)
-    logging.getLogger("nibabel").setLevel(logging.CRITICAL)  # `image.headers` says it, with the file
+    logging.getLogger("nibabel").setLevel(logging.CRITICAL)  # `image.headers` tells it

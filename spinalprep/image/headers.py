@@ -51,7 +51,7 @@ def open_header(path: Path) -> tuple[Any, tuple[str, ...]]:
         Whatever nibabel, zlib and the file system raise.
     """
     with _heard() as lines:
-        volume = nib.loadsave.load(path)
+        volume: Any = nib.loadsave.load(path)
     if any(NO_SIZE in line for line in lines) and not volume.header["sform_code"]:
         raise ValueError("its voxel sizes are 0, and it has no sform")
     mended = "; ".join(dict.fromkeys(lines))
