@@ -39,6 +39,8 @@ class Provenance:
         Settings that changed the numbers.
     model : mapping or None
         ``name``, ``version`` and ``sha256`` where a network made it.
+    models : tuple of mappings
+        The same of each network whose results it was computed from.
     device : str or None
         Where the network ran: ``cpu``, or ``cuda`` and the name of the GPU.
     manual : bool or None
@@ -60,6 +62,7 @@ class Provenance:
     label_map: Mapping[str, str] | None = None
     level_source: str | None = None
     checksums: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[Mapping[str, object], ...] = ()
 
 
 def image_sidecar(kind: Kind, provenance: Provenance, contrast: str = "") -> dict[str, Any]:
@@ -252,6 +255,8 @@ def _common(provenance: Provenance) -> dict[str, Any]:
         content["Parameters"] = dict(provenance.parameters)
     if provenance.model is not None:
         content["Model"] = dict(provenance.model)
+    if provenance.models:
+        content["Models"] = [dict(model) for model in provenance.models]
     if provenance.device is not None:
         content["Device"] = provenance.device
     return content

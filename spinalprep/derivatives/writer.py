@@ -45,6 +45,14 @@ PARTS_OF_TABLES: Mapping[Kind, tuple[str, ...]] = {
     "tumor_table": ("cord", "levels", "tumor"),
     "lumbar_table": ("lumbar",),
 }
+PARTS_OF_IMAGES: Mapping[Kind, tuple[str, ...]] = {
+    "preproc_reference": ("cord",),
+    "template_cord": SHAPE,
+    "preproc_template": SHAPE,
+    "coverage_template": SHAPE,
+    "spinal_levels": SHAPE,
+    "tracts": SHAPE,
+}
 
 LOG = logging.getLogger("spinalprep")
 
@@ -145,6 +153,7 @@ class DerivativeWriter:
             manual=origin.drawn is not None if output.suffix else None,
             label_map=label_map,
             level_source=self.level_source if in_template or key in LEVEL_OUTPUTS else None,
+            models=self._models(PARTS_OF_IMAGES.get(key, ())),
         )
         if key == "preproc":
             provenance = replace(provenance, spatial_reference=None, level_source=None)
@@ -178,8 +187,14 @@ class DerivativeWriter:
 
         Where a person drew a structure, its network had none; the gates are of all of them.
         """
-        if key == "qc":
-            return sorted(self.cards)
+        return sorted(self.cards) if key == "qc" else self._networks(PARTS_OF_TABLES[key])
+
+    def _models(self, parts: Iterable[str]) -> tuple[dict[str, object], ...]:
+        """Return what is told of the networks that had a hand in some structures."""
+        return tuple(self.model(name) for name in self._networks(parts))
+
+    def _networks(self, parts: Iterable[str]) -> list[str]:
+        """Return the names of the networks that had a hand in some structures."""
         drawn = self.files.is_drawn
         line = () if drawn("centerline") else ("centerline",)
         shows_gm = self.files.reference.contrast in SHOWS_GM
@@ -191,7 +206,7 @@ class DerivativeWriter:
             "tumor": ("tumor", "tumor_cord"),
             "lumbar": ("lumbar",),
         }
-        names = {name for part in PARTS_OF_TABLES[key] for name in found[part]}
+        names = {name for part in parts for name in found[part]}
         return sorted(names & self.cards.keys())
 
     @property
@@ -222,7 +237,12 @@ class DerivativeWriter:
         uris = dict.fromkeys((self.scan.uri, reference.uri))
         if to:
             measures = {**measures, "template": self._template_uri()}
-        provenance = Provenance(tuple(uris), parameters=measures, checksums=self._sums(uris))
+        provenance = Provenance(
+            tuple(uris),
+            parameters=measures,
+            checksums=self._sums(uris),
+            models=self._models(SHAPE if to else ("cord",)),
+        )
         changed = False
         for file, back in ((forward, False), (inverse, True)):
             path = transform_path(self.out_dir, self.scan, to or reference, extension, inverse=back)

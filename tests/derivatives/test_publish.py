@@ -142,6 +142,25 @@ def test_a_table_names_the_networks_that_had_a_part_in_it(
     assert [model["name"] for model in told] == networks
 
 
+@pytest.mark.parametrize(
+    ("drawn", "source", "networks"),
+    [
+        ((), "detected", ["centerline", "cord", "discs"]),
+        (("cord",), "detected in T1w", ["centerline", "discs"]),
+        (("cord",), "manual", None),
+    ],
+)
+def test_what_follows_from_registration_names_the_networks_behind_it(
+    dataset: Dataset, drawn: tuple[str, ...], source: str, networks: list[str] | None
+) -> None:
+    writer = dataset.writer(*drawn, source=source)
+    writer.image("template_cord", dataset.image("cord"))
+    told = dataset.sidecar("space-T2w_label-SC_desc-template_mask")
+    assert "Model" not in told
+    found = told.get("Models")
+    assert (found and [model["name"] for model in found]) == networks
+
+
 def test_every_table_says_which_networks_it_follows_from() -> None:
     tables = {key for key, output in OUTPUTS.items() if output.extension == TABLE}
     assert tables - PARTS_OF_TABLES.keys() == {"qc", "lesions_lookup", "lumbar_lookup"}
@@ -199,6 +218,9 @@ def test_another_contrast_has_its_own_names_and_both_ways(dataset: Dataset) -> N
     sidecar = dataset.sidecar("from-T2w_to-T1w_mode-image_xfm")
     assert sidecar["Parameters"]["gain"] == 0.02
     assert "in T2w space onto the grid of T1w" in sidecar["Description"]
+    assert [model["name"] for model in sidecar["Models"]] == ["centerline", "cord"]
+    image = dataset.sidecar("space-T2w_desc-preproc_T1w")
+    assert (image["Models"], "Model" in image) == (sidecar["Models"], False)
     mask = dataset.image("mask")
     masks = stages.MasksOnContrast(cord=mask, lesion=None)
     publish(dataset.writer(), Node(stages.MASKS, "T1w"), masks)
