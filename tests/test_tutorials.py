@@ -50,6 +50,7 @@ def test_every_tutorial_is_run_here_and_has_commands() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_tutorial(name: str, bench: tuple[Path, dict[str, str]]) -> None:
     folder, environment = bench
