@@ -220,11 +220,20 @@ def _coded(image: Image, low: float, high: float) -> Image:
     return image.with_data(codes)
 
 
+def _averaged(box: Box, codes: Image) -> Image:
+    """Return a coded map in a box, where voxels get coarser the mean of those that are known."""
+    known = codes.with_data((codes.data > 0).astype(np.float32))
+    weights, sums = box.cut(known).data, box.cut(codes).data  # unknown is 0 and adds nothing
+    seen = box.cut(known, order=0)
+    means = np.clip(np.round(sums / np.maximum(weights, 1e-6)), 1, 255)
+    return seen.with_data(np.where(seen.data > 0, means, 0).astype(np.float32))
+
+
 def _runs(box: Box, layers: list[Layer]) -> list[dict[str, Any]]:
     """Return what the page is told of every map."""
     runs = []
     for layer in layers:
-        volumes = {"map": encode(box.cut(layer.codes, order=0))}
+        volumes = {"map": encode(_averaged(box, layer.codes))}
         if layer.people is not None:
             volumes["people"] = encode(box.cut(layer.people, order=0), np.uint16)
         runs.append({"name": layer.name, "volumes": volumes, "scale": layer.scale})
@@ -233,7 +242,7 @@ def _runs(box: Box, layers: list[Layer]) -> list[dict[str, Any]]:
 
 def _shared(box: Box, scene: _Scene, first: Layer) -> dict[str, Any]:
     """Return what all maps have in common: the template, its outlines and levels."""
-    codes = box.cut(first.codes, order=0).data
+    codes = _averaged(box, first.codes).data
     found = codes > 1  # more than an observed zero
     peak = [int(n) for n in np.unravel_index(codes.argmax(), codes.shape)]
     part = box.cut(scene.ground)

@@ -17,7 +17,7 @@ from spinalprep.bids.group_names import MapKind, map_path
 from spinalprep.image import Image, save
 from spinalprep.reports import viewer_page
 from spinalprep.reports.group import GroupFacts
-from spinalprep.reports.group_viewer import write_group_viewer
+from spinalprep.reports.group_viewer import _averaged, write_group_viewer
 
 SHAPE = (40, 40, 24)
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 0.5, 0, -10], [0, 0, 1, 3], [0, 0, 0, 1.0]])  # LAS
@@ -166,3 +166,16 @@ def test_it_scrolls_and_changes_maps_without_a_network(
     assert "slice 7 · C3 · -0.40" in told["effect"]  # the place stays
     assert told["opacity"] == 0.4
     assert BAD in told["names"][1]  # markup is text
+
+
+def test_a_coarser_map_is_the_mean_of_its_known_voxels() -> None:
+    codes = np.zeros((24, 24, 12), np.float32)
+    codes[:12] = np.where(np.indices((12, 24, 12)).sum(axis=0) % 2, 201, 1)  # a checkerboard
+    image = Image(codes, AFFINE)
+    box = viewer_page.Box(np.zeros(3, int), np.array(codes.shape), np.array([1.5, 1.5, 3.0]))
+    made = _averaged(box, image).data
+    known = made[made > 0]
+    assert 0.4 < known.size / made.size < 0.6  # the unknown half stays unknown
+    assert np.abs(known - 101).max() < 20  # nearest voxels would give 1 and 201
+    fine = viewer_page.Box(box.corner, box.size, np.array(image.voxel_sizes))
+    np.testing.assert_array_equal(_averaged(fine, image).data, codes[::-1])
