@@ -68,7 +68,7 @@ def shape_rows(table: pd.DataFrame | None) -> Rows:
         ends = table[[f"{name}_lower", f"{name}_upper"]].to_numpy(float)
         for row, (low, high) in zip(rows, ends, strict=True):
             if low < high and SHAPE_COLUMNS[name] in row:
-                row[SHAPE_COLUMNS[name]] += f" [{short(low)}, {short(high)}]"
+                row[SHAPE_COLUMNS[name]] += f" [{short(low, True)}, {short(high, True)}]"
     return rows
 
 
@@ -106,16 +106,31 @@ def known_rows(table: pd.DataFrame | None, columns: Mapping[str, str]) -> Rows:
         return []
     there = {name: title for name, title in columns.items() if name in table}
     shown = {name: title for name, title in there.items() if table[name].notna().any()}
+    even = {name: has_fractions(table[name]) for name in shown}
     return [
-        {title: short(row[name]) for name, title in shown.items()}
+        {title: short(row[name], even[name]) for name, title in shown.items()}
         for row in table.to_dict("records")
     ]
 
 
-def short(value: object) -> str:
-    """Return a value as text of three digits."""
+def has_fractions(values: "pd.Series[float]") -> bool:
+    """Tell whether a column holds numbers that are not all whole."""
+    known = values.dropna()
+    return bool(pd.api.types.is_float_dtype(known) and (known % 1 != 0).any())
+
+
+def short(value: object, even: bool = False) -> str:
+    """Return a value as text of three digits; ``even`` keeps zeros at the end, as in 75.0.
+
+    Examples
+    --------
+    >>> short(75.0), short(75.0, even=True), short(0.64, even=True), short(2415.2)
+    ('75', '75.0', '0.640', '2415')
+    """
     if value is None or pd.isna(value):
         return "n/a"
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:#.3g}".rstrip(".") if even else f"{value:.3g}"

@@ -40,5 +40,5 @@ def test_a_metric_has_one_table_for_all_and_one_by_level() -> None:
     table = shares().query("lesion == 'all'").rename(columns={"percent_of_region": "metric_map"})
     whole, levels = metric_rows(table.assign(metric_wa=1.5))
     assert [row["region"] for row in whole] == ["cord", "dorsal"]
-    assert whole[0]["weighted mean"] == "1.5"
+    assert whole[0]["weighted mean"] == "1.50"
     assert [row["level"] for row in levels] == ["C3", "C4"]

@@ -11,8 +11,8 @@ def test_areas_stand_with_their_intervals_and_unknown_columns_are_left_out() -> 
     table = pd.DataFrame({"vertebral_level": ["C3", "all"], "area_mm2": [77.64, 80.0]})
     table = table.assign(area_mm2_lower=[74.25, 80.0], area_mm2_upper=[81.0, 80.0], area_z=np.nan)
     assert shape_rows(table) == [
-        {"level": "C3", "area (mm2)": "77.6 [74.2, 81]"},
-        {"level": "all", "area (mm2)": "80"},
+        {"level": "C3", "area (mm2)": "77.6 [74.2, 81.0]"},
+        {"level": "all", "area (mm2)": "80.0"},
     ]
     assert shape_rows(None) == []
 
