@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from spinalprep.group.design import EVERYBODY
 from spinalprep.reports.group_figures import GREY, line_of, marker_of, people_text
 
+THIN = 0.5  # width of a line, in points
+
 
 def occupancy_dots(
     table: pd.DataFrame, kind: str, levels: Sequence[str], shades: Mapping[str, str]
@@ -64,6 +66,9 @@ def curve_figure(
 ) -> Figure | None:
     """Draw mean and band of a measure along the cord, per cohort.
 
+    The line is thin where the number of people changes from one slice to the next: a step there
+    may be a difference between people, not along the cord.
+
     Parameters
     ----------
     table : DataFrame
@@ -87,12 +92,24 @@ def curve_figure(
         k = part["template_slice"].to_numpy(float)
         counts = part["n"]
         text = f"{cohort} ({people_text(counts)})"
-        axis.plot(k, part["mean"], line_of(cohort, shades), color=colour, label=text)
+        axis.plot(k, part["mean"], "-", color=colour, linewidth=THIN)
+        changes = np.flatnonzero(np.diff(counts)) + 1
+        whole = np.insert(part["mean"].to_numpy(float), changes, np.nan)
+        axis.plot(
+            np.insert(k, changes, k[changes]),
+            whole,
+            line_of(cohort, shades),
+            color=colour,
+            label=text,
+        )
         axis.fill_between(k, part["lower"], part["upper"], color=colour, alpha=0.2, linewidth=0)
     _mark(axis, marks)
     axis.invert_xaxis()
     axis.set_ylabel(label)
-    axis.set_xlabel("slice of the template, superior to the left; band: 95 % interval of the mean")
+    axis.set_xlabel(
+        "slice of the template, superior to the left; band: 95 % interval of the mean; thin line: "
+        "the number of people changes"
+    )
     _shade_levels(axis, own)
     handles, labels = axis.get_legend_handles_labels()
     single = dict(zip(labels, handles, strict=True))

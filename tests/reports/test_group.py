@@ -17,6 +17,7 @@ from spinalprep.reports.group import GroupFacts, _best, _stretches, write_group_
 from spinalprep.reports.group_effects import effect_tiles
 from spinalprep.reports.group_figures import Anatomy
 from spinalprep.reports.group_strips import strips, with_titles
+from spinalprep.reports.group_table_figures import curve_figure
 
 SHAPE = (13, 11, 24)  # LAS: the index of the first axis grows to the left
 AFFINE = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -331,3 +332,25 @@ def _tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
 
     Reader().feed(page)
     return found
+
+
+def test_a_curve_is_thin_where_the_number_of_people_changes() -> None:
+    table = pd.DataFrame(
+        {
+            "cohort": "MS",
+            "measure": "area_mm2",
+            "template_slice": np.arange(6),
+            "vertebral_level": "C3",
+            "n": [9, 9, 9, 7, 7, 7],
+            "mean": np.linspace(70, 75, 6),
+            "lower": 68.0,
+            "upper": 77.0,
+        }
+    )
+    figure = curve_figure(table, "area_mm2", "area", {"MS": "red"})
+    assert figure is not None
+    thin, solid = figure.axes[0].get_lines()[:2]
+    assert thin.get_linewidth() < solid.get_linewidth()
+    assert list(thin.get_ydata()) == list(np.linspace(75, 70, 6))
+    known = ~np.isnan(np.asarray(solid.get_ydata(), float))
+    assert list(known) == [True] * 3 + [False] + [True] * 3
