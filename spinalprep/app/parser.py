@@ -23,7 +23,7 @@ class ArgumentParser(_ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and exit with 2."""
-        self.exit(2, f"x {message} ({self.prog} see --help)\n")
+        self.exit(2, f"x {message} (see {self.prog} --help)\n")
 
 
 def parse(argv: Sequence[str]) -> Settings:

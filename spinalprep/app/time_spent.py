@@ -91,7 +91,7 @@ def time_lines(tasks: Sequence[ComputedTask], settings: Settings) -> Iterator[st
     ]
     worth = [f"{s.option} saves {t:.0f} s ({s.lacks})" for t, s in savings if t >= WORTH_IT * total]
     if worth:
-        yield f"shorter, where less is enough: {'; '.join(worth)}"
+        yield f"to save time where less is enough: {'; '.join(worth)}"
 
 
 def _stage(task: ComputedTask) -> str:
