@@ -69,8 +69,8 @@ def states() -> dict[str, str] | None:
 
     None where it does not answer: nothing is known then, and nothing may be concluded.
     """
-    lines = _queue("%i %T")
-    return None if lines is None else {line[0]: line[1] for line in lines}
+    jobs = _queue()
+    return None if jobs is None else {job.number: job.state for job in jobs}
 
 
 def job_of_script(script: Path) -> str:
@@ -78,20 +78,31 @@ def job_of_script(script: Path) -> str:
 
     A run that was killed while ``sbatch`` answered leaves a job whose number it did not note.
     """
-    for number, state, command in _queue("%i %T %o") or []:
-        if state in WAITING and command == str(script):
-            return number
-    return ""
+    numbers = (job.number for job in _queue() or () if job.waits and job.script == str(script))
+    return next(numbers, "")
 
 
-def _queue(columns: str) -> list[list[str]] | None:
-    """Return the columns of each of this user's jobs; None where there is no answer."""
-    done = _call("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", columns)
+@dataclass(frozen=True)
+class _Queued:
+    """A job as the controller knows it; ``script`` is empty for one that runs none."""
+
+    number: str
+    state: str
+    script: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in WAITING
+
+
+def _queue() -> list[_Queued] | None:
+    """Return this user's jobs; None where there is no answer."""
+    done = _call("squeue", "-h", "-t", "all", "-u", str(os.getuid()), "-o", "%i %T %o")
     if done.returncode:
         return None
-    last = columns.count(" ")
-    lines = (line.split(maxsplit=last) for line in done.stdout.splitlines())
-    return [line for line in lines if len(line) == last + 1]
+    lines = (line.split(maxsplit=2) for line in done.stdout.splitlines())
+    return [_Queued(*line) for line in lines if len(line) > 1]
 
 
 def final_state(number: str) -> str:
@@ -119,12 +130,10 @@ def busy_tasks(cache: Path) -> frozenset[str]:
     folders = sorted(path for path in (cache / JOBS).glob("*") if path.is_dir())
     if not folders:
         return frozenset()
-    lines = _queue("%i %T %o")
-    if lines is None:  # the controller is away: trust what was noted
+    jobs = _queue()
+    if jobs is None:  # the controller is away: trust what was noted
         return frozenset(path.name for path in folders) if is_here() else frozenset()
-    waiting = {
-        word for number, state, script in lines if state in WAITING for word in (number, script)
-    }
+    waiting = {word for job in jobs if job.waits for word in (job.number, job.script) if word}
     return frozenset(
         path.name for path in folders if waiting & {noted_job(path / JOB_FILE), str(path / SCRIPT)}
     )

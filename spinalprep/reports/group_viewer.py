@@ -106,7 +106,8 @@ def write_group_viewer(out_dir: Path, facts: GroupFacts) -> Path | None:
     scene = _scene(whole, seen, facts)
     for coarsest_mm, margin_mm in itertools.product(COARSEST_MM, MARGINS_MM):
         box = Box.around(scene.cord, margin_mm, coarsest_mm)
-        runs, shared = _runs(box, layers), _shared(box, scene, layers[0])
+        maps = [_averaged(box, layer.codes) for layer in layers]
+        runs, shared = _runs(box, layers, maps), _shared(box, scene, maps[0])
         images = itertools.chain.from_iterable(part["volumes"].values() for part in [*runs, shared])
         if sum(map(len, images)) < 0.97 * page.bytes_left:
             break
@@ -229,20 +230,20 @@ def _averaged(box: Box, codes: Image) -> Image:
     return seen.with_data(np.where(seen.data > 0, means, 0).astype(np.float32))
 
 
-def _runs(box: Box, layers: list[Layer]) -> list[dict[str, Any]]:
-    """Return what the page is told of every map."""
+def _runs(box: Box, layers: list[Layer], maps: list[Image]) -> list[dict[str, Any]]:
+    """Return what the page is told of every map; ``maps`` are the layers in the box."""
     runs = []
-    for layer in layers:
-        volumes = {"map": encode(_averaged(box, layer.codes))}
+    for layer, codes in zip(layers, maps, strict=True):
+        volumes = {"map": encode(codes)}
         if layer.people is not None:
             volumes["people"] = encode(box.cut(layer.people, order=0), np.uint16)
         runs.append({"name": layer.name, "volumes": volumes, "scale": layer.scale})
     return runs
 
 
-def _shared(box: Box, scene: _Scene, first: Layer) -> dict[str, Any]:
+def _shared(box: Box, scene: _Scene, first: Image) -> dict[str, Any]:
     """Return what all maps have in common: the template, its outlines and levels."""
-    codes = _averaged(box, first.codes).data
+    codes = first.data
     found = codes > 1  # more than an observed zero
     peak = [int(n) for n in np.unravel_index(codes.argmax(), codes.shape)]
     part = box.cut(scene.ground)

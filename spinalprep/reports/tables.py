@@ -68,7 +68,7 @@ def shape_rows(table: pd.DataFrame | None) -> Rows:
         ends = table[[f"{name}_lower", f"{name}_upper"]].to_numpy(float)
         for row, (low, high) in zip(rows, ends, strict=True):
             if low < high and SHAPE_COLUMNS[name] in row:
-                row[SHAPE_COLUMNS[name]] += f" [{short(low, True)}, {short(high, True)}]"
+                row[SHAPE_COLUMNS[name]] += f" [{short(low, even=True)}, {short(high, even=True)}]"
     return rows
 
 
