@@ -36,6 +36,7 @@ HEAT_SLICES_MM = 2.0
 TILT_DEG = 15.0  # a cord more oblique is cut across its centerline
 THICK = 2.5  # slices thicker than so many pixels are never cut across
 Volume = NDArray[np.float32]
+Look = Callable[[NDArray[np.float64], NDArray[np.float64]], list[Volume]]  # points, heights: maps
 
 
 @dataclass(frozen=True)
@@ -134,15 +135,33 @@ def segment(image: Image, centerline: Centerline, model: Model, views: int = VIE
     not tell (``classes`` on its card) is zero. The temperature sharpens what is on the voxels
     already, so that no mask depends on it.
     """
+    seen = upright(image)
+
+    def look(points: NDArray[np.float64], heights: NDArray[np.float64]) -> list[Volume]:
+        valid = inside(seen, points)
+        return mean_maps(shown_windows(seen, points, heights, valid, model), valid, model, views)
+
+    return look_along(image, centerline, model, look)
+
+
+def look_along(image: Image, centerline: Centerline, model: Model, look: Look) -> Prediction:
+    """Bring what is seen in windows along the centerline to the voxels of an image.
+
+    Parameters
+    ----------
+    image, centerline, model
+        See `segment`.
+    look : callable
+        From points (n, W, W, 3) in RAS+ mm and heights (n,) in mm to the maps of `mean_maps`.
+    """
     given, image = image, upright(image)
     cosines = np.clip(np.abs(centerline.tangent @ _normal(image)), 0.0, 1.0)
     tilt = float(np.degrees(np.arccos(cosines.min())))
     sizes = image.voxel_sizes
     deep = "depth" in model.card
-    if deep or (tilt > TILT_DEG and sizes[2] / sizes[:2].min() <= THICK):
-        maps = _across(image, centerline, model, views)
-    else:
-        maps = _axial(image, centerline, model, views)
+    oblique = tilt > TILT_DEG and sizes[2] / sizes[:2].min() <= THICK
+    cut = _across if deep or oblique else _axial
+    maps = cut(image, centerline, model, look)
     cord, gm, lesion, sd = (back_on(volume, given) for volume in maps)
     temperature = float(model.card.get("temperature", 1.0))
     return Prediction(
@@ -214,7 +233,7 @@ def window_of(model: Model) -> tuple[int, float]:
     return int(model.card.get("window", CORD_SIZE)), float(spacing_mm)
 
 
-def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> list[Volume]:
+def _axial(image: Image, centerline: Centerline, model: Model, look: Look) -> list[Volume]:
     """Predict in the axial slices that the centerline crosses."""
     size, spacing_mm = window_of(model)
     ends = np.sort(to_voxel(centerline.points[[0, -1]], image.affine)[:, 2])
@@ -228,7 +247,7 @@ def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> li
     ijk[..., 1] = centres[:, None, None, 1] + (offsets * pitch[1])[None, None, :]
     ijk[..., 2] = slices[:, None, None]
     heights = np.asarray(slices * float(image.voxel_sizes[2]))
-    maps = _windows_to_maps(image, to_world(ijk, image.affine), heights, model, views)
+    maps = look(to_world(ijk, image.affine), heights)
     volumes = [np.zeros(image.shape, np.float32) for _ in maps]
     grid = np.indices(image.shape[:2]).astype(float)
     for n, k in enumerate(slices):
@@ -238,14 +257,14 @@ def _axial(image: Image, centerline: Centerline, model: Model, views: int) -> li
     return volumes
 
 
-def _across(image: Image, centerline: Centerline, model: Model, views: int) -> list[Volume]:
+def _across(image: Image, centerline: Centerline, model: Model, look: Look) -> list[Volume]:
     """Predict in sections orthogonal to the centerline, and bring them back to the voxels."""
     size, spacing_mm = window_of(model)
     half_mm = size * spacing_mm / 2
     space = StraightSpace(centerline)
     step = float(model.card["spacing"][0] if "depth" in model.card else image.voxel_sizes.min())
     s: NDArray[np.float64] = np.asarray(np.arange(-2.0, centerline.length + 2.0, step))
-    maps = _windows_to_maps(image, space.sections(s, half_mm, spacing_mm), s, model, views)
+    maps = look(space.sections(s, half_mm, spacing_mm), s)
     near = _voxels_near(image, centerline, half_mm)
     sxy = space.from_world(to_world(near.astype(np.float64), image.affine))
     where = [(sxy[:, 0] - s[0]) / step] + [(sxy[:, n] + half_mm) / spacing_mm - 0.5 for n in (1, 2)]
@@ -281,17 +300,34 @@ def _crossings(
     return cross_slices(to_voxel(line, image.affine), slices)
 
 
-def _windows_to_maps(
+def inside(image: Image, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether points (..., 3) in RAS+ mm lie in a voxel of an image."""
+    ijk = to_voxel(points, image.affine)
+    valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < np.asarray(image.shape) - 0.5), axis=-1)
+    return valid
+
+
+def shown_windows(
     image: Image,
     points: NDArray[np.float64],
     heights: NDArray[np.float64],
+    valid: NDArray[np.bool_],
     model: Model,
-    views: int,
-) -> list[Volume]:
-    """Sample windows (n, W, W, 3) at heights in mm; return mean maps and the cord's spread."""
-    edge = np.asarray(image.shape) - 0.5
+) -> Volume:
+    """Return windows scaled, with what the card of a network says beside, (n, channels, W, W).
+
+    Parameters
+    ----------
+    image : Image, shape (I, J, K)
+    points : ndarray of float, shape (n, W, W, 3)
+        RAS+ mm.
+    heights : ndarray of float, shape (n,)
+        In mm, along the cord.
+    valid : ndarray of bool, shape (n, W, W)
+        Where the image has values.
+    model : Model
+    """
     ijk = to_voxel(points, image.affine)
-    valid: NDArray[np.bool_] = np.all((ijk > -0.5) & (ijk < edge), axis=-1)
     last = np.asarray(image.shape) - 1.0
     windows = sample(image, to_world(np.clip(ijk, 0.0, last), image.affine))
     scaled = np.stack([scale_window(w, v) for w, v in zip(windows, valid, strict=True)])
@@ -299,6 +335,11 @@ def _windows_to_maps(
     if "usual_mm" in model.card:
         usual = usual_sections(scaled, heights, float(model.card["usual_mm"]))
         shown = np.stack([scaled, differences(usual, scaled)], axis=1)
+    return shown
+
+
+def mean_maps(shown: Volume, valid: NDArray[np.bool_], model: Model, views: int) -> list[Volume]:
+    """Return mean maps of `CLASSES` and the cord's spread over the views, (n, W, W) each."""
     looks: list[Callable[[], Volume]] = [
         lambda: _probabilities(model, shown),
         lambda: _probabilities(model, shown[:, :, ::-1])[:, :, ::-1],

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from spinalprep.networks.hemis import CONTRASTS, Hemis
 from spinalprep.networks.isensee_unet3d import IsenseeUNet3d
 from spinalprep.networks.published import PUBLISHED
 from spinalprep.networks.topology import TOPOLOGIES
@@ -50,6 +51,14 @@ def lesion_unet() -> nn.Module:
     return UNet2d(out_channels=3, filters=16, levels=4, in_channels=2)
 
 
+def hemis_unet() -> nn.Module:
+    """Return the network of lesions in any subset of contrasts: the inputs of `lesion_unet` each.
+
+    Havaei et al. (2016), MICCAI, see `hemis.Hemis`, with the common end of `lesion_unet`.
+    """
+    return Hemis(3, len(CONTRASTS), channels=2, features=12, filters=16, levels=4)
+
+
 def cord_unet3d() -> nn.Module:
     """Return the network of cord, grey matter and lesion in stacks of sections at 0.5 mm.
 
@@ -90,6 +99,7 @@ PRESETS: dict[str, Callable[[], nn.Module]] = {
     "cord_unet3d": cord_unet3d,
     "disc_unet": disc_unet,
     "gm_unet": gm_unet,
+    "hemis_unet": hemis_unet,
     "lesion_unet": lesion_unet,
     "lumbar_unet": lumbar_unet,
     "tumor_cord_unet": tumor_cord_unet,

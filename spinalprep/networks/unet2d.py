@@ -32,11 +32,11 @@ class UNet2d(nn.Module):
         super().__init__()
         widths = [filters * 2 ** min(level, 3) for level in range(levels)]
         self.down = nn.ModuleList(
-            _block(before, width, dilation)
+            block(before, width, dilation)
             for before, width in zip([in_channels, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(
-            _block(deep + flat, flat)
+            block(deep + flat, flat)
             for deep, flat in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(filters, out_channels, 1)
@@ -98,8 +98,8 @@ def halve(image: Tensor) -> Tensor:
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-def _block(before: int, after: int, dilation: int = 1) -> nn.Sequential:
-    """Two 3 x 3 convolutions, each with instance norm and leaky ReLU."""
+def block(before: int, after: int, dilation: int = 1) -> nn.Sequential:
+    """Return two 3 x 3 convolutions, each with instance norm and leaky ReLU."""
     return nn.Sequential(
         nn.Conv2d(before, after, 3, padding=1, bias=False),
         InstanceNorm(after, affine=True),

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from spinalprep.bids.names import ImageName
 from spinalprep.image import Image, grid_points, load, reorient, to_world
 from spinalprep.networks.cascade import Networks, find_cord
+from spinalprep.networks.hemis import contrast_of
 from spinalprep.networks.weights import load_model
 from spinalprep.training.material.dataset import Canal, LabelledDataset, Participant
 from spinalprep.training.material.volume import LabelledVolume
@@ -29,6 +31,7 @@ def labelled_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
             drawn.get("lesion"),
             loose_masks=part.special(case.participant).loose_masks,
             lesion_free=part.lesion_free,
+            contrast=_contrast(case.image.name, image),
         )
 
 
@@ -43,6 +46,7 @@ def automatic_volumes(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
                 automatic_cord(image),
                 loose_masks=special.loose_masks,
                 lesion_free=part.lesion_free,
+                contrast=_contrast(path.name, image),
             )
 
 
@@ -84,7 +88,12 @@ def volumes_without_cord(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
             guide=canal,
             loose_masks=special.loose_masks,
             lesion_free=part.lesion_free,
+            contrast=_contrast(path.name, image),
         )
+
+
+def _contrast(name: str, image: Image) -> str:
+    return contrast_of(ImageName.of(name).contrast, image.voxel_sizes.tolist())
 
 
 def below_conus(image: Image, canal: Canal) -> tuple[Image, Image]:

@@ -24,6 +24,8 @@ class LabelledVolume:
         Whether the masks lie inside the edge that the image shows.
     lesion_free : bool
         Whether it is known that there is no lesion.
+    contrast : str
+        One of `hemis.CONTRASTS`; empty where nobody asks.
     """
 
     person: str
@@ -35,6 +37,7 @@ class LabelledVolume:
     kind: Kind = Kind.PERSON
     loose_masks: bool = False
     lesion_free: bool = False
+    contrast: str = ""
 
     @property
     def owner(self) -> Owner:

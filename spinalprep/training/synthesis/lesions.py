@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +12,7 @@ MOST = 3  # lesions of a slice
 AREAS = 0.02, 0.9  # of the section
 SHARPNESS = 2.5, 10.0  # power of the distance: 2 is a Gaussian, 10 has an edge
 CONTRASTS = 0.18, 1.2  # of the step from the cord to what surrounds it
+VIEWS = 0.6, 1.2  # times that, from one image of a person to another
 LEAST_STEP = 0.1  # of the window's range, where cord and surroundings are alike
 RARE = 0.4  # weight of grey matter and of the anterior columns, against 1 elsewhere
 
@@ -88,6 +90,57 @@ def draw_clouds(
         0, 1, (count, 1, 1, 1), draw
     )
     shares = torch.cat([torch.ones_like(longer), longer], dim=1)[:, : image.shape[1]]
+    return image + change * shares, lesion * cord
+
+
+def draw_shared_clouds(
+    image: Tensor,
+    cord: Tensor,
+    gm: Tensor,
+    share: float,
+    views: tuple[NDArray[np.intp], Tensor],
+    draw: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Draw lesions as `draw_clouds` does, each into several images (views) of its sample.
+
+    Parameters
+    ----------
+    image : Tensor, shape (M, 2, H, W)
+        Intensities, and the usual section, of every view.
+    cord, gm : Tensor, shape (N, 1, H, W)
+        Of every sample.
+    share : float
+        Of the samples that get lesions.
+    views : tuple
+        Sample of every view, shape (M,), and whether lesions stay hidden in it, (M, 1, 1, 1).
+    draw : torch.Generator
+        The only source of chance.
+
+    Returns
+    -------
+    image : Tensor, shape (M, 2, H, W)
+    lesion : Tensor, shape (N, 1, H, W)
+        The same in all views; how much it changes the intensities differs.
+    """
+    (count, _, size, _), (sample, hidden) = cord.shape, views
+    change, lesion = torch.zeros_like(image[:, :1]), torch.zeros_like(cord)
+    shown = chance(share, count, draw) & (cord.amax(dim=(2, 3), keepdim=True) > 0.6)
+    weight = _where_lesions_lie(cord, gm)
+    (low, high), (least, most) = np.log(CONTRASTS), np.log(VIEWS)
+    for _ in range(MOST):
+        profile = _cloud(cord, weight, draw) * shown
+        usual = torch.exp(uniform(low, high, (count, 1, 1, 1), draw))[sample]
+        own = torch.exp(uniform(least, most, (len(image), 1, 1, 1), draw)) * ~hidden
+        texture = 1 + 0.15 * smooth_noise((len(image), 1, 0), 9, size, draw)
+        change = torch.maximum(change, profile[sample] * usual * own * texture)
+        lesion = torch.maximum(lesion, ((profile - 0.5) * 6 + 0.5).clamp(0, 1))
+        shown = shown & chance(0.4, count, draw)
+    inner = cord[sample]
+    change = change * inner * step_to_fluid(image, inner)
+    longer = torch.where(chance(0.3, count, draw), 1.0, 0.15) * uniform(
+        0, 1, (count, 1, 1, 1), draw
+    )
+    shares = torch.cat([torch.ones_like(longer), longer], dim=1)[sample]
     return image + change * shares, lesion * cord
 
 

@@ -132,7 +132,7 @@ def make_slices(
     truth = torch.cat([cord, gm, torch.maximum(lesion, real_lesion)], dim=1) * inside
     known = np.stack([slices.has_cord, slices.has_gm, slices.has_lesion], axis=1)[index]
     weight = torch.from_numpy(known.astype(np.float32))[:, :, None, None]
-    return Batch(_differ(_scale(image, inside)), truth, weight)
+    return Batch(differ(scale(image, inside)), truth, weight)
 
 
 def _warp(
@@ -150,11 +150,17 @@ def _warp(
     warped = read_planes(np.stack([plane[index] for plane in planes], axis=1), flow)
     real = warped[:, :1]
     if slices.usual.size:
-        near = flow * uniform(1 - USUAL_SCALE, 1 + USUAL_SCALE, (count, 1, 1, 2), draw)
-        near = near + torch.randn((count, 1, 1, 2), generator=draw) * 2 * USUAL_SHIFT_SD_PX / full
+        near = near_flow(flow, full, draw)
         real = torch.cat([real, read_planes(slices.usual[index][:, None], near)], dim=1)
     clusters = read_clusters(slices.clusters[index], flow)
     return real, clusters, warped[:, 1:2], warped[:, 2:3], warped[:, 3:]
+
+
+def near_flow(flow: Tensor, full: int, draw: torch.Generator) -> Tensor:
+    """Return where the usual section is read: a little beside the slice, larger or smaller."""
+    shape = (len(flow), 1, 1, 2)
+    near = flow * uniform(1 - USUAL_SCALE, 1 + USUAL_SCALE, shape, draw)
+    return near + torch.randn(shape, generator=draw) * 2 * USUAL_SHIFT_SD_PX / full
 
 
 def draw_points(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
@@ -170,8 +176,8 @@ def draw_points(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tenso
     axis = torch.arange(size, dtype=torch.float32) - size / 2 + 0.5
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)[None]
     mirror = torch.where(torch.rand((count, 1), generator=draw) < 0.5, -1.0, 1.0)
-    scale = zoom * torch.cat([mirror, torch.ones(count, 1)], dim=1)
-    points = torch.einsum("nab,nijb->nija", turn, (grid * scale[:, None, None]))
+    factors = zoom * torch.cat([mirror, torch.ones(count, 1)], dim=1)
+    points = torch.einsum("nab,nijb->nija", turn, (grid * factors[:, None, None]))
     bend = smooth_noise((count, 2, 0), 6, size, draw).permute(0, 2, 3, 1)
     points = points + bend * uniform(0.0, 0.025, (count, 1, 1, 1), draw) * size
     return points + _offsets(count, ranges, draw)[:, None, None]
@@ -289,29 +295,37 @@ def vary(real: Tensor, draw: torch.Generator) -> Tensor:
 
 def _acquire(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Blur, lower the resolution, add bias and noise."""
-    blurred = coarsen(image, ranges, draw)
+    return add_noise(coarsen(image, ranges, draw), ranges, draw)
+
+
+def add_noise(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
+    """Add bias, a gain of the slice, and noise to samples at their resolution."""
     bias = draw_bias(image, draw)
     if image.shape[1] > 1:
         bias = bias * _slice_gain(image, draw)
     noise = _noise_of(image, draw)
     noise = some_coarser(noise, draw)
-    return blurred * bias + noise * uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
+    return image * bias + noise * uniform(0.0, ranges.noise, (len(image), 1, 1, 1), draw)
 
 
 def coarsen(image: Tensor, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Blur, and lower the resolution; all channels of a sample alike."""
-    size = image.shape[-1]
-    samples = []
-    for n in range(len(image)):
-        coarser = _voxel(ranges, draw)
-        shape = [max(round(size / float(c)), 8) for c in coarser]
-        low = functional.interpolate(image[n : n + 1], shape, mode="area")
-        if ranges.voxel_noise > 0:
-            low = low + _noise_of(low, draw) * uniform(0.0, ranges.voxel_noise, (1,), draw)
-        mode = "bicubic" if bool(torch.rand((1,), generator=draw) < 0.5) else "bilinear"
-        mode = "bilinear" if float(coarser.max()) > COARSE else mode
-        samples.append(functional.interpolate(low, (size, size), mode=mode, align_corners=False))
-    return torch.cat(samples)
+    parts = torch.split(image, 1)
+    return torch.cat([coarsen_one(one, draw_voxel(ranges, draw), ranges, draw) for one in parts])
+
+
+def coarsen_one(
+    sample: Tensor, edges: Tensor, ranges: SliceRanges, draw: torch.Generator
+) -> Tensor:
+    """Read a sample (1, C, H, W) from voxels with edges of so many pixels, (2,)."""
+    size = sample.shape[-1]
+    shape = [max(round(size / float(c)), 8) for c in edges]
+    low = functional.interpolate(sample, shape, mode="area")
+    if ranges.voxel_noise > 0:
+        low = low + _noise_of(low, draw) * uniform(0.0, ranges.voxel_noise, (1,), draw)
+    mode = "bicubic" if bool(torch.rand((1,), generator=draw) < 0.5) else "bilinear"
+    mode = "bilinear" if float(edges.max()) > COARSE else mode
+    return functional.interpolate(low, (size, size), mode=mode, align_corners=False)
 
 
 def draw_bias(image: Tensor, draw: torch.Generator) -> Tensor:
@@ -341,7 +355,7 @@ def _slice_gain(image: Tensor, draw: torch.Generator) -> Tensor:
     return torch.cat([own, torch.ones_like(own)], dim=1)
 
 
-def _voxel(ranges: SliceRanges, draw: torch.Generator) -> Tensor:
+def draw_voxel(ranges: SliceRanges, draw: torch.Generator) -> Tensor:
     """Draw the edges of the acquired voxels in pixels, at least 1, shape (2,)."""
     edges = torch.exp(uniform(-0.5, 1.1, (2,), draw)).clamp(min=1.0)
     if ranges.thick > 0:
@@ -366,7 +380,7 @@ def black_out(
     return image * window, inside & window
 
 
-def _differ(image: Tensor) -> Tensor:
+def differ(image: Tensor) -> Tensor:
     """Put the difference from the usual section in its place, as inference does."""
     if image.shape[1] > 1:
         apart = differences(image[:, 1].numpy(), image[:, 0].numpy())
@@ -374,7 +388,7 @@ def _differ(image: Tensor) -> Tensor:
     return image
 
 
-def _scale(image: Tensor, inside: Tensor) -> Tensor:
+def scale(image: Tensor, inside: Tensor) -> Tensor:
     """Scale each sample as `networks.window.scale_window` does."""
     scaled = torch.zeros_like(image)
     for n in range(len(image)):
