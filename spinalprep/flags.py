@@ -233,8 +233,8 @@ def _number(text: str, most: float, what: str) -> float:
 
 CLASS_VALUES = flag(
     "BIDS",
-    "value of cord, gm or lesion in manual masks with several classes that have no look-up table "
-    "(cord=1)",
+    "voxel value of cord, gm or lesion in multi-class manual masks without a look-up table, for "
+    "example cord=1",
     read=named_class,
     metavar="STRUCTURE=VALUE",
 )

@@ -307,7 +307,7 @@ class Settings:
 
     dry_run: bool = field(
         default=False,
-        metadata=flag("subset", "list every node, whether it is cached, and if not, why"),
+        metadata=flag("subset", "list every task and whether its result is cached; if not, why"),
     )
     reports_only: bool = field(
         default=False, metadata=flag("subset", "only rebuild the reports from existing derivatives")
@@ -326,7 +326,7 @@ class Settings:
 
     cohort_column: str | None = field(
         default=None,
-        metadata=flag("group", f"{COLUMN}: one map per value", metavar="NAME"),
+        metadata=flag("group", f"{COLUMN} that defines cohorts: one map per value", metavar="NAME"),
     )
     person_column: str | None = field(
         default=None,
@@ -340,7 +340,7 @@ class Settings:
     )
     nuisance: tuple[str, ...] = field(
         default=(),
-        metadata=flag("group", "columns of nuisance variables, regressed out", metavar="NAME"),
+        metadata=flag("group", f"{COLUMN}: variables to regress out", metavar="NAME"),
     )
     min_n: int = field(
         default=5,

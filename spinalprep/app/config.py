@@ -99,7 +99,7 @@ def _field(option: Option, value: Any) -> Any:
         return value != bool(option.default)
     if option.kind == "pairs" and isinstance(value, dict):
         if not all(type(single) in (str, int) for single in value.values()):
-            raise ValueError("expected texts or whole numbers")
+            raise ValueError("expected strings or integers")
         value = [f"{name}={single}" for name, single in value.items()]
     if option.kind in ("many", "pairs"):
         values = value if isinstance(value, list) else [value]
@@ -115,7 +115,7 @@ def _field(option: Option, value: Any) -> Any:
 def _single(option: Option, value: Any) -> Any:
     """Return one value as its flag would read it."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("expected a text or a number")
+        raise ValueError("expected a string or a number")
     single = option.read(str(value))
     if option.choices and single not in option.choices:
         raise ValueError(f"expected {', '.join(option.choices)}")

@@ -38,7 +38,11 @@ def run_group(settings: Settings) -> int:
 
     page = Steps.of(group).take()
     LOG.debug("settings: %s", RunFolder(settings).write_group_settings())
-    LOG.info("group of %d participants in %.0f s", len(group.people), time.monotonic() - started)
+    LOG.info(
+        "group level finished: %d participants in %.0f s",
+        len(group.people),
+        time.monotonic() - started,
+    )
     LOG.info("report: %s", page)
     return 0
 

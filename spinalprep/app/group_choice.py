@@ -100,8 +100,8 @@ def choose_group(settings: Settings) -> Group:
     unsearched = sum(files.lesion is None for files in people)
     if unsearched:
         LOG.warning(
-            "%d of %d have no lesion mask and are in no lesion map: their contrast is searched "
-            "only with --lesion-contrasts, or if there is a manual lesion mask",
+            "%d of %d have no lesion mask and are not in any lesion map: lesions are searched for "
+            "in the contrasts of --lesion-contrasts only, unless there is a manual lesion mask",
             unsearched,
             len(people),
         )

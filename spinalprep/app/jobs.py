@@ -240,7 +240,7 @@ def _given_or_shipped(name: str, flag: str, page: str, settings: Settings) -> st
     """Return the name of a network of which there are weights."""
     if name not in settings.models and not packaged_weights(name).is_file():
         raise ModelError(
-            f"{flag}: no weights of {name} are shipped; train them "
+            f"{flag}: weights for {name} are not included; train them "
             f"(spinalprep-tools train {name}, {page}) and give --model {name}=PATH"
         )
     return name

@@ -81,12 +81,16 @@ def within_limits(settings: Settings) -> Settings:
     cpus, most = count_cpus(), most_gb()
     if settings.nprocs > cpus and settings.worker != "slurm":
         LOG.warning(
-            "--nprocs %d exceeds the %d CPUs available, which are used", settings.nprocs, cpus
+            "--nprocs %d exceeds the %d CPUs available; all of these are used instead",
+            settings.nprocs,
+            cpus,
         )
         settings = replace(settings, nprocs=cpus)
     if settings.mem_gb > most and settings.worker != "slurm":
         LOG.warning(
-            "--mem %.1fGB exceeds the limit of %.1f GB, which is used", settings.mem_gb, most
+            "--mem %.1fGB exceeds the limit of %.1f GB; the limit is used instead",
+            settings.mem_gb,
+            most,
         )
         settings = replace(settings, mem_gb=most)
     least = largest_gb()

@@ -92,7 +92,7 @@ class RunObserver(Observer):
         changed = first_changed(mine.inputs or {})
         if changed is not None:
             raise InputError(
-                f"{changed} was changed while it was processed; this stage is not published. "
+                f"{changed} changed during processing; the results of this stage were not written. "
                 "Run the same command again"
             )
         result = node.stage.result_of(outputs)
@@ -134,8 +134,8 @@ class RunObserver(Observer):
         )
         if outcome.failures and outcome.state == "finished":
             LOG.warning(
-                "%s: the cord that a person drew is used alone; what the networks would find in "
-                "it (grey matter, lesions) is missing unless it was drawn too",
+                "%s: only the manual cord mask is used; grey matter and lesions, which the "
+                "networks would segment, are missing unless they were drawn too",
                 session,
             )
         self._close(session, outcome)

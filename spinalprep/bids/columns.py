@@ -170,7 +170,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         "mm3/mm",
         None,
     ),
-    "outside_mm3": ("of which outside the cord", "mm3", None),
+    "outside_mm3": ("lesion volume outside the cord", "mm3", None),
     "width_ap_mm": ("extent across the cord, anteroposterior", "mm", None),
     "width_rl_mm": ("extent across the cord, right-left", "mm", None),
     "max_equivalent_diameter_mm": (
@@ -178,7 +178,11 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         "mm",
         None,
     ),
-    "max_axial_damage_ratio": ("largest fraction of a section of the cord", None, None),
+    "max_axial_damage_ratio": (
+        "largest fraction of a section of the cord that is lesion",
+        None,
+        None,
+    ),
     "midsagittal_length_mm": ("extent along the cord in the midsagittal plane", "mm", None),
     "midsagittal_width_mm": ("anteroposterior extent in the midsagittal plane", "mm", None),
     "midsagittal_spared_percent": (
@@ -234,7 +238,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "level_percent": ("fraction of the lesion at its vertebral level", "percent", None),
     "column": ("column, or grey matter, with the largest part of the lesion", None, None),
-    "column_percent": ("fraction of the lesion in it", "percent", None),
+    "column_percent": ("fraction of the lesion in that column", "percent", None),
     "contrast_share": (
         "intensity of the lesion minus that of the same in-plane positions in the 12 mm of "
         "cord above and below, as a fraction of the difference between cord and CSF; positive "
@@ -256,7 +260,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
         None,
     ),
-    "refused_mm3": ("their volume", "mm3", None),
+    "refused_mm3": ("volume of the rejected candidate lesions", "mm3", None),
     "lesions": ("number of lesions", None, None),
     "largest_mm3": ("volume of the largest lesion", "mm3", None),
     "cord_mm3": ("volume of the segmented cord", "mm3", None),
@@ -318,7 +322,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "cohort": ("value of --cohort-column; all: all participants", None, None),
     "used": ("whether the image is included at the group level", None, None),
-    "reason_left_out": ("why not", None, None),
+    "reason_left_out": ("why the image is not included at the group level", None, None),
     "level_source": ("source of the position along the template", None, None),
     "lesions_searched": (
         "whether lesions were segmented or drawn; if not, the image is in no lesion map",

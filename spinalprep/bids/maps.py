@@ -58,7 +58,7 @@ def pick_map(name: str, files: Iterable[Path], reference: Scan) -> Path | None:
 
 
 def mt_pair(reference: Scan, others: Mapping[str, Scan]) -> tuple[str, str] | None:
-    """Return the names of the images with and without the saturation pulse.
+    """Return the names of the images with and without the MT pulse.
 
     Parameters
     ----------

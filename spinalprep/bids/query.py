@@ -113,7 +113,9 @@ def read_session(settings: Settings, label: str, session: str | None, paths: lis
         metadata, broken = read_sidecar(path, settings.bids_dir, listings)
         left_out.extend(broken)
         if not metadata and not broken:
-            notes.append(f"{path.name} has no metadata in JSON; its acquisition is unknown")
+            notes.append(
+                f"{path.name} has no metadata in JSON: its acquisition parameters are unknown"
+            )
         beside = {key: value for key, value in entities.items() if key not in ("sub", "ses")}
         scans.append(Scan(settings.bids_dir, relative, label, session, contrast, beside, metadata))
     unread = unread_images(settings.bids_dir, label).get(session)

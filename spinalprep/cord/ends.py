@@ -125,9 +125,9 @@ def describe_interpolated(slices: Sequence[int]) -> Iterator[str]:
         runs = np.split(np.array(slices), np.flatnonzero(np.diff(slices) > 1) + 1)
         named = ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
         yield (
-            f"the outline of the cord is not visible in {len(slices)} axial slices ({named}) and "
-            "was interpolated from neighboring slices: check them; a swollen cord that fills the "
-            "canal has to be drawn"
+            f"the outline of the cord is not visible in {len(slices)} axial slices ({named}), "
+            "where the automatic mask was interpolated from neighboring slices: check these "
+            "slices; if the cord is swollen and fills the canal, draw it by hand"
         )
 
 

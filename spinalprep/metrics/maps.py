@@ -52,7 +52,7 @@ def magnetization_transfer_ratio(
     Parameters
     ----------
     on, off : ndarray of float64, shape (M,)
-        Signal with and without the saturation pulse, not corrected for the bias field, which
+        Signal with and without the MT pulse, not corrected for the bias field, which
         cancels; NaN where unknown.
 
     Returns

@@ -87,8 +87,13 @@ def _levels(run: SessionRunFacts) -> str:
     """Return where the vertebral levels come from."""
     if run.level_source == "unknown":
         return "vertebral levels unknown"
-    words = {"manual": "from manual disc labels", "hint": "from a hint"}
-    return f"vertebral levels {words.get(run.level_source, run.level_source.replace('+', ', '))}"
+    words = {
+        "manual": "from manual disc labels",
+        "hint": "from --level-hint",
+        "hint+detected": "from --level-hint and detected discs",
+        "detected": "from detected discs",
+    }
+    return f"vertebral levels {words[run.level_source]}"
 
 
 def _gates(gates: pd.DataFrame | None) -> str:

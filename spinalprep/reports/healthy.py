@@ -75,16 +75,22 @@ def healthy_caption(norms: Norms, subject: Subject, uncalibrated: str = "") -> s
     whose = norms.whose(subject)
     rows = norms.along("area_mm2", whose)
     ages = f"{rows['age_min'].min():.0f} to {rows['age_max'].max():.0f}"
-    masks = "in other masks, not comparable" if uncalibrated else "calibrated"
-    many = rows["n"].max()
-    band = f"Band ({masks}): 95 % of {WORDS[whose]} aged {ages} (at most {many} subjects)"
+    masks = (
+        "It was measured in masks of another kind and is not comparable with those of this image."
+        if uncalibrated
+        else "It is calibrated for the masks of this image."
+    )
+    band = (
+        f"Band: range of 95 % of {WORDS[whose]} aged {ages} (at most {rows['n'].max()} subjects). "
+        f"{masks}"
+    )
     if whose != EVERYBODY:
-        return f"{band}."
+        return band
     if subject.sex is None or subject.age is None:
-        why = "because age or sex is not in participants.tsv"
+        why = "participants.tsv lacks age or sex"
     else:
-        why = f"because the age of {subject.age:g} is outside the range"
-    return f"{band}, {why}; no z-scores."
+        why = f"the age of {subject.age:g} is outside this range"
+    return f"{band} All adults are shown, and there are no z-scores, because {why}."
 
 
 def calibration_note(calibration: Calibration, uncalibrated: str) -> str:

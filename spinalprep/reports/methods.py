@@ -80,8 +80,8 @@ def _cord(drawn: set[str], presets: set[str]) -> tuple[list[str], list[str]]:
         )
         cited.append("OptiC")
     carried = (
-        "Where the image shows no outline of the cord and the section had grown, it was "
-        "interpolated from the sections above and below."
+        "Where the image shows no outline of the cord and the segmented section was enlarged, "
+        "that section was interpolated from those above and below."
     )
     return [how, carried], cited
 
@@ -118,19 +118,19 @@ def _levels(run: SessionRunFacts) -> str:
         "hint+detected": (
             "Vertebral levels were derived from one landmark and from discs "
             "detected by a network in the straightened mid-sagittal plane, "
-            "combined over all sequences with known spacings."
+            "combined over all possible numberings of the discs, given the known disc spacings."
         ),
         "detected": (
             "Discs were detected by a network in the straightened mid-sagittal plane "
-            "and combined over all sequences with known spacings; they were numbered "
-            f"from C2/C3 (probability {run.level_probability:.3f})."
+            "and combined over all possible numberings of the discs, given the known disc "
+            f"spacings; they were numbered from C2/C3 (probability {run.level_probability:.3f})."
         ),
     }
     if run.levels_seen_in:
         return (
             "Discs were detected by a network in the straightened mid-sagittal plane of the "
-            f"session's {run.levels_seen_in} image and combined over all sequences with known "
-            "spacings; they were numbered from C2/C3 (probability "
+            f"session's {run.levels_seen_in} image and combined over all possible numberings of "
+            "the discs, given the known disc spacings; they were numbered from C2/C3 (probability "
             f"{run.level_probability:.3f}), and transferred to the reference by scanner "
             "coordinates and the registration between the two images."
         )
@@ -139,12 +139,14 @@ def _levels(run: SessionRunFacts) -> str:
 
 def _registered(run: SessionRunFacts, name: str, drawn: set[str]) -> tuple[list[str], list[str]]:
     """Return how the cord came to the template, and what is cited for it."""
-    height = (
-        "an arbitrary position along the template" if run.level_source == "unknown" else "levels"
+    along = (
+        "placing it at an arbitrary position along the template"
+        if run.level_source == "unknown"
+        else "aligning it along its length by vertebral levels"
     )
     text = (
-        f"The cord was registered to the {name} template by straightening, {height}, and in "
-        "each section position, rotation, size and outline"
+        f"The cord was registered to the {name} template by straightening it, {along}, and "
+        "matching position, rotation, size and outline in each section"
     )
     cited = ["PAM50"] if name == "PAM50" else []
     if run.space in SHOWS_GM or "gm" in drawn:
@@ -165,7 +167,7 @@ def _measured(run: SessionRunFacts, drawn: set[str]) -> tuple[list[str], list[st
     if run.mt_ratio:
         parts.append(
             "The magnetization transfer ratio, 100 (off - on) / off, was computed in the cord "
-            "from the images with and without the saturation pulse, without bias field "
+            "from the images with and without the MT pulse, without bias field "
             "correction."
         )
     if run.metrics:

@@ -64,7 +64,7 @@ def refused_note(totals: pd.DataFrame | None) -> str:
     if totals is None or not int(totals["refused_lesions"].iloc[0]):
         return ""
     count, volume = int(totals["refused_lesions"].iloc[0]), float(totals["refused_mm3"].iloc[0])
-    many = "One further candidate" if count == 1 else f"{count} further candidates"
+    many = "One candidate" if count == 1 else f"{count} candidates"
     were = "was" if count == 1 else "were"
     return (
         f"{many} of the network ({volume:.0f} mm³) {were} rejected: "

@@ -31,13 +31,19 @@ GATE_WORDS = {
     ),
     "area_jump": "fastest change of area along the cord, mm² per mm",
     "area_norm": (
-        "largest excess of area over healthy adults at its level, in standard deviations"
+        "largest excess of area over healthy adults at its level, in standard deviations; a check "
+        "for gross errors, also made where the image allows no z-scores"
     ),
     "area_norm_low": (
-        "largest deficit of area relative to healthy adults at its level, in standard deviations"
+        "largest deficit of area relative to healthy adults at its level, in standard deviations; "
+        "like area_norm"
     ),
-    "edge": "fraction of the outline with a visible edge, in the worst 10 mm of cord",
-    "coverage": "fraction of slices with cord between the ends of the cord",
+    "edge": (
+        "fraction of the outline with a visible edge, in the 10 mm of cord where it is smallest"
+    ),
+    "coverage": (
+        "fraction of the slices between the ends of the cord in which the mask contains cord"
+    ),
     "doubtful_mm": (
         "length of cord with a doubtful outline near its ends, excluded from all means"
     ),

@@ -46,7 +46,11 @@ def packed_atlas(template: Template, folder: Path, threads: int = 1) -> Path | N
     path = folder / f"atlas-{template.name}-{digest.hexdigest()[:12]}.nii"
     if path.is_file():
         return path
-    _log.info("packing the atlas of %s (once, takes some seconds): %s", template.name, path)
+    _log.info(
+        "packing the atlas of %s into one file (only once, takes a few seconds): %s",
+        template.name,
+        path,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(threads) as pool:
         regions = list(pool.map(_sparse, template.atlas))

@@ -15,7 +15,7 @@ def test_it_is_measured_where_grey_matter_would_have_been_found_too(new_study, b
     study.add(body.cord, "derivatives/labels/sub-01/anat/sub-01_T2starw_seg-manual.nii.gz")
     done = study.run(*QUICK)
     assert "automatic: no cord found" in done.log
-    assert "the cord that a person drew is used alone" in done.log
+    assert "only the manual cord mask is used" in done.log
     assert done.code == 0
     table = study.out / "sub-01/anat/sub-01_space-T2starw_label-SC_desc-perslice_morph.tsv"
     slices = pd.read_csv(table, sep="\t")

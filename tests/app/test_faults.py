@@ -132,7 +132,7 @@ def test_an_image_that_changes_while_it_is_processed_fails_and_is_taken_up_again
         if line.startswith("[") and int(line[1:].split("/")[0]) == 1:
             study.add(body.image // 2, "sub-01/anat/sub-01_T2w.nii.gz")
     assert process.wait(timeout=60) == 1
-    assert f"{raw.name} was changed while it was processed" in said
+    assert f"{raw.name} changed during processing" in said
     assert "Traceback" not in said
     assert states(study.out) == {"sub-01": "failed"}
     assert study.run(*QUICK).code == 0

@@ -24,8 +24,8 @@ def test_nobody_gets_more_than_there_is(monkeypatch, capsys) -> None:
     assert command.within_limits(asked) == replace(asked, nprocs=3, mem_gb=5.0)
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "! --nprocs 9 exceeds the 3 CPUs available, which are used",
-        "! --mem 8.0GB exceeds the limit of 5.0 GB, which is used",
+        "! --nprocs 9 exceeds the 3 CPUs available; all of these are used instead",
+        "! --mem 8.0GB exceeds the limit of 5.0 GB; the limit is used instead",
     ]
     modest = parse(["in", "out", "participant", "--mem", "3", "--nprocs", "2"])
     assert command.within_limits(modest) == modest

@@ -59,7 +59,7 @@ def test_every_reference_is_cited_and_nothing_else() -> None:
 def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
     for source, said in (
         ("unknown", "an arbitrary position along the template"),
-        ("manual", "straightening, levels"),
+        ("manual", "aligning it along its length by vertebral levels"),
     ):
         run = SessionRunFacts("sub-01_T2w.nii.gz", level_source=source)
         facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
