@@ -359,6 +359,11 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "n": ("number of participants", None, None),
     "n_a": ("of the first cohort", None, None),
     "n_b": ("of the second cohort", None, None),
+    "changed": (
+        "number of participants in this slice or in the next one above, but not in both",
+        None,
+        None,
+    ),
     "mean": ("mean over participants", None, None),
     "sd": ("standard deviation over participants", None, None),
     "lower": ("lower limit of Student's 95 % interval", None, None),

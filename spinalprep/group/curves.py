@@ -15,8 +15,8 @@ from spinalprep.tables import is_true
 CONFIDENCE = 0.95
 MEASURES = ("area_mm2", "gm_area_mm2", "gm_ratio", "diameter_ap_mm", "diameter_rl_mm")
 COLUMNS = (
-    *("cohort", "measure", "template_slice", "vertebral_level", "n", "mean", "sd", "lower"),
-    "upper",
+    *("cohort", "measure", "template_slice", "vertebral_level", "n", "changed", "mean", "sd"),
+    *("lower", "upper"),
 )
 
 
@@ -103,11 +103,14 @@ def mean_curve(profiles: Profiles, rows: NDArray[np.intp], min_n: int = 5) -> pd
     Returns
     -------
     table : DataFrame
-        ``template_slice``, ``vertebral_level``, ``n``, ``mean``, ``sd``, and ``lower`` and
-        ``upper``, Student's 95 % interval of the mean, slice by slice.
+        ``template_slice``, ``vertebral_level``, ``n``, ``changed`` (how many people are in this
+        slice or in the next one above, but not in both; 0 in the first), ``mean``, ``sd``, and
+        ``lower`` and ``upper``, Student's 95 % interval of the mean, slice by slice.
     """
     own = profiles.measures[rows]
-    n = np.isfinite(own).sum(axis=0)
+    known = np.isfinite(own)
+    n = known.sum(axis=0)
+    changed = np.diff(known, axis=1, prepend=known[:, :1]).sum(axis=0)
     mean, sd = np.full(len(n), np.nan), np.full(len(n), np.nan)
     some = n >= max(min_n, 2)
     mean[some] = np.nanmean(own[:, some], axis=0)
@@ -118,6 +121,7 @@ def mean_curve(profiles: Profiles, rows: NDArray[np.intp], min_n: int = 5) -> pd
             "template_slice": profiles.slices,
             "vertebral_level": profiles.levels,
             "n": n,
+            "changed": changed,
             "mean": mean,
             "sd": sd,
             "lower": mean - half,

@@ -66,7 +66,7 @@ def curve_figure(
 ) -> Figure | None:
     """Draw mean and band of a measure along the cord, per cohort.
 
-    The line is thin where the number of people changes from one slice to the next: a step there
+    The line is thin where not the same people are measured in one slice and the next: a step there
     may be a difference between people, not along the cord.
 
     Parameters
@@ -93,7 +93,7 @@ def curve_figure(
         counts = part["n"]
         text = f"{cohort} ({people_text(counts)})"
         axis.plot(k, part["mean"], "-", color=colour, linewidth=THIN)
-        changes = np.flatnonzero(np.diff(counts)) + 1
+        changes = np.flatnonzero(part["changed"].to_numpy()[1:]) + 1
         whole = np.insert(part["mean"].to_numpy(float), changes, np.nan)
         axis.plot(
             np.insert(k, changes, k[changes]),
@@ -108,7 +108,7 @@ def curve_figure(
     axis.set_ylabel(label)
     axis.set_xlabel(
         "slice of the template, superior to the left; band: 95 % interval of the mean; thin line: "
-        "the number of people changes"
+        "other people than in the slice before"
     )
     _shade_levels(axis, own)
     handles, labels = axis.get_legend_handles_labels()

@@ -6,7 +6,13 @@ import pytest
 from scipy import ndimage, stats
 
 from spinalprep.errors import UsageError
-from spinalprep.group.curves import all_profiles, compare_curves, gather_profiles, mean_curve
+from spinalprep.group.curves import (
+    Profiles,
+    all_profiles,
+    compare_curves,
+    gather_profiles,
+    mean_curve,
+)
 from spinalprep.group.design import Comparison, plan_comparisons
 from spinalprep.group.domain import Domain
 from spinalprep.group.permutation import Plan, _among, compare
@@ -272,6 +278,7 @@ def test_curves_are_means_of_people_and_bands_are_student_s() -> None:
     assert profiles.slices.tolist() == list(range(29, 9, -1))
     curve = mean_curve(profiles, np.arange(12), min_n=9).set_index("template_slice")
     assert curve.loc[12, "n"] == 8
+    assert curve["changed"].loc[lambda counts: counts > 0].to_dict() == {14: 4}
     assert np.isnan(curve.loc[12, "mean"])
     own = table[table["template_slice"] == 25]["area_mm2"]
     low, high = stats.t.interval(0.95, 11, own.mean(), stats.sem(own))
@@ -280,3 +287,12 @@ def test_curves_are_means_of_people_and_bands_are_student_s() -> None:
     assert (found.p[:10] < 0.05).all()
     assert (found.p[10:15] > 0.05).all()
     assert np.isnan(found.p[15:]).all()  # two of the first cohort, fewer than 5
+
+
+def test_a_curve_counts_who_is_exchanged_although_the_number_stays() -> None:
+    measured = np.ones((6, 4))
+    measured[0, 2:] = measured[1, :2] = np.nan  # the first leaves where the second enters
+    profiles = Profiles(tuple("abcdef"), np.arange(3, -1, -1), ("C3",) * 4, measured)
+    curve = mean_curve(profiles, np.arange(6), min_n=2)
+    assert curve["n"].tolist() == [5] * 4
+    assert curve["changed"].tolist() == [0, 0, 2, 0]

@@ -1,6 +1,5 @@
 """Estimates by region: exact without noise, and truer than averages with partial volumes."""
 
-import time
 
 import numpy as np
 import pandas as pd
@@ -129,14 +128,6 @@ def test_missing_and_zero_values_are_counted() -> None:
     nothing = measure_metric(np.full(8, np.nan), shares, None, 2.0).iloc[0]
     assert nothing["known_percent"] == 0.0
     assert nothing[["metric_mean", "metric_ml", "metric_map", "metric_median"]].isna().all()
-
-
-def test_all_tracts_and_levels_take_less_than_a_second() -> None:
-    shares, levels, truth = patchwork(1, 0.4)
-    many = np.tile(shares, (8, 1))
-    started = time.process_time()
-    measure_metric(many @ truth, made(many), np.tile(levels, 8), 0.1)
-    assert time.process_time() - started < 3.0  # measured 0.5 s on one core; machines differ
 
 
 def test_a_map_is_known_up_to_the_faces_of_its_voxels() -> None:
