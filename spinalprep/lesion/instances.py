@@ -53,8 +53,7 @@ def lesion_instances(
     """
     given, lesion = lesion, upright(lesion)
     cord = on_grid_of(lesion, cord, "the cord")
-    reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
-    over = (lesion.data >= min(threshold, EXTENT)) & reach
+    over = (lesion.data >= min(threshold, EXTENT)) & cord_reach(cord)
     found, count = _components(over, cord.data > 0)
     sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
     sure = np.unique(found[over & (lesion.data >= threshold)]) - 1
@@ -70,6 +69,18 @@ def lesion_instances(
     return labels
 
 
+def cord_reach(cord: Image) -> NDArray[np.bool_]:
+    """Return where a lesion may be, (I, J, K): the cord and a voxel around it in axial slices.
+
+    Parameters
+    ----------
+    cord : Image, shape (I, J, K)
+        Mask in LAS voxel order.
+    """
+    reach: NDArray[np.bool_] = ndimage.binary_dilation(cord.data > 0, structure=_plane())
+    return reach
+
+
 def lesion_volumes(labels: Image) -> list[float]:
     """Return the volume of the lesions 1 to N in mm3."""
     counts = np.bincount(labels.data.astype(np.int64).ravel())[1:]
@@ -82,8 +93,7 @@ def share_outside(lesion: Image, cord: Image, threshold: float = 0.5) -> float:
     cord = on_grid_of(lesion, cord, "the cord")
     over = lesion.data >= threshold
     total = int(over.sum())
-    reach = ndimage.binary_dilation(cord.data > 0, structure=_plane())
-    return float((over & ~reach).sum() / total) if total else 0.0
+    return float((over & ~cord_reach(cord)).sum() / total) if total else 0.0
 
 
 def _components(mask: NDArray[np.bool_], cord: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
