@@ -23,6 +23,7 @@ SHAPE_COLUMNS = {
     "gm_area_mm2": "grey matter (mm2)",
     "gm_ratio": "grey matter / cord",
 }
+VOLUMES = (SHAPE_COLUMNS["volume_mm3"], SHAPE_COLUMNS["volume_mm3_per_mm"])
 GATE_WORDS = {
     "dice_template": "Dice of the cord with the template's cord",
     "disc_residual_mm": "distance between given discs or hint and detected discs",
@@ -68,6 +69,8 @@ def shape_rows(table: pd.DataFrame | None) -> Rows:
         Rows of ``perlevel_morph`` and ``total_morph``.
     """
     rows = known_rows(table, SHAPE_COLUMNS)
+    for row in rows:  # single levels have no volume: nothing is missing there
+        row |= {name: "" for name in VOLUMES if row.get(name) == "n/a"}
     for name in ("area_mm2", "diameter_ap_mm", "diameter_rl_mm"):
         if table is None or f"{name}_lower" not in table:
             continue

@@ -27,3 +27,17 @@ def test_every_gate_says_what_it_is_and_only_a_bad_one_what_to_do() -> None:
     assert by_name["components"]["what to do"] == ""
     assert by_name["coreg_gain"]["value"] == "n/a"
     assert gate_rows(None) == []
+
+
+def test_a_single_level_has_no_volume_and_an_unknown_area_stays_unknown() -> None:
+    table = pd.DataFrame(
+        {
+            "vertebral_level": ["C3", "C2-C3"],
+            "area_mm2": [np.nan, 80.5],
+            "volume_mm3": [np.nan, 2415.0],
+        }
+    )
+    level, both = shape_rows(table)
+    assert level["volume (mm3)"] == ""
+    assert level["area (mm2)"] == "n/a"
+    assert both["volume (mm3)"] == "2415"
