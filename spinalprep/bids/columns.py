@@ -178,11 +178,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         "mm",
         None,
     ),
-    "max_axial_damage_ratio": (
-        "largest fraction of a section of the cord that is lesion",
-        None,
-        None,
-    ),
+    "max_axial_damage_ratio": ("largest lesion fraction of a section of the cord", None, None),
     "midsagittal_length_mm": ("extent along the cord in the midsagittal plane", "mm", None),
     "midsagittal_width_mm": ("anteroposterior extent in the midsagittal plane", "mm", None),
     "midsagittal_spared_percent": (
@@ -359,11 +355,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "n": ("number of participants", None, None),
     "n_a": ("of the first cohort", None, None),
     "n_b": ("of the second cohort", None, None),
-    "changed": (
-        "number of participants in this slice or in the next one above, but not in both",
-        None,
-        None,
-    ),
+    "changed": ("participants in this slice or the next one above, but not in both", None, None),
     "mean": ("mean over participants", None, None),
     "sd": ("standard deviation over participants", None, None),
     "lower": ("lower limit of Student's 95 % interval", None, None),

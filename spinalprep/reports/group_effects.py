@@ -65,7 +65,7 @@ def effect_tiles(
     people = f"{people_text(sizes)} per voxel" if len(sizes) else "n unknown"
     figure.text(0.02, 0.98, f"{question}, {people}", fontsize=8, va="top")
     figure.subplots_adjust(0.02, 0.12, 1 - 2.8 / width, 0.82, 0.06, 0.3)
-    colour_bar(figure, scale, f"effect where p <= {ALPHA:g}", DIRECTION, left=1 - 2.6 / width)
+    colour_bar(figure, scale, f"effect where p <= {ALPHA:g}", DIRECTION, room=2.6)
     return figure
 
 

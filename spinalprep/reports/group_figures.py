@@ -102,7 +102,7 @@ def level_tiles(
     scale = Normalize(0.0, top or max(float(peak), 0.01))
     places = tile_places(len(shown))
     blocks, across = (1 + max(own) for own in zip(*places, strict=True))
-    figure = Figure(figsize=(1.1 * across + 1.8, 1.2 * len(rows) * blocks + 0.6))
+    figure = Figure(figsize=(1.1 * across + 2.0, 1.2 * len(rows) * blocks + 0.6))
     axes = figure.subplots(len(rows) * blocks, across, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
@@ -119,7 +119,7 @@ def level_tiles(
             if column == 0:
                 axis.set_ylabel(f"{name}\n(n = {people[name]})")
     side_letters(axes[0][0], anatomy)
-    figure.subplots_adjust(0.07, 0.05, 0.88, 0.95, 0.06, 0.3)
+    figure.subplots_adjust(0.07, 0.05, 1 - 1.3 / figure.get_figwidth(), 0.95, 0.06, 0.3)
     if known.any():
         colour_bar(figure, scale, PEOPLE_SHARE)
     return figure
@@ -145,9 +145,11 @@ def projections(
     people: Mapping[str, int],
     shades: Mapping[str, str],
 ) -> Figure:
-    """Draw sagittal and coronal maxima of the probability, and the coverage along the cord."""
-    slices = np.flatnonzero((anatomy.cord.data > 0.5).any(axis=(0, 1)))
-    rows_of = slice(int(slices[0]), int(slices[-1]) + 1)
+    """Draw sagittal and coronal maxima of the probability, and the coverage along the cord.
+
+    Levels of which no map shows anything are cut off.
+    """
+    rows_of = _shown_slices(anatomy, rows)
     window = anatomy.window()
     width = 2.7 * len(rows) + 4.2
     figure = Figure(figsize=(width, 7.2))
@@ -182,10 +184,23 @@ def projections(
                 front_letters(axis, anatomy)
             _level_borders(axis, anatomy, n == 0 and across == 0)
     _coverage_curve(axes[-1], anatomy, rows, people, shades)
+    for axis in axes:
+        axis.set_ylim(z[0], z[-1])
     figure.subplots_adjust(0.06, 0.08, 1 - 1.3 / width, 0.92, 0.25)
     if any(_known(m.data) for m, _ in rows.values()):
-        colour_bar(figure, scale, PEOPLE_SHARE, left=1 - 1.1 / width)
+        colour_bar(figure, scale, PEOPLE_SHARE)
     return figure
+
+
+def _shown_slices(anatomy: Anatomy, rows: Mapping[str, tuple[Image, Image]]) -> slice:
+    """Return the axial slices of all levels that a map shows, and what it shows above them."""
+    known = np.any([np.isfinite(m.data).any(axis=(0, 1)) for m, _ in rows.values()], axis=0)
+    covered = np.any([(c.data > 0).any(axis=(0, 1)) for _, c in rows.values()], axis=0)
+    cord = (anatomy.cord.data > 0.5).any(axis=(0, 1))
+    which = cord & (known if known.any() else covered)
+    levels = [k for n, k in anatomy.level_slices().items() if n > 0 and which[k].any()]
+    seen = np.concatenate([*levels, np.flatnonzero(which if which.any() else cord)])
+    return slice(int(seen.min()), int(seen.max()) + 1)
 
 
 def _coverage_curve(
@@ -202,7 +217,6 @@ def _coverage_curve(
         label = f"{name} (n = {people[name]})"
         axis.plot(seen, z, line_of(name, shades), color=shades[name], label=label)
     axis.set_xlabel("participants who cover the slice")
-    axis.set_ylim(z[0], z[-1])
     axis.set_xlim(left=0)
     axis.legend(frameon=False, fontsize=8, loc="lower right")
     _level_borders(axis, anatomy, False)
@@ -338,11 +352,11 @@ def _level_borders(axis: Any, anatomy: Anatomy, named: bool) -> None:
 
 
 def colour_bar(
-    figure: Figure, scale: Normalize, text: str, colours: str = PROBABILITY, left: float = 0.91
+    figure: Figure, scale: Normalize, text: str, colours: str = PROBABILITY, room: float = 1.1
 ) -> None:
-    """Draw the scale at the right."""
-    width = 0.15 / figure.get_figwidth()
-    place = figure.add_axes((left, 0.22, width, 0.56))
+    """Draw the scale at the right, where there are so many inches of ``room``."""
+    width = figure.get_figwidth()
+    place = figure.add_axes((1 - room / width, 0.22, 0.15 / width, 0.56))
     bar = figure.colorbar(mpl.cm.ScalarMappable(scale, colours), cax=place)
     bar.set_label(text, fontsize=7)
     bar.ax.tick_params(labelsize=7)

@@ -1,6 +1,5 @@
 """Estimates by region: exact without noise, and truer than averages with partial volumes."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

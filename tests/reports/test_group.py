@@ -234,6 +234,18 @@ def test_anterior_is_on_the_left_of_sagittal_pictures(anatomy: Anatomy) -> None:
     assert letters["A"] < 0.5 < letters["P"]
 
 
+def test_projections_end_with_the_last_level_that_a_map_shows(anatomy: Anatomy) -> None:
+    levels = anatomy.level_slices()
+    last = max(levels)
+    known = np.where(anatomy.cord.data > 0.5, 0, np.nan).astype(np.float32)
+    known[:, :, levels[last]] = np.nan
+    rows = {"all": (anatomy.cord.with_data(known), anatomy.cord)}
+    figure = draw.projections(anatomy, rows, {"all": 9}, draw.palette([]))
+    lowest = levels[last].max() + 1
+    ends = {tuple(axis.get_ylim()) for axis in figure.axes[:3]}
+    assert ends == {(lowest, np.flatnonzero(anatomy.cord.data.any(axis=(0, 1))).max())}
+
+
 @pytest.mark.slow
 def test_who_was_left_out_comes_before_any_figure(folder: tuple[Path, GroupFacts]) -> None:
     out, facts = folder
