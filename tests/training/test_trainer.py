@@ -168,7 +168,7 @@ def test_a_recipe_of_ones_own_says_how_it_differs(tmp_path: Path) -> None:
         ('based_on = "brain"', "unknown recipe 'brain'"),
         ('based_on = "cord"\nsteps = "many"', r"expected int @ \$\.steps"),
         ('based_on = "cord"\n[ranges]\nsice = 4', "sice"),
-        ('task = "poetry"', "'poetry' is not one of discs, .*slices, straightened"),
+        ('task = "poetry"', "'poetry' is not one of contrasts, discs, .*slices, straightened"),
         ('task = "discs"\nrole = "discs"\npreset = "disc_unet"', "required field missing"),
         ("based_on = ", "TOML"),
     ],
