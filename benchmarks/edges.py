@@ -32,12 +32,12 @@ def distances(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(away - np.sign(away) * FINE_MM / 2)
 
 
-def profile(image: Image, mask: Image) -> NDArray[np.float64]:
-    """Return the mean intensity at distances from -1.5 to 1.5 mm of the edge, over all slices."""
+def profiles(image: Image, mask: Image) -> dict[int, NDArray[np.float64]]:
+    """Return the mean intensity at distances from -1.5 to 1.5 mm of the edge, slice by slice."""
     at = np.arange(-REACH_MM, REACH_MM, BIN_MM) + BIN_MM / 2
     pitch = image.voxel_sizes[:2] / FINE_MM
     reach = (FIELD_MM / image.voxel_sizes[:2]).astype(int)
-    rows = []
+    rows = {}
     for k in range(image.shape[2]):
         inside = np.argwhere(mask.data[:, :, k] > 0.5)
         if len(inside) < LEAST_VOXELS:
@@ -55,8 +55,13 @@ def profile(image: Image, mask: Image) -> NDArray[np.float64]:
             for volume in (image.data, mask.data)
         ]
         away = distances(fine[1] > 0.5)
-        rows.append([fine[0][np.abs(away - d) <= BIN_MM / 2].mean() for d in at])
-    return np.asarray(np.nanmean(rows, axis=0))
+        rows[k] = np.array([fine[0][np.abs(away - d) <= BIN_MM / 2].mean() for d in at])
+    return rows
+
+
+def profile(image: Image, mask: Image) -> NDArray[np.float64]:
+    """Return the mean of the profiles of all slices."""
+    return np.asarray(np.nanmean(list(profiles(image, mask).values()), axis=0))
 
 
 def half_step(values: NDArray[np.float64]) -> float:
