@@ -45,8 +45,10 @@ from spinalprep.image.drawn import read_drawn
 from spinalprep.image.sanity import conform_label, conform_loaded_label
 from spinalprep.image.volume import to_nifti
 from spinalprep.lesion import frame, instances, measures
+from spinalprep.lesion.aligned import AlignedLesions, OwnLesions, align_lesions
 from spinalprep.lesion.calling import LesionRule, call_lesions
-from spinalprep.lesion.evidence import weigh_lesions
+from spinalprep.lesion.evidence import Evidence, weigh_lesions
+from spinalprep.lesion.fusion import JoinedLesions, join_lesions
 from spinalprep.lesion.regions import measure_regions
 from spinalprep.lesion.tumors import measure_tumors
 from spinalprep.levels import detect, label
@@ -77,6 +79,7 @@ ORDERS = [
 SOME = ["RAS", "SPR", "PIL", "ARI"]  # a mirror, a cycle, a swap with flips, a cycle with a flip
 EACH = [pytest.param(axes, marks=[] if axes in SOME else pytest.mark.slow) for axes in ORDERS]
 SEED = 100_017
+HALVES = np.diag([1.0, 1.0, 0.5, 1.0])
 OTHER = np.array([[-2.0, 0, 0, 9], [0, 2, 0, -9], [0, 0, 3, -12], [0, 0, 0, 1]])
 ROOMS = ("cord", "image", "lesion", "levels", "metrics", "networks", "registration", "template")
 
@@ -385,6 +388,24 @@ def called(s: Scene) -> list[object]:
     return [s.on(found.labels), found.evidence, s.on(found.refused)]
 
 
+def aligned(s: Scene) -> AlignedLesions:
+    """Bring a lesion to a grid whose voxels are others, and moved."""
+    rule = LesionRule(threshold=0.3, least_z=0.0, least_cnr=0.0, least_contrast=0.0)
+    found = OwnLesions(s.lesion, s.mask, call_lesions(s.lesion, s.image, s.mask, s.line, rule))
+    cord = upright(s.mask)
+    cord = resample(s.mask, (*cord.shape[:2], 2 * cord.shape[2]), cord.affine @ HALVES)
+    brought = align_lesions("other", found, s.move, cord)
+    assert brought.labels.any()
+    return brought
+
+
+def joined(s: Scene) -> JoinedLesions:
+    found = upright(s.on(s.lesions.data)).data.astype(np.int32)
+    soft, shown = upright(s.lesion).data, np.ones(found.shape, bool)
+    own = AlignedLesions("own", soft, shown, found, (Evidence(0.5, 5.0, 3.0, 9),) * 9)
+    return join_lesions([own, own], s.mask, LesionRule(0.3, least_z=0.0), "mean")
+
+
 def drawn_with_a_hole(s: Scene) -> list[object]:
     holes = (s.gm.data > 0.9) & (s.mask.data > 0)
     filled, told = mask.fill_drawn(s.on(np.where(holes, np.float32(0), s.mask.data)))
@@ -451,10 +472,13 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "levels.slices.slice_levels": lambda s: slice_levels(s.levels, range(16)),
     "levels.label.label_vertebrae": lambda s: s.on(label.label_vertebrae(s.mask, s.line, s.known)),
     "levels.label.label_discs": lambda s: s.on(label.label_discs(s.mask, s.line, s.known)),
+    "lesion.aligned.align_lesions": aligned,
     "lesion.calling.call_lesions": called,
     "lesion.evidence.weigh_lesions": lambda s: weigh_lesions(s.lesions, s.image, s.mask, s.line),
     "lesion.frame.cord_frame": lambda s: list(vars(frame.cord_frame(s.mask, s.line)).values())[1:],
     "lesion.frame.cut_sections": sections,
+    "lesion.fusion.join_lesions": joined,
+    "lesion.instances.cord_reach": lambda s: s.on(instances.cord_reach(s.mask)),
     "lesion.instances.lesion_instances": lambda s: s.on(
         instances.lesion_instances(s.lesion, s.mask, 0.3, min_length_mm=4.0)
     ),

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinalprep.image import Image
+from spinalprep.image import Image, upright
 from spinalprep.lesion.aligned import AlignedLesions, Labels
 from spinalprep.lesion.calling import LesionRule
 from spinalprep.lesion.evidence import Evidence, evidence_table
@@ -88,7 +88,7 @@ def join_lesions(
     images : sequence of AlignedLesions
         The reference first.
     cord : Image, shape (I, J, K)
-        Mask of the reference's cord, in LAS voxel order.
+        Mask of the reference's cord, any voxel order.
     rule : LesionRule
         What has to be true of a lesion of the mean map.
     fusion : str
@@ -106,6 +106,7 @@ def join_lesions(
     that are apart in the reference stay apart: one of another image that touches both was seen
     twice. In ``union``, a lesion has the extent that the first image that shows it gives it.
     """
+    cord = upright(cord)
     stack = np.stack([one.probability for one in images])
     fused = FUSED_MAPS[fusion](stack, np.stack([one.covered for one in images]))
     voxels = cord.voxel_sizes

@@ -75,9 +75,10 @@ def cord_reach(cord: Image) -> NDArray[np.bool_]:
     Parameters
     ----------
     cord : Image, shape (I, J, K)
-        Mask in LAS voxel order.
+        Mask, any voxel order.
     """
-    reach: NDArray[np.bool_] = ndimage.binary_dilation(cord.data > 0, structure=_plane())
+    inside = upright(cord).data > 0
+    reach: NDArray[np.bool_] = back_on(ndimage.binary_dilation(inside, structure=_plane()), cord)
     return reach
 
 
