@@ -239,3 +239,8 @@ CLASS_VALUES = flag(
     metavar="STRUCTURE=VALUE",
 )
 SEED = flag("workflow", "seed of all random numbers", read=seed, metavar="N")
+FUSION = flag(
+    "workflow",
+    "also search the session's other images of these contrasts and join the lesions: all (union), "
+    "or those of the mean probability; reference: search it alone",
+)

@@ -19,10 +19,12 @@ from spinalprep.defaults import (
     TUMOR_THRESHOLD,
     Contrast,
     CordModel,
+    LesionFusion,
     TumorCrop,
 )
 from spinalprep.flags import (
     CLASS_VALUES,
+    FUSION,
     SEED,
     absolute,
     argument,
@@ -140,6 +142,7 @@ class Settings:
         default=LESION_CONTRASTS,
         metadata=flag("workflow", "contrasts of reference images in which lesions are segmented"),
     )
+    lesion_fusion: LesionFusion = field(default="reference", metadata=FUSION)
     min_lesion_mm3: float = field(
         default=MIN_LESION_MM3,
         metadata=flag("workflow", "minimum volume of a lesion", read=volume, metavar="MM3"),
@@ -288,13 +291,9 @@ class Settings:
     retries: int = field(
         default=1,
         metadata=flag(
-            "resources",
-            "number of retries of a task that was killed",
-            read=not_negative,
-            metavar="N",
+            "resources", "number of retries of a killed task", read=not_negative, metavar="N"
         ),
     )
-
     task_minutes: float = field(
         default=120.0,
         metadata=flag(

@@ -150,11 +150,19 @@ class ShapeOnTemplate(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LesionsOfImages(Result):
+    """Lesions of other images on the reference's grid: a file of `lesion.files.read_aligned`."""
+
+    lesions: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class SeparatedLesions(Result):
     """Lesions inside the cord, and the table of what the image shows of each.
 
     ``volumes`` of the lesions and of what was ``refused`` in mm3, ``outside`` the share of voxels
-    beyond the cord.
+    beyond the cord. ``searched`` are the images whose lesions were joined, the reference first;
+    empty where it was searched alone.
     """
 
     mask: Path
@@ -164,6 +172,7 @@ class SeparatedLesions(Result):
     volumes: Sequence[float]
     refused: Sequence[float]
     outside: float
+    searched: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +288,8 @@ LEVELS = Stage("levels", LabelledLevels)
 SHAPE = Stage("shape", CordShape)
 TEMPLATE = Stage("template", TemplateFit)
 TEMPLATE_SLICES = Stage("template_slices", ShapeOnTemplate)
+OTHER_LESIONS = Stage("lesions", LesionsOfImages, each=True)  # contrast
+JOINED_LESIONS = Stage("searched", LesionsOfImages, each=True)  # of a contrast, those before it
 LESION = Stage("lesion", SeparatedLesions)
 LESION_TABLES = Stage("lesion_tables", MeasuredLesions)
 LESION_TEMPLATE = Stage("lesion_template", LesionsOnTemplate)
@@ -295,6 +306,8 @@ STAGES: tuple[Stage[Any], ...] = (
         SHAPE,
         TEMPLATE,
         TEMPLATE_SLICES,
+        OTHER_LESIONS,
+        JOINED_LESIONS,
         LESION,
         LESION_TABLES,
         LESION_TEMPLATE,

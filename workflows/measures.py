@@ -7,7 +7,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.engine.graph import can_do_without
-from spinalprep.interfaces.lesion import CallLesions, MeasureLesions
+from spinalprep.interfaces.lesion import CallLesions, JoinLesions, MeasureLesions
 from spinalprep.interfaces.preprocess import ConformLabel
 from spinalprep.interfaces.shape import (
     MeasureLevels,
@@ -16,6 +16,7 @@ from spinalprep.interfaces.shape import (
     ScoreSlices,
     ShapeOnTemplate,
 )
+from spinalprep.workflows.lesions import OtherLesions
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,13 @@ def TemplateSlices(
     return workflow.add(scores).table
 
 
-@workflow.define(outputs=["mask", "instances", "soft", "evidence", "volumes", "refused", "outside"])
+@can_do_without("others")
+@workflow.define(
+    outputs=[
+        *("mask", "instances", "soft", "evidence"),
+        *("volumes", "refused", "outside", "searched"),
+    ]
+)
 def Lesions(
     lesion: NiftiGz | None,
     image: NiftiGz,
@@ -113,8 +120,13 @@ def Lesions(
     min_mm3: float,
     label: File | None = None,
     value: int | None = None,
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[float], list[float], float]:
-    """Take the lesions that a person drew, or call those that the network proposes."""
+    joining: OtherLesions | None = None,
+    others: File | None = None,
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[float], list[float], float, list[str]]:
+    """Take the lesions that a person drew, or call those that the network proposes.
+
+    Those of ``others`` are joined with them, if it is said how.
+    """
     if label is not None:
         drawn = ConformLabel(label=label, image=cord, role="lesion", value=value)
         lesion = workflow.add(drawn).label
@@ -128,9 +140,24 @@ def Lesions(
         drawn=label is not None,
     )
     parts = workflow.add(task)
+    joined, searched = parts, []
+    if joining is not None:
+        join = JoinLesions(
+            own=joining.own,
+            instances=parts.instances,
+            soft=parts.soft,
+            evidence=parts.evidence,
+            cord=cord,
+            others=others,
+            threshold=threshold,
+            min_mm3=min_mm3,
+            fusion=joining.fusion,
+        )
+        joined = workflow.add(join)
+        searched = joined.searched
     return (
-        *(parts.mask, parts.instances, parts.soft, parts.evidence),
-        *(parts.volumes, parts.refused, parts.outside),
+        *(joined.mask, joined.instances, joined.soft, joined.evidence),
+        *(joined.volumes, parts.refused, parts.outside, searched),
     )
 
 

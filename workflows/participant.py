@@ -19,6 +19,7 @@ from spinalprep.workflows.cord import (
     Weights,
 )
 from spinalprep.workflows.coregister import Contrast, ToContrast, ToReference
+from spinalprep.workflows.lesions import Criteria, OtherLesions, add_other_lesions
 from spinalprep.workflows.levels import GivenLevels, OwnDiscs, SeenLevels, add_other_discs
 from spinalprep.workflows.lumbar import LumbarSearch, add_lumbar
 from spinalprep.workflows.manual import GreyMatter
@@ -44,6 +45,7 @@ class Parameters:
     spaces: tuple[str, ...] = ("reference", "template")
     lesion_threshold: float = LESION_THRESHOLD
     min_lesion_mm3: float = MIN_LESION_MM3
+    other_lesions: OtherLesions | None = None
     level_hint: str | None = None
     seed: int = 0
     label_values: dict[str, int] = field(default_factory=dict)
@@ -135,7 +137,7 @@ def Participant(
     shape = _shape(anatomy, told)
     fit = _template(anatomy, shape, told)
     regions = _regions(anatomy, fit, told)
-    lesions = _lesions(anatomy, fit, regions, told)
+    lesions = _lesions(anatomy, (fit, regions), moved, told)
     if parameters.lumbar is not None and weights.lumbar is not None:
         preprocessed = {"": image, **{name: c.image for name, c in moved.items()}}
         add_lumbar(parameters.lumbar, weights.lumbar, preprocessed)
@@ -315,12 +317,17 @@ def _regions(found: Anatomy, fit: stages.TemplateFit | None, told: Inputs) -> Re
 
 
 def _lesions(
-    found: Anatomy, fit: stages.TemplateFit | None, regions: Regions, told: Inputs
+    found: Anatomy,
+    where: tuple[stages.TemplateFit | None, Regions],
+    moved: Mapping[str, Contrast],
+    told: Inputs,
 ) -> stages.SeparatedLesions | None:
     """Add the lesions, their tables, and where they lie in the template."""
     p, label = told.parameters, told.labels.get("lesion")
+    fit, regions = where
     if not p.lesion and label is None:
         return None
+    criteria = Criteria(p.lesion_threshold, p.min_lesion_mm3)
     task = Lesions(
         lesion=found.automatic.lesion if label is None else None,
         image=found.image,
@@ -330,6 +337,8 @@ def _lesions(
         min_mm3=p.min_lesion_mm3,
         label=label,
         value=p.label_values.get("lesion"),
+        joining=p.other_lesions,
+        others=add_other_lesions(p.other_lesions, moved, told.weights, found.cord, criteria),
     )
     lesions = add_stage(stages.LESION, task)
     tables = LesionTables(

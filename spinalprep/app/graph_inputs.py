@@ -9,8 +9,8 @@ from pathlib import Path
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 
-from spinalprep.bids.names import SHOWS_GM
-from spinalprep.bids.session_files import SessionFiles
+from spinalprep.bids.names import SHOWS_GM, frame_name
+from spinalprep.bids.session_files import SessionFiles, lesion_images
 from spinalprep.device import Device
 from spinalprep.image.grids import same_voxels
 from spinalprep.lesion.tumors import TumorRule
@@ -21,6 +21,7 @@ from spinalprep.template.levels import disc_heights
 from spinalprep.template.pack import packed_atlas
 from spinalprep.template.regions import combined_regions, region_names
 from spinalprep.workflows.cord import WeightFile, Weights
+from spinalprep.workflows.lesions import OtherLesions
 from spinalprep.workflows.lumbar import LumbarSearch
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, TemplateFiles
@@ -109,12 +110,22 @@ def graph_parameters(
         spaces=settings.output_spaces,
         lesion_threshold=settings.lesion_threshold,
         min_lesion_mm3=settings.min_lesion_mm3,
+        other_lesions=_other_lesions(settings, files),
         level_hint=settings.level_hint,
         seed=settings.random_seed,
         label_values=files.labels.values,
         tumor=_tumor_search(settings, files),
         lumbar=_lumbar_search(settings, files),
     )
+
+
+def _other_lesions(settings: Settings, files: SessionFiles) -> OtherLesions | None:
+    """Return in which other images lesions are looked for; None where in none."""
+    names = lesion_images(files, settings)
+    if not names:
+        return None
+    own = frame_name(files.reference, files.reference)
+    return OtherLesions(names, own, settings.lesion_fusion)
 
 
 def _tumor_search(settings: Settings, files: SessionFiles) -> TumorSearch | None:

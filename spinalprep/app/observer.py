@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spinalprep import stages
 from spinalprep.app.jobs import Job, Plan
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import ComputedTask, Outcome, problems_of, session_status
@@ -189,7 +190,12 @@ class RunObserver(Observer):
 
     def _writer(self, key: str, results: Results) -> DerivativeWriter:
         shared = self._plan.shared
-        source = known_levels(results).source
+        source, lesions = known_levels(results).source, results.get(stages.LESION)
         return DerivativeWriter(
-            self._job(key).files, shared.settings, shared.template, shared.cards, source
+            self._job(key).files,
+            shared.settings,
+            shared.template,
+            shared.cards,
+            source,
+            searched=tuple(lesions.searched) if lesions is not None else (),
         )

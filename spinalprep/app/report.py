@@ -100,7 +100,7 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
     """Gather what happened to one reference image."""
     session, files = outcome.job.session, outcome.job.files
     who = age_and_sex(shared.settings.bids_dir, session.participant)
-    levels = known_levels(outcome.results)
+    levels, lesions = known_levels(outcome.results), outcome.results.get(stages.LESION)
     uncalibrated = why_uncalibrated(files, shared.settings, shared.cards)
     known = levels.source != "unknown" and load_norms().whose(Subject(*who)) != EVERYBODY
     return SessionRunFacts(
@@ -112,6 +112,8 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
         metrics=tuple(files.maps) + (("MTR",) if files.mt_pair is not None else ()),
         mt_ratio=files.mt_pair is not None,
         lesions_sought=shared.settings.seeks_lesions(files.reference.contrast),
+        lesions_joined=tuple(lesions.searched) if lesions is not None else (),
+        lesion_fusion=shared.settings.lesion_fusion,
         scored=known and not uncalibrated,
         uncalibrated=uncalibrated,
         **_tumor_facts(shared, outcome),

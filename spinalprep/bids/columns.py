@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from spinalprep.bids.lesion_columns import LESION_COLUMNS
 from spinalprep.bids.lumbar_columns import LUMBAR_COLUMNS
 from spinalprep.bids.tumor_columns import TUMOR_COLUMNS
 
@@ -235,20 +236,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "level_percent": ("fraction of the lesion at its vertebral level", "percent", None),
     "column": ("column, or grey matter, with the largest part of the lesion", None, None),
     "column_percent": ("fraction of the lesion in that column", "percent", None),
-    "contrast_share": (
-        "intensity of the lesion minus that of the same in-plane positions in the 12 mm of "
-        "cord above and below, as a fraction of the difference between cord and CSF; positive "
-        "towards CSF",
-        None,
-        None,
-    ),
-    "contrast_z": (
-        "the same in (robust) standard deviations of what the same shape shows elsewhere in "
-        "the cord; n/a if too little cord is in view",
-        None,
-        None,
-    ),
-    "contrast_to_noise": ("the same in standard deviations of the noise", None, None),
+    **LESION_COLUMNS,
     **TUMOR_COLUMNS,
     **LUMBAR_COLUMNS,
     "refused_lesions": (

@@ -84,6 +84,18 @@ class SessionFiles:
         return role in self.labels.paths
 
 
+def lesion_images(files: SessionFiles, settings: Settings) -> tuple[str, ...]:
+    """Return the other images in which lesions are looked for, by the names of their stages.
+
+    None where the reference is not searched, or a person drew its lesions.
+    """
+    alone = settings.lesion_fusion == "reference" or files.is_drawn("lesion")
+    if alone or "coreg" in settings.skip or not settings.seeks_lesions(files.reference.contrast):
+        return ()
+    scans = files.contrasts.items()
+    return tuple(name for name, scan in scans if settings.seeks_lesions(scan.contrast))
+
+
 def shows_gadolinium(scan: Scan) -> bool:
     """Tell whether a name says that it is a T1w image after gadolinium (``ce-gadolinium``)."""
     return scan.contrast == "T1w" and scan.entities.get("ce", "").lower().startswith(("gad", "gd"))

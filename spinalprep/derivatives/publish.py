@@ -27,6 +27,7 @@ from spinalprep.bids.labelmaps import (
     vertebra_labels,
 )
 from spinalprep.bids.names import SHOWS_GM
+from spinalprep.bids.session_files import lesion_images
 from spinalprep.derivatives.writer import DerivativeWriter, Origin
 from spinalprep.levels.slices import with_level_names
 from spinalprep.lumbar.structures import structure_labels
@@ -72,7 +73,9 @@ def _automatic(to: DerivativeWriter, found: stages.SegmentedCord) -> bool:
     changed = to.image("cord", found.cord, cord, auto=drawn)
     changed |= to.image("cord_probability", found.probability, cord, auto=drawn)
     changed |= to.image("cord_uncertainty", found.uncertainty, cord)
-    if to.settings.seeks_lesions(to.scan.contrast):
+    if lesion_images(to.files, to.settings):
+        pass  # joined with that of other images, by the stage of lesions
+    elif to.settings.seeks_lesions(to.scan.contrast):
         changed |= to.image("lesion_probability", found.lesion, to.lesions_found())
     elif "lesion" not in to.settings.skip and not to.files.is_drawn("lesion"):
         changed |= to.supersede(*_lesion_paths(to))  # of a run with other --lesion-contrasts
@@ -183,10 +186,17 @@ def _template_slices(to: DerivativeWriter, found: stages.ShapeOnTemplate) -> boo
 def _lesion(to: DerivativeWriter, found: stages.SeparatedLesions) -> bool:
     origin, names = to.drawn_or_found("lesion"), lesion_labels(len(found.volumes))
     changed = to.image("lesion", found.mask, origin)
+    if found.searched:
+        changed |= to.image("lesion_probability", found.soft, origin)
     changed |= to.image("lesions", found.instances, origin, label_map=names)
     lookup = lookup_table(names).assign(volume_mm3=found.volumes)
     path = to.path("lesions_lookup")
     return changed | write_table(to.out_dir, path, lookup, dictionary=False)  # the image's serves
+
+
+def _other_lesions(to: DerivativeWriter, found: stages.LesionsOfImages) -> bool:
+    """Write nothing: the stage of lesions joins them."""
+    return False
 
 
 def _lesion_tables(to: DerivativeWriter, found: stages.MeasuredLesions) -> bool:
@@ -268,6 +278,8 @@ WRITERS: Mapping[stages.Stage[Any], Write] = dict(
         _row(stages.SHAPE, _shape),
         _row(stages.TEMPLATE, _template),
         _row(stages.TEMPLATE_SLICES, _template_slices),
+        _row(stages.OTHER_LESIONS, _other_lesions),
+        _row(stages.JOINED_LESIONS, _other_lesions),
         _row(stages.LESION, _lesion),
         _row(stages.LESION_TABLES, _lesion_tables),
         _row(stages.LESION_TEMPLATE, _lesion_template),

@@ -100,6 +100,8 @@ class DerivativeWriter:
         What the vertebral levels follow from, see `levels.discs.Levels`.
     item : str
         The contrast or map of the stage, where there are several.
+    searched : tuple of str
+        The images whose lesions were joined, the reference first; empty where it was alone.
     """
 
     files: SessionFiles
@@ -108,6 +110,7 @@ class DerivativeWriter:
     cards: Mapping[str, Mapping[str, object]]
     level_source: str = "unknown"
     item: str = ""
+    searched: tuple[str, ...] = ()
 
     @property
     def out_dir(self) -> Path:
@@ -171,7 +174,8 @@ class DerivativeWriter:
         """Return what is said of a table: inputs, its networks, settings and template."""
         files = [self.files.reference.uri, *self.files.labels.by_uri]
         scan = self.files.scans.get(self.item, self.files.reference)
-        uris = tuple(dict.fromkeys((scan.uri, *files)))
+        joined = self._searched_uris() if "lesion" in PARTS_OF_TABLES.get(key, ()) else ()
+        uris = tuple(dict.fromkeys((scan.uri, *joined, *files)))
         provenance = Provenance(uris, parameters=self._parameters(), checksums=self._sums(uris))
         told: dict[str, object] = table_facts(provenance)
         told["Models"] = [self.model(name) for name in self.networks_of(key)]
@@ -285,8 +289,16 @@ class DerivativeWriter:
     def lesions_found(self) -> Origin:
         """Return the origin of lesions that the network found."""
         s = self.settings
-        own = {"lesion_threshold": s.lesion_threshold, "min_lesion_mm3": s.min_lesion_mm3}
-        return Origin(self.model("lesion"), parameters=own)
+        own: dict[str, object] = {"lesion_threshold": s.lesion_threshold}
+        own["min_lesion_mm3"] = s.min_lesion_mm3
+        if self.searched:
+            own["lesion_fusion"] = s.lesion_fusion
+        return Origin(self.model("lesion"), parameters=own, sources=self._searched_uris())
+
+    def _searched_uris(self) -> tuple[str, ...]:
+        """Return the images whose lesions were joined; none where the reference was alone."""
+        others = (self.files.contrasts[name].uri for name in self.searched[1:])
+        return (self.files.reference.uri, *others) if self.searched else ()
 
     @property
     def seeks_tumors(self) -> bool:

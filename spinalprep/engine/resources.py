@@ -26,6 +26,7 @@ TABLE: dict[str, Resources] = {
     "Coregister": Resources(cpus=4, mem_gb=1.5, minutes=30),
     "FindHeat": Resources(cpus=4, mem_gb=2.0, minutes=30),
     "DetectElsewhere": Resources(cpus=4, mem_gb=2.0, minutes=30),
+    "SegmentElsewhere": Resources(cpus=4, mem_gb=2.0, minutes=30),
     "SegmentCord": Resources(cpus=4, mem_gb=2.0, minutes=30),
     "SegmentLumbar": Resources(cpus=4, mem_gb=2.0, minutes=30),
     "RegisterToTemplate": Resources(cpus=4, mem_gb=2.0, minutes=30),

@@ -56,6 +56,10 @@ class SessionRunFacts:
         That the levels are the right ones: 1 where a person said so.
     lesions_sought : bool
         Whether a network looked for lesions.
+    lesions_joined : tuple of str
+        Images whose lesions were joined, the reference first; empty where it was alone.
+    lesion_fusion : str
+        How, see ``--lesion-fusion``.
     tumor_sought : bool
         Whether a tumor was looked for.
     tumor_t2w, tumor_gd_t1w : str or None
@@ -82,6 +86,8 @@ class SessionRunFacts:
     metrics: tuple[str, ...] = ()
     mt_ratio: bool = False
     lesions_sought: bool = True
+    lesions_joined: tuple[str, ...] = ()
+    lesion_fusion: str = "reference"
     scored: bool = False
     uncalibrated: str = ""
     lumbar_sought: bool = False

@@ -105,7 +105,23 @@ def _segmented(
             "the variation between such positions."
         )
         cited.append("SynthSeg")
+        if len(run.lesions_joined) > 1:
+            parts.append(_joined(run))
     return parts, cited
+
+
+def _joined(run: SessionRunFacts) -> str:
+    """Return in which images lesions were looked for, and how they were joined."""
+    how = (
+        "those that overlapped or touched in the space of the reference were taken as one"
+        if run.lesion_fusion == "union"
+        else "the mean probability of the images that cover a place decided in the space of the "
+        "reference"
+    )
+    return (
+        f"Lesions were searched for in each of the images {', '.join(run.lesions_joined)} on its "
+        f"own grid, along its own cord; {how}."
+    )
 
 
 def _levels(run: SessionRunFacts) -> str:

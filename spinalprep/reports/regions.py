@@ -20,6 +20,8 @@ LESION_COLUMNS = {
     "distance_c1_mm": "from top of C1 (mm)",
     "contrast_share": "contrast (CSF is 1)",
     "contrast_to_noise": "contrast to noise",
+    "seen_in": "seen in",
+    "not_seen_in": "covered, not seen in",
 }
 METRIC_COLUMNS = {
     "region": "region",

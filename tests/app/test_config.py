@@ -42,6 +42,7 @@ ASKED: dict[str, tuple[Any, list[str]]] = {
         {"FA": 'a/*="x".nii.gz', "MD": "\\b\t🧠*"},
         ["--metric", 'FA=a/*="x".nii.gz', "--metric", "MD=\\b\t🧠*"],
     ),
+    "lesion_fusion": ("union", ["--lesion-fusion", "union"]),
     "lesion_threshold": (0.7, ["--lesion-threshold", "0.7"]),
     "lesion_contrasts": (("T1w", "MTS"), ["--lesion-contrasts", "T1w", "MTS"]),
     "min_lesion_mm3": (2.5, ["--min-lesion-mm3", "2.5"]),

@@ -12,6 +12,7 @@ from spinalprep.derivatives.publish import WRITERS
 from spinalprep.engine.graph import StageTask, stages_of
 from spinalprep.stages import STAGES, Node
 from spinalprep.workflows.cord import WeightFile, Weights
+from spinalprep.workflows.lesions import OtherLesions
 from spinalprep.workflows.lumbar import LumbarSearch
 from spinalprep.workflows.metrics import Maps
 from spinalprep.workflows.participant import Parameters, Participant, TemplateFiles
@@ -60,6 +61,7 @@ def test_the_graph_has_all_stages_and_no_other(file: Path) -> None:
         spaces=("reference", "template", "T1w"),
         tumor=TumorSearch("", "T1w"),
         lumbar=LumbarSearch("", "T1w"),
+        other_lesions=OtherLesions(("T1w", "MTSmtoff"), "T2w", "union"),
     )
     found = names(file, ("cord", "gm", "lesion"), everything, template=True)
     assert {Node.named(name).stage for name in found} == set(STAGES)
@@ -97,6 +99,18 @@ def test_levels_go_on_without_a_contrast_that_fails(file: Path) -> None:
     outputs = dict.fromkeys(levels.upstream, left)
     assert levels.resolved(outputs).elsewhere is None
     assert levels.resolved(outputs | {"sources_MTSmtoff": left}).elsewhere == File(file)
+
+
+def test_lesions_of_the_reference_go_on_without_an_image_that_fails(file: Path) -> None:
+    joined = Parameters(other_lesions=OtherLesions(("T1w", "MTSmtoff"), "T2w", "union"))
+    stages = graph(file, (), joined, template=False)
+    assert {"lesions_T1w", "lesions_MTSmtoff", "searched_MTSmtoff"} <= set(stages)
+    assert stages["lesion"].spared == {"searched_MTSmtoff"}
+    assert stages["searched_MTSmtoff"].spared == {"lesions_T1w", "lesions_MTSmtoff"}
+    assert "coregister_T1w" in stages["lesions_T1w"].upstream
+    alone = graph(file, (), Parameters(), template=False)
+    assert not any(name.startswith(("lesions", "searched")) for name in alone)
+    assert alone["lesion"].spared == set()
 
 
 def test_what_a_drawn_cord_can_do_without(file: Path) -> None:
