@@ -6,9 +6,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
 
 from spinalprep.cord.section import cord_sections
 from spinalprep.cord.spline import smooth_curve
@@ -57,8 +56,8 @@ class Centerline:
         return float(self.arc[-1])
 
     @cached_property
-    def _spline(self) -> CubicSpline:
-        return CubicSpline(self.arc, self.points, bc_type="natural")
+    def _spline(self) -> "scipy.interpolate.CubicSpline":
+        return scipy.interpolate.CubicSpline(self.arc, self.points, bc_type="natural")
 
     @cached_property
     def tangent(self) -> Points:
@@ -145,7 +144,7 @@ class Centerline:
         """
         points = np.asarray(points, float)
         flat = points.reshape(-1, 3)
-        s = self.arc[cKDTree(self.points).query(flat)[1]]
+        s = self.arc[scipy.spatial.cKDTree(self.points).query(flat)[1]]
         moving = np.arange(len(flat))
         for _ in range(NEWTON_STEPS):
             step = self._newton_step(flat[moving], s[moving])
@@ -330,6 +329,6 @@ def _equidistant(curve: Points, spacing_mm: float) -> Points:
     steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
     arc = np.concatenate([[0.0], np.cumsum(steps)])
     count = max(round(float(arc[-1]) / spacing_mm) + 1, 4)
-    spline = CubicSpline(arc, curve, bc_type="natural")
+    spline = scipy.interpolate.CubicSpline(arc, curve, bc_type="natural")
     points: Points = spline(np.linspace(0.0, arc[-1], count))
     return points

@@ -1,9 +1,9 @@
 """The outline of one section of the cord, and its shape."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 from skimage.measure import find_contours
 
 Array = NDArray[np.float64]
@@ -63,9 +63,10 @@ def measure_outline(weights: Array, plane: Array, level: float) -> dict[str, flo
     area, centre, covariance = polygon_moments(outline)
     ellipse = _ellipse(covariance)
     right_left, front_back = _symmetry(weights, plane, outline, centre, ellipse["orientation_deg"])
+    hull = scipy.spatial.ConvexHull(outline)
     return {
         **ellipse,
-        "solidity": area / float(ConvexHull(outline).volume),  # in a plane, scipy's volume is area
+        "solidity": area / float(hull.volume),  # in a plane, scipy's volume is area
         "symmetry_rl": right_left,
         "symmetry_ap": front_back,
     }

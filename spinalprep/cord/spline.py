@@ -1,8 +1,8 @@
 """Smooth curves through scattered points, by penalised B-splines."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
 from spinalprep.image import Float
 
@@ -17,7 +17,9 @@ AGREES = 0.3  # mm: residuals below it are never called stray
 STRAY = 3.0  # standard deviations at which a point has lost three quarters of its weight
 
 
-def smooth_curve(u: Array, points: Float, trust: Float, smoothing: float) -> BSpline:
+def smooth_curve(
+    u: Array, points: Float, trust: Float, smoothing: float
+) -> "scipy.interpolate.BSpline":
     """Fit a smooth curve that stray points do not bend.
 
     Parameters
@@ -51,7 +53,7 @@ def smooth_curve(u: Array, points: Float, trust: Float, smoothing: float) -> BSp
        Statistical Science 11:89-121, doi:10.1214/ss/1038425655.
     """
     knots = _knots(u[0], u[-1], smoothing)
-    basis = BSpline.design_matrix(u, knots, DEGREE).toarray()
+    basis = scipy.interpolate.BSpline.design_matrix(u, knots, DEGREE).toarray()
     penalty = _penalty(knots, smoothing)
     distance = (u[-1] - u[0]) / (len(u) - 1)
     weights = trust / trust.max()
@@ -61,7 +63,7 @@ def smooth_curve(u: Array, points: Float, trust: Float, smoothing: float) -> BSp
         coefficients = np.linalg.solve(weighted @ basis + penalty, weighted @ points)
         apart = np.linalg.norm(points - basis @ coefficients, axis=1)
         steady = 1 / (1 + (apart / (STRAY * _spread(apart, weights))) ** 2) ** 2
-    return BSpline(knots, coefficients, DEGREE)
+    return scipy.interpolate.BSpline(knots, coefficients, DEGREE)
 
 
 def _knots(start: float, end: float, smoothing: float) -> Array:
@@ -74,7 +76,7 @@ def _knots(start: float, end: float, smoothing: float) -> Array:
 def _penalty(knots: Array, smoothing: float) -> Array:
     """Return the matrix of the roughness of a spline's coefficients."""
     count = len(knots) - DEGREE - 1
-    every = BSpline(knots, np.eye(count), DEGREE)
+    every = scipy.interpolate.BSpline(knots, np.eye(count), DEGREE)
     pieces = count - DEGREE
     grid = np.linspace(knots[0], knots[-1], 8 * pieces + 1)
     middle = (grid[1:] + grid[:-1]) / 2

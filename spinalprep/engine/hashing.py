@@ -5,9 +5,11 @@ task must have done so: ``spinalprep.interfaces`` and ``spinalprep.workflows``
 import it first.
 """
 
+import hashlib
 import os
 import types
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from pydra.compose.base.field import Field
 from pydra.utils.hash import (
     Cache,
     CacheKey,
+    Hash,
+    PersistentCache,
     bytes_repr_code,
     bytes_repr_function,
     bytes_repr_mapping_contents,
+    bytes_repr_type,
     hash_single,
     register_serializer,
 )
@@ -28,6 +33,8 @@ from pydra.utils.hash import (
 from spinalprep.engine.sources import code_key, is_ours, keep_sources_in
 
 __all__ = ["code_key", "keep_hashes_beside"]
+
+_DIGEST_BYTES = 16
 
 
 def keep_hashes_beside(caches: Iterable[Path]) -> Path | None:
@@ -66,6 +73,48 @@ def field_bytes(field: Field, cache: Cache) -> Iterator[bytes]:
     yield b"}"
 
 
+class _KnownDigests(PersistentCache):  # type: ignore[misc]
+    """pydra's store of digests, asked once per process for each; it locks a file every time."""
+
+    def get_or_calculate_hash(self, key: CacheKey, calculate_hash: Callable[[], Hash]) -> Hash:
+        """Return the digest under a key: from memory, from its file, or calculated."""
+        found = self._hashes.get(key)
+        if found is None:
+            found = self._hashes[key] = _kept(self.location, key) or super().get_or_calculate_hash(
+                key, calculate_hash
+            )
+        return Hash(found)
+
+
+def _kept(folder: Path, key: CacheKey) -> bytes:
+    """Return the digest that is kept under a key; empty where none is, or half of one."""
+    try:
+        kept = (folder / hashlib.blake2b(str(key).encode()).hexdigest()).read_bytes()
+    except OSError:
+        return b""
+    return kept if len(kept) == _DIGEST_BYTES else b""
+
+
+_digests: dict[str, _KnownDigests] = {}  # by folder
+_types: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
+
+
+def _known_digests() -> _KnownDigests:
+    """Return the digests of the folder that pydra keeps them in now."""
+    folder = str(PersistentCache.location_default())
+    if folder not in _digests:
+        _digests[folder] = _KnownDigests(folder)
+    return _digests[folder]
+
+
+@register_serializer(type)  # type: ignore[untyped-decorator]
+def type_bytes(klass: type, cache: Cache) -> Iterator[bytes]:
+    """Yield what pydra does of a class, found once: hundreds of results are of the same few."""
+    if klass not in _types:
+        _types[klass] = b"".join(bytes_repr_type(klass, Cache(cache.persistent)))
+    yield _types[klass]
+
+
 @register_serializer(FileSet)  # type: ignore[untyped-decorator]
 def file_bytes(files: FileSet, cache: Cache) -> Iterator[Any]:
     """Yield contents; the digest is kept under path, size, times and inode of every file.
@@ -78,6 +127,7 @@ def file_bytes(files: FileSet, cache: Cache) -> Iterator[Any]:
         stamps.append(_stamp(path))
         if path.is_dir():
             stamps.extend(_stamp(inner) for inner in sorted(path.rglob("*")))
+    cache.persistent = _known_digests()
     yield CacheKey(tuple(stamps))
     yield f"{type(files).__module__}.{type(files).__name__}:".encode()
     for key, chunks in files.byte_chunks(ignore_hidden_files=False, ignore_hidden_dirs=False):

@@ -10,12 +10,11 @@ from typing import Any
 
 import attrs
 from pydra.engine.lazy import LazyField
-from pydra.engine.result import load_result
 from pydra.utils.general import attrs_values, is_workflow
 
 from spinalprep.engine.graph import constructed, leaves, promised, stages_of, upstream_of
 from spinalprep.engine.hashing import keep_hashes_beside
-from spinalprep.engine.record import damage
+from spinalprep.engine.record import damage, outputs_of_result, tasks_of_result
 
 _CODE = ("function", "constructor", "Outputs")
 
@@ -91,8 +90,10 @@ class _Plan:
         checksum = task._checksum
         wrong = damage(self.folder / checksum)
         if not wrong:
-            lines += [PlanLine(self.session, p, name, True) for p, name in leaves(task, path)]
-            return load_result(checksum, [self.folder]).outputs
+            for inner, name in tasks_of_result(task, self.folder / checksum):
+                node = f"{path}.{inner}" if inner else path
+                lines.append(PlanLine(self.session, node, name, True))
+            return outputs_of_result(self.folder / checksum)
         if is_workflow(task):
             return self._visit_nodes(task, path, lines)
         why = self._why(task, path, wrong if (self.folder / checksum).exists() else "")

@@ -3,13 +3,20 @@
 import hashlib
 import json
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
+import cloudpickle
 from fileformats.core import FileSet
+from pydra.engine.result import Result
+from pydra.utils.general import is_workflow
+
+from spinalprep.engine.graph import leaves
 
 RECORD = "_record.json"
 RESULT = "_result.pklz"
@@ -41,7 +48,8 @@ class Record:
     """What a result was made from and what it consists of.
 
     ``fields`` maps each input to its hash; ``folder`` is where the result was
-    made, since pydra's results hold absolute paths.
+    made, since pydra's results hold absolute paths. ``nodes`` are path and class of each task of a
+    workflow; empty for a single task.
     """
 
     name: str
@@ -51,6 +59,7 @@ class Record:
     peak_mib: float
     fields: dict[str, str]
     files: dict[str, Stamp] = field(default_factory=dict)
+    nodes: tuple[tuple[str, str], ...] = ()
 
 
 def write_record(job: Any, result: Any, seconds: float, peak_mib: float) -> None:
@@ -60,8 +69,9 @@ def write_record(job: Any, result: Any, seconds: float, peak_mib: float) -> None
         return
     files = {str(path): stamp(path) for path in (folder / RESULT, *_files_of(result.outputs))}
     hashes = dict(job.task._hashes or {})
+    nodes = tuple(leaves(job.task)) if is_workflow(job.task) else ()
     record = Record(
-        job.name, type(job.task).__name__, str(folder), seconds, peak_mib, hashes, files
+        job.name, type(job.task).__name__, str(folder), seconds, peak_mib, hashes, files, nodes
     )
     partial = folder / f"{RECORD}.part"
     partial.write_text(json.dumps(asdict(record)))
@@ -73,9 +83,35 @@ def read_record(folder: Path) -> Record | None:
     try:
         values = json.loads((folder / RECORD).read_text())
         files = {path: Stamp(**stamp) for path, stamp in values.pop("files").items()}
-        return Record(**values, files=files)
+        nodes = tuple((path, task) for path, task in values.pop("nodes", ()))
+        return Record(**values, files=files, nodes=nodes)
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def tasks_of_result(task: Any, folder: Path) -> list[tuple[str, str]]:
+    """Return path and class of each task behind a result, as `leaves` does.
+
+    The note beside a workflow's result spares constructing it once more.
+    """
+    record = read_record(folder)
+    return list(record.nodes if record is not None and record.nodes else leaves(task))
+
+
+class _OutputsAlone(pickle.Unpickler):
+    """Reads of a result what its outputs are, and leaves its task packed: that takes longer."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Take an empty object in place of pydra's."""
+        if (module, name) == (Result.__module__, Result.__name__):
+            return SimpleNamespace
+        return super().find_class(module, name)
+
+
+def outputs_of_result(folder: Path) -> Any:
+    """Return the outputs of a finished task or workflow from its folder in the cache."""
+    with (folder / RESULT).open("rb") as stream:
+        return cloudpickle.loads(_OutputsAlone(stream).load().outputs)
 
 
 def damage(folder: Path, thorough: bool = False) -> str:

@@ -18,6 +18,7 @@ from spinalprep.engine.child import Failure, explain
 from spinalprep.engine.events import GRAPH, Observer, SessionResult
 from spinalprep.engine.graph import StageTask, leaves, stages_of
 from spinalprep.engine.plan import remember
+from spinalprep.engine.record import tasks_of_result
 from spinalprep.engine.worker import LocalWorker, TaskEvent
 from spinalprep.errors import SpinalprepError
 
@@ -82,7 +83,7 @@ class SessionRun:
             self._fail(stages[0].name, "", explain(error))
             return self.result("failed")
         for stage in stages:
-            self._count(stage.name, stage.task)
+            self._count(stage.name, sum(1 for _ in leaves(stage.task)))
         await self._run_all({stage.name: stage for stage in stages})
         return self.result("failed" if self.failures else "finished")
 
@@ -138,7 +139,7 @@ class SessionRun:
         task = stage.resolved(self._outputs)
         submitter = StageSubmitter(self.key, stage.name, self.cache, self.worker)
         job = Job(task, submitter=submitter, name=stage.name)
-        self._count(stage.name, task)
+        self._count(stage.name, len(tasks_of_result(task, Path(job.cache_dir))))
         result = await self.worker.submit(job)
         return (result or job.result()).outputs
 
@@ -178,9 +179,8 @@ class SessionRun:
         self.failures.append((stage, node, failure))
         self.observer.on_failure(self.key, stage, node, failure)
 
-    def _count(self, stage: str, task: Any) -> None:
+    def _count(self, stage: str, number: int) -> None:
         """Correct the number of known tasks once more is known of a stage."""
-        number = sum(1 for _ in leaves(task))
         self.count(number - self._counted.get(stage, 0))
         self._counted[stage] = number
 

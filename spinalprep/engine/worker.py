@@ -16,8 +16,7 @@ from pydra.workers.base import Worker
 
 from spinalprep.engine import child
 from spinalprep.engine.child import Failure, Report
-from spinalprep.engine.graph import leaves
-from spinalprep.engine.record import read_record, write_record
+from spinalprep.engine.record import read_record, tasks_of_result, write_record
 from spinalprep.memory import NOTHING, Usage
 
 
@@ -95,7 +94,7 @@ class LocalWorker(Worker, ABC):  # type: ignore[misc]
             return await self.run(job, rerun=rerun)
         async with self._turn(job):
             if is_finished(job):
-                count = sum(1 for _ in leaves(job.task))
+                count = len(tasks_of_result(job.task, Path(job.cache_dir)))
                 self.listen(TaskEvent("hit", job, count=count))
                 return job.result()
             if (Path(job.cache_dir) / "_error.pklz").exists():  # pydra would believe it

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.interpolate import PchipInterpolator
 
 from spinalprep.cord.straight import StraightSpace
 from spinalprep.errors import InputError
@@ -119,7 +119,8 @@ def map_heights(
     known_z = np.array([disc_z[n] for n in shared])
     if len(shared) == 1:
         return np.asarray(known_z[0] - (np.asarray(s) - known_s[0]))
-    curve = PchipInterpolator(known_s, known_z)(np.clip(s, known_s[0], known_s[-1]))
+    through = scipy.interpolate.PchipInterpolator(known_s, known_z)
+    curve = through(np.clip(s, known_s[0], known_s[-1]))
     rate = (known_z[-1] - known_z[0]) / (known_s[-1] - known_s[0])
     beyond = np.minimum(s - known_s[0], 0.0) + np.maximum(s - known_s[-1], 0.0)
     return np.asarray(curve + rate * beyond)

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import io, ndimage
-from scipy.spatial import cKDTree
+from scipy import ndimage
 
 from spinalprep.errors import InputError
 from spinalprep.image import Float, grid_points, to_voxel, to_world
@@ -193,7 +193,8 @@ def balanced(field: Field, transform: Transform, near: Float) -> Field:
     shape = np.array(field.displacement.shape[:3])
     cells = _close(shape - 1, field.affine, near, BALANCED_MM)
     middles = to_world(cells + 0.5, field.affine)
-    close = cKDTree(near).query(middles, distance_upper_bound=BALANCED_MM)[0] <= BALANCED_MM
+    tree = scipy.spatial.cKDTree(near)
+    close = tree.query(middles, distance_upper_bound=BALANCED_MM)[0] <= BALANCED_MM
     cells, middles = cells[close], middles[close]
     true = transform.apply(middles)
     shared = Field(field.displacement.copy(), field.affine)
@@ -213,7 +214,8 @@ def _close(
     middle = (FAR_STEP - 1) / 2
     centres = to_world(np.indices(blocks).reshape(3, -1).T * float(FAR_STEP) + middle, affine)
     reach = reach_mm + float(np.linalg.norm(affine[:3, :3].sum(axis=1))) * middle
-    close = (cKDTree(near).query(centres, distance_upper_bound=reach)[0] <= reach).reshape(blocks)
+    away, _ = scipy.spatial.cKDTree(near).query(centres, distance_upper_bound=reach)
+    close = (away <= reach).reshape(blocks)
     for axis in range(3):
         close = np.repeat(close, FAR_STEP, axis=axis)
     found: NDArray[np.intp] = np.argwhere(close[: shape[0], : shape[1], : shape[2]])
@@ -296,7 +298,7 @@ def read_itk(path: Path) -> Affine | Field:
         if path.suffix in {".txt", ".tfm"}:
             return _affine_of(*_parse_text(path.read_text()))
         if path.suffix == ".mat":
-            return _affine_of(*_parse_matlab(io.loadmat(path)))
+            return _affine_of(*_parse_matlab(scipy.io.loadmat(path)))
         return _read_field(path)
     except Exception as error:  # nibabel, scipy, zlib and the file system raise a dozen kinds
         why = " ".join(str(error).split()) or type(error).__name__

@@ -28,7 +28,8 @@ def disc_points(template: Template) -> dict[int, NDArray[np.float64]]:
     """
     volume: Any = nib.loadsave.load(template.discs)
     data = np.asanyarray(volume.dataobj)
-    voxels = np.argwhere(data > 0)
+    voxels = np.argwhere(data.T > 0)[:, ::-1]  # as NIfTI is stored: a third of the time
+    voxels = voxels[np.lexsort(voxels.T[::-1])]
     values = np.rint(data[tuple(voxels.T)]).astype(int)
     points = to_world(voxels.astype(np.float64), world_affine(volume))
     discs = {

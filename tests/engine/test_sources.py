@@ -130,6 +130,19 @@ def test_contents_of_files_count_and_not_their_place(tmp_path, monkeypatch):
     assert hash_function(File(first)) != before
 
 
+def test_digests_of_files_are_kept_in_a_folder_and_asked_for_once(tmp_path, monkeypatch):
+    folder = tmp_path / "hashes"
+    path = tmp_path / "x.txt"
+    path.write_text("one")
+    monkeypatch.setenv("PYDRA_HASH_CACHE", str(folder))
+    before = hash_function(File(path))
+    (kept,) = (entry for entry in folder.iterdir() if entry.suffix != ".lock")
+    kept.write_bytes(bytes(16))
+    assert hash_function(File(path)) == before
+    monkeypatch.setenv("PYDRA_HASH_CACHE", str(tmp_path / "." / ".." / tmp_path.name / "hashes"))
+    assert hash_function(File(path)) != before  # read by whoever does not know it yet
+
+
 def test_the_engine_is_not_needed_to_import_the_package():
     code = (
         "import sys, spinalprep, spinalprep.engine; assert not {'pydra', 'numpy'} & {*sys.modules}"
