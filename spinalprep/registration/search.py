@@ -1,6 +1,7 @@
 """Rigid registration by search: slow gradients and thin slabs don't lead it astray."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -99,9 +100,19 @@ class _Cost:
     points: NDArray[np.float64]
     values: NDArray[np.intp]
 
+    @cached_property
+    def middle(self) -> NDArray[np.float64]:
+        """Return the middle of the points."""
+        return np.asarray(self.points.mean(axis=0))
+
+    @cached_property
+    def voxels(self) -> NDArray[np.float64]:
+        """Return the map of RAS+ mm to voxels of the moving image."""
+        return np.asarray(np.linalg.inv(self.moving.affine), np.float64)
+
     def affine(self, six: NDArray[np.float64]) -> Affine:
         """Return the map: turned about the middle of the points, then shifted."""
-        middle = self.points.mean(axis=0)
+        middle = self.middle
         matrix = np.eye(4)
         matrix[:3, :3] = Rotation.from_euler("xyz", six[:3], degrees=True).as_matrix()
         matrix[:3, 3] = middle + six[3:] - matrix[:3, :3] @ middle
@@ -109,23 +120,31 @@ class _Cost:
 
     def six(self, rigid: Affine) -> NDArray[np.float64]:
         """Return turns (degrees) and shifts (mm) of a rigid map."""
-        middle = self.points.mean(axis=0)
+        middle = self.middle
         turns = Rotation.from_matrix(rigid.matrix[:3, :3]).as_euler("xyz", degrees=True)
         return np.concatenate([turns, rigid.apply(middle) - middle])
 
     def __call__(self, six: NDArray[np.float64]) -> float:
-        there = np.linalg.inv(self.moving.affine) @ self.affine(np.asarray(six)).matrix
-        ijk = there[:3, :3] @ self.points.T + there[:3, 3:]
+        there = self.voxels @ self.affine(np.asarray(six)).matrix
+        ijk = there[:3, :3] @ self.points.T
+        ijk += there[:3, 3:]
         inside = np.ones(len(self.points), bool)
-        for axis, count in enumerate(self.moving.shape):
-            inside &= (ijk[axis] >= 0) & (ijk[axis] <= count - 1)
-        share = float(inside.mean())
+        for at, count in zip(ijk, self.moving.shape, strict=True):
+            inside &= at >= 0
+            inside &= at <= count - 1
+        share = np.count_nonzero(inside) / len(inside)
         if share < LEAST_OVERLAP:
             return 1.0 - share
-        found = ndimage.map_coordinates(self.moving.data, ijk[:, inside], order=1)
+        values = self.values
+        if share < 1.0:
+            ijk, values = ijk[:, inside], values[inside]
+        found = ndimage.map_coordinates(self.moving.data, ijk, order=1)
         low, high = _outer_percentiles(found)
-        bins = np.clip((found - low) / max(high - low, 1e-6) * BINS, 0, BINS - 1).astype(int)
-        joint = np.bincount(self.values[inside] * BINS + bins, minlength=BINS * BINS)
+        found -= low
+        found /= max(high - low, 1e-6)
+        found *= BINS
+        bins = np.clip(found, 0, BINS - 1, out=found).astype(np.intp)
+        joint = np.bincount(values * BINS + bins, minlength=BINS * BINS)
         return -share * (normalised_mutual_information(joint.reshape(BINS, BINS)) - 1.0)
 
 
