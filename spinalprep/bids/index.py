@@ -1,4 +1,4 @@
-"""The anatomical images of a dataset: their list, and a small pybids index, kept on request."""
+"""The pybids index of the anatomical images, built small and kept on request."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spinalprep.bids.names import CONTRASTS, is_label, parse_name
+from spinalprep.bids.names import CONTRASTS, is_label
 
 INDEX_FOLDER = "spinalprep-1"  # inside --bids-database-dir; the number changes with the content
 STAMP = "stamp.json"
@@ -105,25 +105,6 @@ def anat_folders(bids_dir: Path, label: str) -> Iterator[Path]:
         folder = subject / name if name == "anat" else subject / name / "anat"
         if (name == "anat" or name.startswith("ses-")) and folder.is_dir():
             yield folder
-
-
-def raw_images(bids_dir: Path, labels: Iterable[str]) -> Iterator[Path]:
-    """Yield the images that `open_index` knows, without pybids, whose import takes longer."""
-    for label in labels:
-        for folder in anat_folders(bids_dir, label):
-            try:
-                with os.scandir(folder) as entries:
-                    names = sorted(entry.name for entry in entries if not entry.is_dir())
-            except FileNotFoundError:  # removed since it was listed
-                continue
-            yield from (folder / name for name in names if _is_raw(name))
-
-
-def _is_raw(name: str) -> bool:
-    """Tell whether a file name is that of a raw image which can be worked on."""
-    _, suffix, extension = parse_name(name)
-    readable = suffix in CONTRASTS and extension in (".nii", ".nii.gz") and name.isprintable()
-    return readable and MADE.search(name) is None
 
 
 def _ignored(labels: Sequence[str] | None) -> list[re.Pattern[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spinalprep.bids.filters import Filters, read_filters
-from spinalprep.bids.index import alike, nameless, open_index, participants, raw_images
+from spinalprep.bids.index import alike, nameless, open_index, participants
 from spinalprep.bids.left_out import ignored_folders, unread_images
 from spinalprep.bids.names import CONTRASTS, not_labels, parse_name, printable
 from spinalprep.bids.saved_json import read_object
@@ -47,8 +47,13 @@ def find_sessions(settings: Settings) -> Iterator[Session]:
     """
     check_dataset(settings.bids_dir)
     labels = _without_ignored(settings.bids_dir, _wanted(settings))
+    layout = open_index(
+        settings.bids_dir,
+        labels if settings.participant_label else None,
+        settings.bids_database_dir,
+    )
     found: dict[str, dict[str | None, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(set(_matching(settings, labels))):
+    for path in sorted(set(_matching(layout, settings))):
         entities, _, _ = parse_name(path.name)
         participant, session = _folder_labels(path, settings.bids_dir)
         if entities.get("sub") == participant and entities.get("ses") == session:
@@ -165,42 +170,22 @@ def _leave_ignored_visits(bids_dir: Path, label: str, found: dict[str | None, li
             del found[session]
 
 
-def _matching(settings: Settings, labels: tuple[str, ...]) -> Iterator[Path]:
+def _matching(layout: Any, settings: Settings) -> Iterator[Path]:
     """Yield the image files that match participants, sessions and filters."""
-    filters = read_filters(settings.bids_filter_file)
-    if filters or settings.bids_database_dir is not None:
-        paths = _filtered(settings, labels, filters)
-    else:
-        paths = _of_visits(settings, labels)
-    # of names that are none of BIDS `unread_images` tells
-    yield from (path for path in paths if not not_labels(parse_name(path.name)[0]))
-
-
-def _of_visits(settings: Settings, labels: tuple[str, ...]) -> Iterator[Path]:
-    """Yield the image files of the visits that are asked for, found without pybids."""
-    wanted = {label.removeprefix("ses-") for label in settings.session_label}
-    for path in raw_images(settings.bids_dir, labels):
-        visit = _folder_labels(path, settings.bids_dir)[1] or parse_name(path.name)[0].get("ses")
-        if not wanted or visit in wanted:
-            yield path
-
-
-def _filtered(settings: Settings, labels: tuple[str, ...], filters: Filters) -> Iterator[Path]:
-    """Yield the image files that pybids finds, by participants, sessions and filters."""
-    asked = labels if settings.participant_label else None
-    layout = open_index(settings.bids_dir, asked, settings.bids_database_dir)
     query: dict[str, Any] = {"extension": [".nii", ".nii.gz"]}
     if settings.participant_label:
         query["subject"] = [label.removeprefix("sub-") for label in settings.participant_label]
     if settings.session_label:
         query["session"] = [label.removeprefix("ses-") for label in settings.session_label]
+    filters = read_filters(settings.bids_filter_file)
     for contrast in CONTRASTS:
         wanted = {**query, **_filter(contrast, filters), "suffix": contrast}
         try:
             names = layout.get(return_type="filename", **wanted)
         except (TypeError, ValueError) as error:
             raise UsageError(f"--bids-filter-file, {contrast.lower()}: {error}") from error
-        yield from map(Path, names)
+        paths = map(Path, names)  # of names that are none of BIDS `unread_images` tells
+        yield from (path for path in paths if not not_labels(parse_name(path.name)[0]))
 
 
 def _filter(contrast: str, filters: Filters) -> dict[str, Any]:

@@ -4,8 +4,6 @@ import codecs
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,32 +61,6 @@ def test_only_what_is_asked_for_is_found(dataset: Dataset, tmp_path: Path, kept:
     assert list(stems(wanted)) == ["sub-01_ses-1", "sub-01_ses-2", "sub-03"]
     wanted = replace(settings, participant_label=("01",), session_label=("2",))
     assert stems(wanted) == {"sub-01_ses-2": ["sub-01_ses-2_T1w"]}
-
-
-def test_images_are_found_with_and_without_pybids(dataset: Dataset, tmp_path: Path) -> None:
-    settings = dataset([*IMAGES, "sub-03_acq-a_rec-b_T1w", "sub-02_part-phase_T2starw"])
-    anat = settings.bids_dir / "sub-03" / "anat"
-    shutil.copytree(anat, settings.bids_dir / "sub-01" / "anat")  # of another's name
-    for name in ("._sub-03_T2w.nii.gz", "sub-03_T2w.v2.nii.gz", "T2w.nii.gz", "sub-03_T2w.NII"):
-        (anat / name).touch()
-    (anat / "sub-03_acq-folder_T2w.nii.gz").mkdir()
-    (anat / "sub-03_acq-gone_T2w.nii").symlink_to(tmp_path / "nowhere")
-    for labels, visits in ((), ()), (("01", "03"), ()), ((), ("1",)), (("01",), ("2",)):
-        asked = replace(settings, participant_label=labels, session_label=visits)
-        indexed = replace(asked, bids_database_dir=tmp_path / "index")
-        assert stems(asked) == stems(indexed)
-
-
-def test_no_pybids_is_imported_unless_filters_or_an_index_ask_for_it(dataset: Dataset) -> None:
-    settings = dataset(["sub-01_T2w"])
-    folders = f"Path({str(settings.bids_dir)!r}), Path('out'), 'participant'"
-    code = (
-        "import sys; from pathlib import Path; from spinalprep.settings import Settings\n"
-        "from spinalprep.bids.query import find_sessions\n"
-        f"assert len(list(find_sessions(Settings({folders})))) == 1\n"
-        "assert not {'bids', 'sqlalchemy'} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_other_files_are_left_alone(dataset: Dataset) -> None:
@@ -234,18 +206,18 @@ def test_a_participant_who_vanishes_while_the_dataset_is_read_costs_nobody_else(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = dataset(["sub-01_T2w", "sub-02_T2w", "sub-03_T2w"])
-    raw_images, read = query.raw_images, query.read_session
+    open_index, read = query.open_index, query.read_session
 
     def after(bids_dir: Path, *given: Any) -> Any:
         shutil.rmtree(bids_dir / "sub-01")  # after the participants were listed
-        return raw_images(bids_dir, *given)
+        return open_index(bids_dir, *given)
 
     def before(settings: Settings, label: str, *given: Any) -> Any:
         if label == "02":
             shutil.rmtree(settings.bids_dir / "sub-02")  # after its images were listed
         return read(settings, label, *given)
 
-    monkeypatch.setattr(query, "raw_images", after)
+    monkeypatch.setattr(query, "open_index", after)
     monkeypatch.setattr(query, "read_session", before)
     first, second, third = find_sessions(settings)
     assert (first.name, first.scans) == ("sub-01", ())
@@ -254,10 +226,8 @@ def test_a_participant_who_vanishes_while_the_dataset_is_read_costs_nobody_else(
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"entities": [{"name": "subject"}]}'])
-def test_a_dataset_cannot_tell_pybids_what_names_mean(
-    dataset: Dataset, tmp_path: Path, content: str
-) -> None:
-    settings = dataset(["sub-01_T2w"], bids_database_dir=tmp_path / "index")
+def test_a_dataset_cannot_tell_pybids_what_names_mean(dataset: Dataset, content: str) -> None:
+    settings = dataset(["sub-01_T2w"])
     (settings.bids_dir / "layout_config.json").write_text(content)
     (session,) = find_sessions(settings)
     assert len(session.scans) == 1
