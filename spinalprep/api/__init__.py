@@ -1,6 +1,6 @@
-"""The front door: one function per step, from a file to areas by level.
+"""The Python interface: one function per step, from a file to areas by vertebral level.
 
-Thin: every number comes from the rooms of algorithms, by the calls that the App's tasks make, in
-their order. What the App's files round between two steps is rounded here too, so that the results
-are the same.
+The functions call the same algorithms as the tasks of the App, in the same order. Values that the
+App rounds when it writes a file between two steps are rounded here too, so that the results are the
+same.
 """

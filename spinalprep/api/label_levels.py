@@ -1,4 +1,4 @@
-"""From a cord to its vertebral levels."""
+"""Vertebral levels of a segmented cord."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class VertebralLevels:
     Attributes
     ----------
     found : Segmentation
-        The cord.
+        The segmentation of the cord.
     levels : Levels
         Positions of the discs along the centerline, and their source.
     vertebrae : Volume of int16, shape (I, J, K), or None
@@ -44,7 +44,7 @@ class VertebralLevels:
     discs : Volume of int16, shape (I, J, K), or None
         One voxel per disc, where its plane meets the centerline; disc n lies above vertebra n.
     template : Template
-        The template whose spacings place discs that were not detected.
+        The template whose disc spacings are used to place discs that were not detected.
     warnings : tuple of str
         Contradictions between the image and a hint, or between images.
     """
@@ -63,7 +63,7 @@ class VertebralLevels:
 
     @property
     def source(self) -> str:
-        """What the levels follow from; ``unknown`` without any.
+        """Source of the levels; ``unknown`` if there is none.
 
         ``manual``, ``hint``, ``hint+detected``, ``detected``, or ``detected in T1w`` (another
         image of the session, by its name in ``others``).
@@ -72,12 +72,12 @@ class VertebralLevels:
 
     @property
     def confidence(self) -> float:
-        """Probability that detected levels are right; 1 by labels or a hint, 0 if unknown."""
+        """Probability that detected levels are correct; 1 with labels or a hint, 0 if unknown."""
         return self.levels.confidence
 
     @property
     def names(self) -> list[str]:
-        """Names of the levels that the cord shows, from head to foot."""
+        """Names of the levels of the cord in view, from superior to inferior."""
         if self.vertebrae is None:
             return []
         return [level_name(int(n)) for n in np.unique(self.vertebrae.data) if n > 0]
@@ -109,7 +109,8 @@ def label_levels(
 ) -> VertebralLevels:
     """Determine vertebral levels from disc labels, a hint, or discs detected in the image.
 
-    Where the image does not show them, further images of the session may, as in the App.
+    If levels cannot be found in the image, they can come from further images of the session, as in
+    the App.
 
     Parameters
     ----------
@@ -118,23 +119,26 @@ def label_levels(
     found : Segmentation
         From `segment`.
     discs : image, optional
-        Labels on the grid of the image, any voxel order: n at disc n, which lies above vertebra
-        n (3 at C2/C3).
+        Disc labels on the grid of the image, any voxel order: the value n marks the disc above
+        vertebra n (3 is C2/C3).
     hint : str, optional
-        ``"C3@z=12.5"`` (mid-body) or ``"C2/C3@z=20"`` (disc), several with commas; z in RAS+ mm.
+        ``"C3@z=12.5"`` (middle of a vertebral body) or ``"C2/C3@z=20"`` (disc); several are
+        separated by commas. z in RAS+ mm.
     others : mapping of str to image, optional
         Further images of the session by their contrasts (``{"T1w": "sub-01_T1w.nii.gz"}``), any
-        grid. They are registered to the image, and their discs carried to it, where it shows no
-        level with certainty and neither discs nor a hint are given. Of several that are sure the
-        one that shows most counts; where two disagree, levels stay unknown.
+        grid. They are used if levels cannot be determined with certainty in the image itself, and
+        neither discs nor a hint are given: they are registered to the image, and their discs are
+        transferred to it. If several provide levels, the one with the largest extent along the
+        spine is used; if two disagree, levels stay unknown.
     template : str, path or Template, optional
-        ``"PAM50"``, ``"Generic"`` or a folder; its spacings place discs that are not detected.
+        ``"PAM50"``, ``"Generic"`` or a folder; its disc spacings are used to place discs that
+        are not detected.
         Default: PAM50 if it is found on this machine, else the embedded template.
 
     Returns
     -------
     levels : VertebralLevels
-        ``levels.known`` is False if the image does not show the levels with certainty.
+        ``levels.known`` is False if the levels cannot be determined with certainty.
 
     Raises
     ------

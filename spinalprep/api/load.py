@@ -1,4 +1,4 @@
-"""From a file to an image fit to work on."""
+"""Reading, checking and preprocessing of images."""
 
 import logging
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Scan(Volume):
     data : ndarray of float32, shape (I, J, K)
         Finite intensities.
     affine : ndarray of float64, shape (4, 4)
-        Voxel indices to RAS+ millimetres.
+        Maps voxel indices to RAS+ millimeters.
     name : str
         Name of the file without extension; empty if there is none.
     contrast : str or None
@@ -66,7 +66,7 @@ def load(image: ImageLike, *, bias_correction: bool = True, denoise: bool = Fals
     bias_correction : bool
         Correct the bias field with N4.
     denoise : bool
-        Denoise with non-local means first.
+        Denoise with non-local means before bias correction.
 
     Returns
     -------

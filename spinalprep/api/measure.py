@@ -1,4 +1,4 @@
-"""From a cord to tables."""
+"""Tables of cord measures."""
 
 import logging
 from typing import Literal
@@ -38,7 +38,7 @@ def measure(
     age: float | None = None,
     sex: Literal["F", "M"] | None = None,
 ) -> pd.DataFrame:
-    """Measure a cord: area, diameters, compression and grey matter, with intervals.
+    """Measure area, diameters, compression and gray matter of a cord, with intervals.
 
     Parameters
     ----------
@@ -52,19 +52,20 @@ def measure(
         ``level``, ``slice`` (of the image), ``total`` (the whole cord) or ``template_slice``.
     age, sex
         Age in years and sex, ``F`` or ``M``. With both, z-scores relative to healthy adults are
-        computed if the masks are comparable with theirs; otherwise a warning gives the reason.
+        computed if the masks are of the kind that was calibrated; otherwise a warning gives the
+        reason.
 
     Returns
     -------
     table : DataFrame
-        Column names end with the unit (``area_mm2``, ``tilt_deg``) and are defined in
-        docs/outputs.md. ``vertebral_level`` is a name (``C3``). Numbers have six digits and equal
-        those in the tables of the App.
+        Column names end with the unit (``area_mm2``, ``tilt_deg``) and are described in
+        docs/outputs.md. ``vertebral_level`` is a name (``C3``). Numbers have six digits and are
+        equal to those in the tables of the App.
 
     Raises
     ------
     UsageError
-        If ``by`` is unknown, or ``template_slice`` without a registration and known levels.
+        If ``by`` is unknown, or is ``template_slice`` without a registration and known levels.
 
     Examples
     --------

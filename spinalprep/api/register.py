@@ -1,4 +1,4 @@
-"""From a cord to the template's, and what can then be carried across."""
+"""Registration of a cord to a template, and resampling in both directions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Registration:
     Attributes
     ----------
     found : Segmentation
-        The cord.
+        The segmentation of the cord.
     template : Template
         The template: name, release and files.
     fit : TemplateFit
@@ -46,7 +46,7 @@ class Registration:
 
     @property
     def dice(self) -> float:
-        """Dice of the two cords on the grid of the image, 0 to 1."""
+        """Dice coefficient of the two cords on the grid of the image, 0 to 1."""
         return self.fit.dice_subject
 
     def to_template(self, image: ImageLike, interpolation: Interpolation = "spline") -> Volume:
@@ -114,7 +114,7 @@ def register(
 ) -> Registration:
     """Register a cord to a template, using its vertebral levels if they are known.
 
-    Grey matter is used as well if it was segmented.
+    Gray matter is also used if it was segmented.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def register(
         From `segment`.
     levels : VertebralLevels, optional
         From `label_levels`. Without known levels the middle of the cord is placed at the middle of
-        C5: sections fit, but the position along the template is arbitrary.
+        C5: cross-sections match, but the position along the template is arbitrary.
     template : str, path or Template, optional
         As for `label_levels`; by default that of ``levels``.
 

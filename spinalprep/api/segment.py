@@ -1,4 +1,4 @@
-"""From an image to its cord, grey matter and lesions."""
+"""Segmentation of the cord, its gray matter and lesions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ class Segmentation:
     cord : Volume of uint8, shape (I, J, K)
         Mask, 0 or 1.
     probability : Volume of float32, shape (I, J, K)
-        Probability of the cord, 0 to 1, from which areas are computed; a manual mask as it is.
+        Probability of the cord, 0 to 1, from which areas are computed; a manual mask is unchanged.
     centerline : Centerline
         Through the centre of the cord, RAS+ mm, superior first.
     grey_matter : Volume of float32 or None
@@ -64,10 +64,10 @@ class Segmentation:
     confidence : float
         Confidence of the centerline, 0 to 1; 1 for a manual one.
     warnings : tuple of str
-        What was removed, filled or doubtful.
+        Parts of the mask that were removed, filled or are doubtful.
     doubtful : tuple of int
-        Axial slices, counted upwards from 0, the lowest, in which the outline of the cord is
-        doubtful: excluded from all means.
+        Axial slices in which the outline of the cord is doubtful; they are excluded from all
+        means. Numbered upwards from 0, the lowest.
     drawn : frozenset of str
         Manual structures: ``cord``, ``centerline``, ``gm``, ``lesion``.
     cards : mapping of str to mapping
@@ -91,7 +91,7 @@ class Segmentation:
 
     @property
     def volume_mm3(self) -> float:
-        """Volume of the cord's mask in mm3."""
+        """Volume of the cord mask in mm3."""
         return float(np.count_nonzero(self.cord.data)) * self.cord.voxel_volume
 
     @property
@@ -133,18 +133,19 @@ def segment(
     image : Scan, path, nibabel image or Volume, shape (I, J, K)
         Any orientation. Anything but a `Scan` is passed through `load`, with bias correction.
     grey_matter : bool, optional
-        Segment grey matter; by default if the file name ends in a contrast that shows it
-        (``T2starw``, ``MTS``).
+        Segment gray matter. By default it is segmented if the file name ends in a contrast that
+        shows it (``T2starw``, ``MTS``).
     lesions : bool or LesionRule, optional
-        Segment lesions, and the criteria for one; by default if the file name ends in ``T2w``,
-        ``T2starw`` or no contrast (others give false lesions in healthy subjects).
+        Segment lesions; a `LesionRule` sets the criteria for a lesion. By default, lesions are
+        segmented if the file name ends in ``T2w``, ``T2starw`` or no contrast (other contrasts give
+        false lesions in healthy subjects).
     drawn : mapping of str to image, optional
         Manual masks, used instead of the networks: ``cord``, ``centerline`` (one voxel per
         slice), ``gm``, ``lesion``; on the grid of the image, any voxel order.
     models : mapping of str to path, optional
         Weights to use instead of the packaged ones: ``centerline``, ``cord``, ``gm``, ``lesion``.
     views : int
-        Number of augmented views, 1 to 4; with one there is no spread.
+        Number of augmented views, 1 to 4; with a single view there is no spread.
     post_process : collection of str
         ``crf`` and ``largest``, see `networks.postprocess.post_process`.
 
@@ -157,9 +158,9 @@ def segment(
     NoCordError
         If there is no cord in the field of view.
     InputError
-        If the image can't be worked on, or a label is on another grid.
+        If the image cannot be processed, or a label is on another grid.
     UsageError
-        If a word is none of these.
+        If an option has an unknown value.
     ModelError
         If weights are missing or corrupt.
 

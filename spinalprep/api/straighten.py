@@ -23,15 +23,15 @@ def straighten(
     centerline : Centerline
         From `segment`, RAS+ mm.
     half_width_mm : float
-        Half of the width of a section.
+        Half of the width of a cross-section.
     spacing_mm : float
-        Edge of a voxel.
+        Edge length of a voxel.
 
     Returns
     -------
     straight : Volume of float32, shape (W, W, S)
-        Voxel order LAS; the affine maps voxels to (x, y, -s) in mm: offset to the right and to
-        the front of the centerline, and arc length from its superior end, downwards.
+        Voxel order LAS; the affine maps voxels to (x, y, -s) in mm: offset to the right of and
+        anterior to the centerline, and arc length from its superior end, downwards.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Volumes that show themselves, and what of other libraries is taken for one."""
+"""Volumes that display themselves in notebooks, and conversion from other libraries."""
 
 from collections.abc import Callable
 from os import PathLike
@@ -28,7 +28,7 @@ class Volume(Image):
     data : ndarray, shape (I, J, K)
         Values of the voxels.
     affine : ndarray of float64, shape (4, 4)
-        Voxel indices to RAS+ millimetres.
+        Maps voxel indices to RAS+ millimeters.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Volume(Image):
     """
 
     def to_nibabel(self) -> Any:
-        """Return a ``nibabel.Nifti1Image`` of the same values, with sform and qform."""
+        """Return a ``nibabel.Nifti1Image`` with the same values, sform and qform set."""
         return to_nifti(self.data, self.affine)
 
     def save(self, path: str | PathLike[str]) -> Path:
