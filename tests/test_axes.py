@@ -545,6 +545,8 @@ COSTLY: dict[str, Callable[[Scene], object]] = {
     "registration.template.register_to_template": registered,
 }
 STEPS = {  # each hands the image to the functions above, and to nothing else
+    "lesion.elsewhere.lesions_elsewhere",
+    "lesion.elsewhere.segment_elsewhere",
     "levels.elsewhere.detect_elsewhere",
     "networks.cascade.as_maps",
     "networks.lumbar.map_structures",
