@@ -1,5 +1,7 @@
 """Lesions of several images of a session are joined."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from spinalprep.image import Image, to_voxel, to_world
 from spinalprep.lesion.aligned import AlignedLesions, OwnLesions, align_lesions
 from spinalprep.lesion.calling import CalledLesions, LesionRule
 from spinalprep.lesion.evidence import Evidence
+from spinalprep.lesion.files import read_aligned, write_aligned
 from spinalprep.lesion.fusion import JoinedLesions, highest, join_lesions, mean, seen_table
 from spinalprep.lesion.instances import lesion_volumes
 from spinalprep.registration.transform import Affine
@@ -214,3 +217,19 @@ def test_without_a_lesion_there_is_none() -> None:
         "B", seen(blank(AXIAL), LOW), Affine.identity(), blank(SAGITTAL)
     )  # no cord in the reference
     assert not none.covered.any()
+
+
+def test_a_file_keeps_what_images_show(tmp_path: Path) -> None:
+    cord = cord_of(blank(AXIAL, top=25.0))
+    shown = seen(blank(SAGITTAL), LOW, BEYOND)
+    one = align_lesions("B", shown, Affine.identity(), cord)
+    empty = align_lesions("C", seen(blank(SAGITTAL)), Affine.identity(), cord)
+    assert one.beyond_mm3
+    back = read_aligned(write_aligned([one, empty], tmp_path / "lesions.npz"))
+    assert [x.name for x in back] == ["B", "C"]
+    for here, there in zip(back, (one, empty), strict=True):
+        for key, value in vars(there).items():
+            assert np.array_equal(getattr(here, key), value), key
+    first = (tmp_path / "lesions.npz").read_bytes()
+    assert write_aligned([one, empty], tmp_path / "again.npz").read_bytes() == first
+    assert read_aligned(write_aligned([], tmp_path / "none.npz")) == []
