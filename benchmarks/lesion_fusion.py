@@ -1,7 +1,7 @@
 """Lesions looked for in a sagittal and an axial image of one synthetic subject, and joined.
 
 ``python benchmarks/lesion_fusion.py [FIRST COUNT] [--keep DIR]`` draws COUNT subjects from reserved
-seed FIRST (default 171000, 24 subjects: those of docs/validation/lesions.md; 170000 are the ones
+seed FIRST (default 171000, 12 subjects: those of docs/validation/lesions.md; 170000 are the ones
 that the rule was chosen on), every second one with three lesions. Each has a sagittal T2w (3.3 mm
 slices of 0.7 mm), the reference, and, in turn, an axial T2w of 0.7 x 0.7 x 5 mm, one of
 0.5 x 0.5 x 3 mm and an axial T2starw of 0.6 x 0.6 x 4 mm, after a small motion; noise grows from
@@ -211,7 +211,7 @@ def main() -> None:
     """Go through the subjects."""
     parser = argparse.ArgumentParser()
     parser.add_argument("first", nargs="?", type=int, default=171_000)
-    parser.add_argument("count", nargs="?", type=int, default=24)
+    parser.add_argument("count", nargs="?", type=int, default=12)
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
     names = "centerline", "cord", "lesion"
