@@ -288,8 +288,8 @@ LEVELS = Stage("levels", LabelledLevels)
 SHAPE = Stage("shape", CordShape)
 TEMPLATE = Stage("template", TemplateFit)
 TEMPLATE_SLICES = Stage("template_slices", ShapeOnTemplate)
-OTHER_LESIONS = Stage("lesions", LesionsOfImages, each=True)  # contrast
-JOINED_LESIONS = Stage("searched", LesionsOfImages, each=True)  # of a contrast, those before it
+OTHER_LESIONS = Stage("lesionsearch", LesionsOfImages, each=True)  # contrast
+JOINED_LESIONS = Stage("lesionjoin", LesionsOfImages, each=True)  # of a contrast, those before it
 LESION = Stage("lesion", SeparatedLesions)
 LESION_TABLES = Stage("lesion_tables", MeasuredLesions)
 LESION_TEMPLATE = Stage("lesion_template", LesionsOnTemplate)

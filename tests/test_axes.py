@@ -238,6 +238,26 @@ def prediction(s: Scene) -> list[object]:
     return [s.on(values) for values in vars(found).values()]
 
 
+def windows_shown(s: Scene) -> object:
+    seen = upright(s.image)
+    heights = np.arange(5.0, 20.0, 3.0)
+    points = StraightSpace(s.line).sections(heights, 20.0, 0.5)
+    valid = predict.inside(seen, points)
+    return predict.shown_windows(seen, points, heights, valid, *models("lesion"))
+
+
+def looked_along(s: Scene) -> list[object]:
+    """Show windows of the image itself in place of what a network would say of them."""
+    brightest = float(s.image.data.max())
+
+    def look(points: np.ndarray, heights: np.ndarray) -> list[np.ndarray]:
+        shown = (sample(s.image, points) / brightest).astype(np.float32)
+        return [shown, shown / 2, shown / 3, shown / 4]
+
+    found = predict.look_along(s.image, s.line, *models("cord"), look)
+    return [s.on(values) for values in vars(found).values()]
+
+
 def cord_segmented(s: Scene) -> list[object]:
     found = predict.segment_cord(s.image, s.line, *models("cord"), views=2)
     return [s.on(values) for values in vars(found).values()]
@@ -501,6 +521,9 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     ),
     "lesion.tumors.measure_tumors": tumors_measured,
     "networks.crf.refine": lambda s: s.on(refine(s.cord, s.image)),
+    "networks.predict.inside": lambda s: predict.inside(s.image, s.near),
+    "networks.predict.shown_windows": windows_shown,
+    "networks.predict.look_along": looked_along,
     "networks.sagittal.to_sagittal": lambda s: to_sagittal(s.image),
     "networks.tumor.tube_around": lambda s: tube_around(s.line, s.image),
     "networks.window.axial_at": lambda s: axial_at(s.image, 1.0),
@@ -551,6 +574,7 @@ STEPS = {  # each hands the image to the functions above, and to nothing else
     "networks.cascade.as_maps",
     "networks.lumbar.map_structures",
     "networks.postprocess.post_process",
+    "networks.together.segment_together",
     *(f"networks.tumor.{step}" for step in ("find_tube", "cascade_tube", "map_tumors")),
     *(
         f"networks.cascade.Here.{step}"

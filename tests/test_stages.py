@@ -36,7 +36,8 @@ def test_names_go_both_ways(item: str) -> None:
 
 def test_every_name_that_users_know() -> None:
     names = """preprocess automatic manual manual_gm centerline coregister discs sources levels
-    shape template template_slices lesion lesion_tables lesion_template tumor lumbar masks mtr
+    shape template template_slices lesionsearch lesionjoin lesion lesion_tables lesion_template
+    tumor lumbar masks mtr
     metric"""
     assert [stage.name for stage in STAGES] == names.split()
 

@@ -104,12 +104,15 @@ def test_levels_go_on_without_a_contrast_that_fails(file: Path) -> None:
 def test_lesions_of_the_reference_go_on_without_an_image_that_fails(file: Path) -> None:
     joined = Parameters(other_lesions=OtherLesions(("T1w", "MTSmtoff"), "T2w", "union"))
     stages = graph(file, (), joined, template=False)
-    assert {"lesions_T1w", "lesions_MTSmtoff", "searched_MTSmtoff"} <= set(stages)
-    assert stages["lesion"].spared == {"searched_MTSmtoff"}
-    assert stages["searched_MTSmtoff"].spared == {"lesions_T1w", "lesions_MTSmtoff"}
-    assert "coregister_T1w" in stages["lesions_T1w"].upstream
+    assert {"lesionsearch_T1w", "lesionsearch_MTSmtoff", "lesionjoin_MTSmtoff"} <= set(stages)
+    assert stages["lesion"].spared == {"lesionjoin_MTSmtoff"}
+    assert stages["lesionjoin_MTSmtoff"].spared == {
+        "lesionsearch_T1w",
+        "lesionsearch_MTSmtoff",
+    }
+    assert "coregister_T1w" in stages["lesionsearch_T1w"].upstream
     alone = graph(file, (), Parameters(), template=False)
-    assert not any(name.startswith(("lesions", "searched")) for name in alone)
+    assert not any(name.startswith(("lesionsearch", "lesionjoin")) for name in alone)
     assert alone["lesion"].spared == set()
 
 
