@@ -43,7 +43,7 @@ PEOPLE = {
     "neck03": "unf_errsm_20",
     "neck04": "unf_errsm_24",
 }
-VOXEL_MM = (0.7, 1.3)  # the necks have 1 mm, the table's people 0.8 mm; a judgement
+VOXEL_MM = (0.7, 1.3)  # the necks have 1 mm, the table's people 0.8 mm; a judgment
 SHOWN = range(1, 14)  # C1 to T6: as far down as the necks show
 DESCRIPTION = (
     "By how much cord masks of this package's network differ from those of the normative table, by "

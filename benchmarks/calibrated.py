@@ -3,7 +3,7 @@
 python benchmarks/calibrated.py [--log FILE] -- COMMAND [WORDS...]
 
 Seconds of CPU differ between machines, and on one machine from hour to hour: the clock follows
-the load, and neighbours take cache and memory. Their ratio to a kernel that does the same kinds of
+the load, and neighbors take cache and memory. Their ratio to a kernel that does the same kinds of
 work hardly does. One unit is about a second on a core of a laptop of 2024.
 """
 

@@ -15,7 +15,7 @@ from spinalprep.bids.names import parse_name
 from spinalprep.image import load
 
 COMPARED: tuple[MapKind, ...] = ("probability", "lower", "upper", "coverage")
-REACH_MM = 6.5  # of a planted lesion from its centre
+REACH_MM = 6.5  # of a planted lesion from its center
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         sys.stdout.write(
             f"{path.name}: {called.sum()} voxels at p <= 0.05, "
             f"{(called & (away > REACH_MM)).sum()} of them out of reach of the planted lesions; "
-            f"{(called & centres).sum()} of {centres.sum()} planted centres called\n"
+            f"{(called & centres).sum()} of {centres.sum()} planted centers called\n"
         )
 
 

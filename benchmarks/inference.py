@@ -1,8 +1,8 @@
-"""Wall time and peak memory of the networks, from an image to cord, grey matter and lesions.
+"""Wall time and peak memory of the networks, from an image to cord, gray matter and lesions.
 
 ``python benchmarks/inference.py [--threads 2 4] [--weights NETWORKS] [--profile]`` runs the whole
 cascade on synthetic subjects: a T2starw stack of 256 x 256 x 20, 0.9 x 0.9 x 3 mm and a T2w volume
-of 60 x 200 x 200 at 1 mm, in a process of its own for each. As in the App, the network of grey
+of 60 x 200 x 200 at 1 mm, in a process of its own for each. As in the App, the network of gray
 matter sees the T2starw alone. ``.onnx`` files run in ONNX Runtime.
 """
 
@@ -106,7 +106,7 @@ def main() -> None:
             painter.start()  # apart: a child's peak memory begins with its parent's
             painter.join()
             given.used = list(given.weights)
-            if GRIDS[name][2] != "T2starw":  # where the App does without grey matter
+            if GRIDS[name][2] != "T2starw":  # where the App does without gray matter
                 given.used = [word for word in given.weights if read_task(word) != "gm"]
             for threads in given.threads:
                 sys.stdout.write(f"{name}, {threads} threads: {run(path, threads, given)}\n")

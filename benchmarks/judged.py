@@ -1,4 +1,4 @@
-"""What a prediction of a labelled image is worth, against everything that people said of it."""
+"""What a prediction of a labeled image is worth, against everything that people said of it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What more people would bring: networks taught by one, two, ... people, judged on another.
 
 ``python benchmarks/learning_curve.py cord OUT_DIR (--shared DIR | --bids DIR) [--steps N]``. Every
-person who drew the cord (or grey matter, for ``gm``) is left out once; from the others one, two
+person who drew the cord (or gray matter, for ``gm``) is left out once; from the others one, two
 and so on are drawn by the seed, and a network is trained by each set with ``spinalprep-tools
 train``'s own function. ``learning_curve.tsv`` keeps every Dice, so that a run that was ended goes
 on; at the end a power law says what 10, 20 and 50 people would give, with its interval over the

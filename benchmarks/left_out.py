@@ -2,7 +2,7 @@
 
 ``python benchmarks/left_out.py SHARED OUT [SEED ...]`` trains what is not there yet (a killed run
 goes on), evaluates, and prints a line per person, a table over seeds, and a table of both datasets
-by site and contrast. The centerline network sees none of the five labelled people; cord, grey
+by site and contrast. The centerline network sees none of the five labeled people; cord, gray
 matter and lesions are trained twice, without the people of either fold. The necks of bids-neck, a
 site that no training saw, are judged by the networks of the first fold, which leaves out sub-t2
 (the same person as neck05). Hours on four cores: start several, with different seeds.

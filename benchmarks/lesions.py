@@ -1,4 +1,4 @@
-"""Drawn-in lesions in labelled images, and synthetic subjects: what is found, by size and contrast.
+"""Drawn-in lesions in labeled images, and synthetic subjects: what is found, by size and contrast.
 
 ``python benchmarks/lesions.py CORD LESION IMAGE CORD_MASK [IMAGE CORD_MASK ...]`` (weights that
 never saw these people) draws lesions otherwise than training: one soft cloud in 3D, Gaussian and

@@ -5,7 +5,7 @@ draws the faults of `phantom.faults` into images of synthetic subjects (half T2w
 T2starw of 0.6 x 0.6 x 5 mm) and prints, for the packaged cord network and every other one, with and
 without the joint fit of `cord.carried`: Dice in the slices of the fault and in the worst tenth of
 them, the error of the area (mean, and mean of its size), and how often the interval of the area
-holds the true one. The true centerline leads, astray by up to a millimetre, as a found one is.
+holds the true one. The true centerline leads, astray by up to a millimeter, as a found one is.
 Seeds 114000 to 114999 are for choosing, those from 115000 for figures.
 """
 

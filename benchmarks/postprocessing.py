@@ -64,7 +64,7 @@ def read(first: int, count: int) -> Iterator[tuple[int, str, Maps]]:
         affine[:3, 3] -= affine[:3, :3] @ ((np.array(shape) - 1) / 2)
         image = render(person, contrast, (shape, affine), seed, noise=NOISE)
         shares = person.labels_on(shape, affine, fine=2)
-        cord = sum(shares[TISSUES.index(n)] for n in ("white matter", "grey matter", "lesion"))
+        cord = sum(shares[TISSUES.index(n)] for n in ("white matter", "gray matter", "lesion"))
         lesion = shares[TISSUES.index("lesion")]
         line = centerline_from_mask(image.with_data((cord >= 0.5).astype(np.float32)))
         found = segment(image, line, networks[0], 2).cord

@@ -1,6 +1,6 @@
-"""What the program finds in the labelled images of the development folders, kept on disk.
+"""What the program finds in the labeled images of the development folders, kept on disk.
 
-Other benchmarks read it: cord, grey matter and lesions on the image's own grid (voxel order LAS),
+Other benchmarks read it: cord, gray matter and lesions on the image's own grid (voxel order LAS),
 sections, and levels, all with default settings, once per image and set of weights. The cache knows
 the weights but not the code: give a new folder after a change of the code.
 ``python benchmarks/predictions.py SHARED CACHE`` fills it with the images of bids-neck.

@@ -4,7 +4,7 @@
 
 Prints, for voxels of 1 x 1 x 5 mm over C1 to T1, the mean absolute bias and the root mean square
 error of each estimate over 30 noisy maps, for tracts (all levels together, and one level) and for
-columns and tissues. The fluid around the cord is 0, white matter tracts 40 to 60, grey matter 25
+columns and tissues. The fluid around the cord is 0, white matter tracts 40 to 60, gray matter 25
 to 35, the noise 4.
 """
 

@@ -1,10 +1,10 @@
-"""Registration to the template on labelled people: overlap, round trips, grey matter, time.
+"""Registration to the template on labeled people: overlap, round trips, gray matter, time.
 
 ``python benchmarks/registration.py BIDS_DIR PAM50_DIR [--only TEXT] [--weights CENTERLINE CORD
 GM]`` prints a line per image of a BIDS dataset with ``derivatives/labels``: what drives (manual or
-automatic cord; ``+gm``: automatic grey matter too; ``+hint``: levels by a hint), Dice of the cord
+automatic cord; ``+gm``: automatic gray matter too; ``+hint``: levels by a hint), Dice of the cord
 that drives and, where there are two, of the other one, on the subject's and on the template's grid;
-Dice of the template's grey matter and the manual one; distance there and back at random points of
+Dice of the template's gray matter and the manual one; distance there and back at random points of
 the cord (mean, 99 %, largest); smallest Jacobian; seconds of one core.
 """
 
@@ -66,7 +66,7 @@ def there_and_back(fit: TemplateFit, cord: Image) -> NDArray[np.float64]:
 
 
 def grey_matter(fit: TemplateFit, manual: Image, model: Image) -> float:
-    """Return Dice of the template's grey matter and the manual one, in labelled slices."""
+    """Return Dice of the template's gray matter and the manual one, in labeled slices."""
     own = manual.data > 0.5
     rows = own.any(axis=(0, 1))
     warped = resample_through(model, fit.inverse, (own.shape, manual.affine)).data >= 0.5

@@ -1,4 +1,4 @@
-"""The cord of one labelled image after changes that must not matter.
+"""The cord of one labeled image after changes that must not matter.
 
 ``python benchmarks/robustness.py IMAGE CORD_MASK [CENTERLINE CORD] [--picture PNG]`` (weights)
 prints Dice and the ratio of volumes for other resolutions, a small field of view, tilt, inverted
@@ -115,7 +115,7 @@ def orders(image: Image) -> Iterator[tuple[str, nib.Nifti1Image]]:
 
 
 def judge(case: Case, networks: Networks[Model]) -> Judged:
-    """Compare what is found with the mask in the labelled slices."""
+    """Compare what is found with the mask in the labeled slices."""
     _, image, mask = case
     true = mask.data > 0.5
     try:

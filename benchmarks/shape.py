@@ -2,11 +2,11 @@
 
 ``python benchmarks/shape.py BIDS_DEV [PEOPLE [WEIGHTS ...]]``: SCT's mask measured by us against
 what SCT says; areas and diameters against the truth of twice PEOPLE synthetic subjects (default
-4) that no network was taught with, with grey matter where the contrast shows it: the first half to
+4) that no network was taught with, with gray matter where the contrast shows it: the first half to
 choose how far off an edge is, the second to judge it; and, by the WEIGHTS of ``spinalprep-tools
 train cord --leave-out ...``, each in the people that its card says it never saw, areas against
 raters and sizes against a second scan, slice by slice. WEIGHTS may be two files with a comma
-between them, of the cord and of the grey matter, whose area and share of the cord are measured too.
+between them, of the cord and of the gray matter, whose area and share of the cord are measured too.
 """
 
 import sys
@@ -60,7 +60,7 @@ SCT = {  # tests/cli of the Spinal Cord Toolbox, slice 10 of this mask
 def networks_areas(image: Image, weights: str = "cord") -> tuple[pd.DataFrame, Image]:
     """Return table and mask of an image, as the participant level makes them without N4.
 
-    ``weights`` are those of the cord, and after a comma those of the grey matter.
+    ``weights`` are those of the cord, and after a comma those of the gray matter.
     """
     models = [load_model(Path(name) if "/" in name else name) for name in weights.split(",")]
     networks = dict(zip(("cord", "gm"), models, strict=False))
@@ -161,7 +161,7 @@ def against_raters(root: Path, weights: str) -> None:
 
 
 def grey_matter_against_raters(root: Path, weights: str) -> None:
-    """Hold grey matter against masks that people drew, of people whom its weights never saw."""
+    """Hold gray matter against masks that people drew, of people whom its weights never saw."""
     for path in sorted((root / "derivatives" / "labels").rglob("*_gmseg-manual.nii.gz")):
         stem = path.name.removesuffix("_gmseg-manual.nii.gz")
         name = stem.split("_")[0].removeprefix("sub-")
@@ -223,7 +223,7 @@ def phantom_sizes(seed: int) -> pd.DataFrame:
 
 
 def grey_share(person: Person) -> float:
-    """Return the share of the cord that is grey matter, which is the same at every height."""
+    """Return the share of the cord that is gray matter, which is the same at every height."""
     across = np.arange(-9.0, 9.0, 0.02)
     x, y = np.meshgrid(across, across, indexing="ij")
     middle = np.full_like(x, person.centerline.length / 2)

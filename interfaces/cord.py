@@ -44,7 +44,7 @@ def CenterlineFromCord(cord: NiftiGz) -> File:
 def SegmentCord(
     image: NiftiGz, centerline: File, weights: File, card: File
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
-    """Map the probability of cord, grey matter and lesion; ``plain`` is before its temperature."""
+    """Map the probability of cord, gray matter and lesion; ``plain`` is before its temperature."""
     from spinalprep.networks.predict import segment_cord
     from spinalprep.networks.weights import load_model
 
@@ -62,7 +62,7 @@ def SegmentCord(
 def SegmentGreyMatter(
     image: NiftiGz, centerline: File, cord: NiftiGz, weights: File, card: File
 ) -> NiftiGz:
-    """Map the probability of grey matter with the network made for it."""
+    """Map the probability of gray matter with the network made for it."""
     from spinalprep.networks.predict import grey_matter
     from spinalprep.networks.weights import load_model
 

@@ -23,7 +23,7 @@ def RegisterToTemplate(
     gm: NiftiGz | None = None,
     template_gm: NiftiGz | None = None,
 ) -> tuple[NiftiGz, NiftiGz, TemplateMeasures]:
-    """Register the cord, and grey matter that is seen, to the template's; a field each way."""
+    """Register the cord, and gray matter that is seen, to the template's; a field each way."""
     from spinalprep.registration.along import Channel
     from spinalprep.registration.template import register_to_template
     from spinalprep.registration.transform import write_itk

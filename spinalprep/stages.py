@@ -66,7 +66,7 @@ Cord = SegmentedCord | DrawnCord
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnGreyMatter(Result):
-    """The grey matter that a person drew."""
+    """The gray matter that a person drew."""
 
     probability: Path
 

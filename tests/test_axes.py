@@ -438,7 +438,7 @@ def mask_of_a_drawn_cord(s: Scene) -> list[object]:
 
 
 def tumors_measured(s: Scene) -> pd.DataFrame:
-    """Measure a tumor where the lesion is, and a cavity in the grey matter."""
+    """Measure a tumor where the lesion is, and a cavity in the gray matter."""
     tumor, cavity = s.lesion.data > 0.3, s.gm.data > 0.5
     nothing = np.zeros_like(tumor)
     drawn = Structures(tumor, nothing, cavity, tumor | cavity)
@@ -674,7 +674,7 @@ def test_images_of_other_voxels_are_refused(scene: Scene) -> None:
     aside = Image(scene.mask.data, scene.move.matrix @ scene.mask.affine)
     for wrong in (other, aside):
         with pytest.raises(
-            InputError, match=r"the grey matter has .* expected 46 x 52 x 16 voxels"
+            InputError, match=r"the gray matter has .* expected 46 x 52 x 16 voxels"
         ):
             measure_slices(scene.cord, scene.line, wrong)
         with pytest.raises(InputError, match="the cord has"):

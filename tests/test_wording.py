@@ -1,6 +1,8 @@
 """Texts that users read keep to the terms of docs/glossary.md."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,17 @@ def test_links_between_pages_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not missing
+
+
+def test_pages_are_in_american_spelling() -> None:
+    kept = "cancelled,localisation,localises,practise"  # SLURM's state, a column, and verbs
+    command = [sys.executable, "-m", "codespell_lib", "--builtin", "en-GB_to_en-US", "-L", kept]
+    code = ["--ignore-regex", r"`[^`\n]*`|\{[^{}\n]*\}|\]\([^)]*\)|<[^<>\n]*>"]
+    told = subprocess.run(
+        [*command, *code, *map(str, [*PAGES, *TEMPLATES])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.stdout == "", told.stdout
+    assert told.returncode == 0, told.stderr

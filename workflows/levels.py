@@ -123,7 +123,7 @@ def GivenLevels(
     label: File | None = None,
     hint: str | None = None,
 ) -> tuple[File, NiftiGz, NiftiGz, str, list[str]]:
-    """Take the discs that a person labelled; else number those of the image by a hint."""
+    """Take the discs that a person labeled; else number those of the image by a hint."""
     warnings: list[str] = []
     told = {"image": image, "centerline": centerline, "template_z": template_z}
     told |= {"weights": weights, "card": card}

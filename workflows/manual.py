@@ -9,6 +9,6 @@ from spinalprep.interfaces.preprocess import ConformLabel
 
 @workflow.define(outputs=["probability"])
 def GreyMatter(image: NiftiGz, label: File, value: int | None = None) -> NiftiGz:
-    """Take the grey matter that a person drew; ``value`` is its class, if there are several."""
+    """Take the gray matter that a person drew; ``value`` is its class, if there are several."""
     conform = ConformLabel(label=label, image=image, role="gm", value=value)
     return workflow.add(conform).label

@@ -47,7 +47,7 @@ def Shape(
 ) -> tuple[File, File, File]:
     """Measure the cord per slice, level and as a whole; z-scores where levels are known.
 
-    ``spread`` goes with a cord that a network found, ``gm_found`` with such grey matter;
+    ``spread`` goes with a cord that a network found, ``gm_found`` with such gray matter;
     its ``doubtful`` slices are excluded from all means.
     """
     slices = MeasureSlices(

@@ -92,7 +92,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What is known of the reference image: the cord that counts, grey matter, levels.
+    """What is known of the reference image: the cord that counts, gray matter, levels.
 
     ``automatic`` is what the networks found, also beside a cord that a person drew.
     """
@@ -183,7 +183,7 @@ def _drawn_cord(image: Path, told: Inputs) -> stages.DrawnCord | None:
 
 
 def _grey_matter(image: Path, automatic: stages.SegmentedCord, told: Inputs) -> Path | None:
-    """Return grey matter: drawn, or found where the contrast shows it."""
+    """Return gray matter: drawn, or found where the contrast shows it."""
     if "gm" in told.labels:
         value = told.parameters.label_values.get("gm")
         task = GreyMatter(image=image, label=told.labels["gm"], value=value)

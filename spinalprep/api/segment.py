@@ -38,7 +38,7 @@ STRUCTURES: tuple[Structure, ...] = ("cord", "centerline", "gm", "lesion")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Segmentation:
-    """The cord, grey matter and lesions of an image, on its grid.
+    """The cord, gray matter and lesions of an image, on its grid.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Segmentation:
     probability : Volume of float32, shape (I, J, K)
         Probability of the cord, 0 to 1, from which areas are computed; a manual mask is unchanged.
     centerline : Centerline
-        Through the centre of the cord, RAS+ mm, superior first.
+        Through the center of the cord, RAS+ mm, superior first.
     grey_matter : Volume of float32 or None
         Probability, 0 to 1; None if it was not segmented.
     lesions : Volume of int32 or None
@@ -102,7 +102,7 @@ class Segmentation:
     def __repr__(self) -> str:
         count, length = len(self.lesion_volumes_mm3), self.centerline.length
         parts = [f"cord of {self.volume_mm3:.0f} mm3 along {length:.0f} mm"]
-        parts += ["grey matter"] if self.grey_matter is not None else []
+        parts += ["gray matter"] if self.grey_matter is not None else []
         if self.lesions is not None:
             parts += [{0: "no lesion", 1: "1 lesion"}.get(count, f"{count} lesions")]
         return f"Segmentation: {', '.join(parts)}"
@@ -126,7 +126,7 @@ def segment(
     views: int = VIEWS,
     post_process: Collection[str] = (),
 ) -> Segmentation:
-    """Segment the cord of an image, its grey matter and its lesions.
+    """Segment the cord of an image, its gray matter and its lesions.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ class RunObserver(Observer):
         )
         if outcome.failures and outcome.state == "finished":
             LOG.warning(
-                "%s: only the manual cord mask is used; grey matter and lesions, which the "
+                "%s: only the manual cord mask is used; gray matter and lesions, which the "
                 "networks would segment, are missing unless they were drawn too",
                 session,
             )

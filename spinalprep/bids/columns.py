@@ -62,12 +62,12 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
         None,
     ),
-    "gm_area_mm2": (f"area of the grey matter, {_METRIC_NOTE}", "mm2", None),
-    "gm_ratio": ("fraction of the cord's area that is grey matter", None, None),
+    "gm_area_mm2": (f"area of the gray matter, {_METRIC_NOTE}", "mm2", None),
+    "gm_ratio": ("fraction of the cord's area that is gray matter", None, None),
     **{
         f"{name}_{end}": (f"{end} limit of the interval of {text}; {_GM_INTERVAL_NOTE}", unit, None)
         for name, text, unit in (
-            ("gm_area_mm2", "the area of the grey matter", "mm2"),
+            ("gm_area_mm2", "the area of the gray matter", "mm2"),
             ("gm_ratio", "its fraction of the cord", None),
         )
         for end in ("lower", "upper")
@@ -167,7 +167,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
     ),
     "volume_mm3_per_mm": (
-        "volume of the cord per millimetre along the centerline, doubtful slices included",
+        "volume of the cord per millimeter along the centerline, doubtful slices included",
         "mm3/mm",
         None,
     ),
@@ -217,24 +217,24 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "bridge_left_mm": (f"narrowest {_SPARED} left edge of the cord", "mm", None),
     "bridge_right_mm": (f"narrowest {_SPARED} right edge of the cord", "mm", None),
     "distance_c1_mm": (
-        "distance of the lesion's centre from the top of C1, along the cord; if C1 is out of "
+        "distance of the lesion's center from the top of C1, along the cord; if C1 is out of "
         "view, by the spacings of the template; n/a if levels are unknown",
         "mm",
         None,
     ),
     "position_rl": (
-        "centre of the lesion in half-diameters of the cord: -1 left edge, 0 centre, 1 right edge",
+        "center of the lesion in half-diameters of the cord: -1 left edge, 0 center, 1 right edge",
         None,
         None,
     ),
     "position_ap": (
-        "centre of the lesion in half-diameters of the cord: -1 posterior edge, 0 centre, 1 "
+        "center of the lesion in half-diameters of the cord: -1 posterior edge, 0 center, 1 "
         "anterior edge",
         None,
         None,
     ),
     "level_percent": ("fraction of the lesion at its vertebral level", "percent", None),
-    "column": ("column, or grey matter, with the largest part of the lesion", None, None),
+    "column": ("column, or gray matter, with the largest part of the lesion", None, None),
     "column_percent": ("fraction of the lesion in that column", "percent", None),
     **LESION_COLUMNS,
     **TUMOR_COLUMNS,
@@ -263,7 +263,7 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "metric_wa_spread": ("standard deviation, voxels weighted likewise", None, None),
     "metric_ml": (
         "maximum likelihood (Gauss-Markov) estimate, which corrects for partial volume; n/a if "
-        "the region is collinear with its neighbours",
+        "the region is collinear with its neighbors",
         None,
         None,
     ),

@@ -255,7 +255,7 @@ def _atlas(template: Template | None) -> dict[str, Any]:
     return {
         "Name": "PAM50",
         "AtlasName": "PAM50",
-        "Description": "template and white and grey matter atlas of the spinal cord "
+        "Description": "template and white and gray matter atlas of the spinal cord "
         f"(release {release or 'unknown'}, content {identity})",
         "Authors": [
             "De Leener B",

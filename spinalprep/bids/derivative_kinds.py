@@ -131,7 +131,7 @@ OUTPUTS: Mapping[Kind, Output] = {
         desc="template",
         mask=True,
     ),
-    "gm_probability": Output("grey matter, soft", "probseg", label="GM"),
+    "gm_probability": Output("gray matter, soft", "probseg", label="GM"),
     "centerline": Output("centerline of the spinal cord", "mask", label="centerline", mask=True),
     "lesion": Output("lesions in the spinal cord", "mask", label="lesion", mask=True),
     "lesion_probability": Output("lesions in the spinal cord, soft", "probseg", label="lesion"),
@@ -176,7 +176,7 @@ OUTPUTS: Mapping[Kind, Output] = {
         "spinal levels of the template", "dseg", seg="spinallevels", atlas=True
     ),
     "tracts": Output(
-        "grey and white matter regions of the template's atlas, soft",
+        "gray and white matter regions of the template's atlas, soft",
         "probseg",
         seg="tracts",
         atlas=True,

@@ -10,7 +10,7 @@ from spinalprep import defaults
 from spinalprep.errors import DefectError
 
 CONTRASTS = defaults.CONTRASTS
-SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which grey matter can be seen
+SHOWS_GM = ("T2starw", "MTS")  # the contrasts in which gray matter can be seen
 
 # The order of BIDS 1.11 (rules.entities of its schema); `from`, `to`, `mode` of the transforms
 # and `stat` of the maps are not in it yet and stand where niworkflows puts them.

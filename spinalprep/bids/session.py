@@ -211,7 +211,7 @@ def _pulse_off(group: Iterable[Scan]) -> bool:
 def _rank(group: Sequence[Scan]) -> tuple[float, float, str]:
     """Order acquisitions: longest coverage, smallest voxel, first name."""
     extent, voxel = max((coverage(s.path) for s in group), key=lambda c: (c[0], -c[1]))
-    # a tenth of a millimetre: rounding in an affine is no difference in coverage
+    # a tenth of a millimeter: rounding in an affine is no difference in coverage
     return -round(extent, 1), round(voxel, 3), min(scan.stem for scan in group)
 
 

@@ -1,6 +1,6 @@
-"""Outlines that ran away from the cord, carried by those of the neighbouring sections.
+"""Outlines that ran away from the cord, carried by those of the neighboring sections.
 
-Where fluid is as grey as the cord, a network that sees one section follows the wall of the sac. The
+Where fluid is as gray as the cord, a network that sees one section follows the wall of the sac. The
 outline there has no step of the usual direction, and lies outside that of the sections around it:
 it is put where those say, and is as uncertain as they are far.
 """
@@ -23,7 +23,7 @@ ANGLES = 36
 REACH_MM, STEP_MM = 16.0, 0.25  # how far an outline is looked for, and how finely
 ARC_MM, ALONG_MM = 2.0, 2.5  # over which a step is averaged, and evidence voted on (either side)
 EVIDENT_MM = 0.2  # SD of an outline that the image shows
-WANDER_MM2 = 0.01  # variance by which an outline moves in a millimetre along the cord
+WANDER_MM2 = 0.01  # variance by which an outline moves in a millimeter along the cord
 SHIFT_MM2 = 0.1  # by which it moves with the centerline's own wander
 SHAPE_MM2 = 0.25  # variance of the third derivative by the angle, of what shift and size leave
 ROUNDS = 6
@@ -180,7 +180,7 @@ def _rays() -> Array:
 def _read(
     data: NDArray[np.generic], slices: NDArray[np.intp], centres: Array, radius: Array, pitch: Array
 ) -> Array:
-    """Return values at radii (K, angles, R) around the centres of slices."""
+    """Return values at radii (K, angles, R) around the centers of slices."""
     rays = _rays() / pitch
     i, j = (centres[:, axis, None, None] + radius * rays[:, axis, None] for axis in (0, 1))
     k = np.broadcast_to(slices[:, None, None], i.shape)
@@ -283,7 +283,7 @@ def _fit(found: Array, seen: Mask, height: Array) -> tuple[Array, Array]:
 
 
 def _changes_along() -> Array:
-    """Return the precision of changes in a millimetre: shifts are the centerline's, and easy."""
+    """Return the precision of changes in a millimeter: shifts are the centerline's, and easy."""
     angle = np.arange(ANGLES) * 2 * np.pi / ANGLES
     shifts = np.cos(angle[:, None] - angle[None, :]) * 2 / ANGLES
     return np.asarray((np.eye(ANGLES) - shifts) / WANDER_MM2 + shifts / SHIFT_MM2)
@@ -308,7 +308,7 @@ def _solve(blocks: Array, links: Array, right: Array) -> Array:
     blocks : ndarray, shape (K, M, M)
         On the diagonal.
     links : ndarray, shape (K - 1, M, M)
-        Between neighbours, symmetric.
+        Between neighbors, symmetric.
     right : ndarray, shape (K, M)
     """
     gain, found = np.empty_like(links), np.empty_like(right)

@@ -17,7 +17,7 @@ from spinalprep.image import Float, Image, back_on, reorient, to_voxel, to_world
 SPACING_MM = 0.5
 SMOOTHING_MM = 8.0  # bends of a wavelength of 100 mm lose 2 % of their amplitude
 NEWTON_STEPS = 8
-DIGITS = 5  # of millimetres that a file keeps
+DIGITS = 5  # of millimeters that a file keeps
 ROUNDS = 3  # of fitting a curve and measuring anew where each point lies along it
 ANTERIOR = np.array([0.0, 1.0, 0.0])
 
@@ -199,7 +199,7 @@ def fit_centerline(
     smoothing_mm: float = SMOOTHING_MM,
     spacing_mm: float = SPACING_MM,
 ) -> Centerline:
-    """Fit a smooth curve through points that lie near the centre of the cord.
+    """Fit a smooth curve through points that lie near the center of the cord.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def fit_centerline(
 
 
 def centerline_from_mask(cord: Image, smoothing_mm: float = SMOOTHING_MM) -> Centerline:
-    """Fit the centerline through the centres of mass of the axial slices of a cord mask.
+    """Fit the centerline through the centers of mass of the axial slices of a cord mask.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def trim_ends(
     extent = cord_extent(plain)
     return Trimmed(
         _cut(on_grid_of(plain, cord, "the cord"), extent),
-        _cut(on_grid_of(plain, gm, "the grey matter"), extent),
+        _cut(on_grid_of(plain, gm, "the gray matter"), extent),
         _cut(on_grid_of(plain, lesion, "the lesion map"), extent),
         clip_centerline(centerline, plain, extent.first, extent.last),
         [
@@ -187,7 +187,7 @@ def cord_extent(probability: Image) -> Extent:
     image (but no sharper than its voxels can show), and loses up to 2 where it is blurred. The
     sure part reaches from the first to the last of the maximal scoring subsequences [1]_ that are
     worth 10 mm of sharp slices; what is blurred between two of them (a compressed cord, an
-    artefact) is in it. Where there is none (a whole image of poor contrast), nothing is doubtful.
+    artifact) is in it. Where there is none (a whole image of poor contrast), nothing is doubtful.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""How sure the sizes of the cord and of its grey matter are."""
+"""How sure the sizes of the cord and of its gray matter are."""
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,12 @@ NORMAL_95 = 1.96  # standard deviations on either side
 # how far off a network's edge is (SD): the least multiples of 0.05 pixels whose intervals held 95 %
 # of the true areas, and of the true diameters, in every contrast of synthetic subjects
 # (benchmarks/shape.py)
-EDGE_PIXELS = 0.1  # the whole outline, of cord and grey matter
+EDGE_PIXELS = 0.1  # the whole outline, of cord and gray matter
 EDGE_ACROSS_PIXELS = 0.15  # the two sides of a diameter
 # chance along a circle's edge moves a diameter of moments by (1 + 2 cos 2t) at angle t: the mean of
 # its square
 CHANCE_ACROSS = 3.0
-MIRRORED = 2  # halves of the grey matter that lie alike to the pixels, and err alike in a mask
+MIRRORED = 2  # halves of the gray matter that lie alike to the pixels, and err alike in a mask
 FINEST_MM = 0.5  # smaller pixels do not make the edge of a network surer
 
 
@@ -79,7 +79,7 @@ def add_intervals(
 def add_grey_matter(
     table: pd.DataFrame, weights: Array, pixel: Pixel, gm: Array, *, found: bool
 ) -> pd.DataFrame:
-    """Put area and share of the grey matter into a table, with intervals.
+    """Put area and share of the gray matter into a table, with intervals.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def add_grey_matter(
     weights, pixel
         As there.
     gm : ndarray of float64, shape (I, J, K)
-        Mask or probability of the grey matter; what lies outside the cord does not count, nor
+        Mask or probability of the gray matter; what lies outside the cord does not count, nor
         does NaN.
     found : bool
         Whether a network found it, so that its edge may be off.
@@ -101,9 +101,9 @@ def add_grey_matter(
 
     Notes
     -----
-    As in `add_intervals`, without a spread, along the whole outline of the grey matter, whose
+    As in `add_intervals`, without a spread, along the whole outline of the gray matter, whose
     length is the integral of the gradient's magnitude; a butterfly's is half as long again as the
-    circumference of a disc of its area. The errors of grey matter and cord are taken as
+    circumference of a disc of its area. The errors of gray matter and cord are taken as
     independent in their ratio.
     """
     slices, pixel_mm = table["slice"].to_numpy(int), _edge_mm(pixel)

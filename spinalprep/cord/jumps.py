@@ -17,7 +17,7 @@ def steepest_change(table: pd.DataFrame, reach_mm: float = REACH_MM) -> float | 
         the centerline.
     reach_mm : float
         Each slice is held against the nearest one below that is at least so far away, or against
-        its neighbour where slices are thicker.
+        its neighbor where slices are thicker.
 
     Returns
     -------

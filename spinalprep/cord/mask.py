@@ -30,7 +30,7 @@ def binarise(
     Returns
     -------
     cord : ndarray of bool, shape (I, J, K)
-        Components (26 neighbours) of which some voxel is within 6 mm of the centerline,
+        Components (26 neighbors) of which some voxel is within 6 mm of the centerline,
         holes filled slice by slice.
 
     Raises
@@ -121,5 +121,5 @@ def mask_of_drawn(cord: Image) -> NDArray[np.bool_]:
 
 
 def count_components(cord: NDArray[np.bool_]) -> int:
-    """Return in how many pieces (26 neighbours) a mask lies."""
+    """Return in how many pieces (26 neighbors) a mask lies."""
     return int(ndimage.label(cord, structure=np.ones((3, 3, 3)))[1])

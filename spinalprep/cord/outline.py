@@ -73,7 +73,7 @@ def measure_outline(weights: Array, plane: Array, level: float) -> dict[str, flo
 
 
 def polygon_moments(outline: Array) -> tuple[float, Array, Array]:
-    """Return area, centre, shape (2,), and covariance, shape (2, 2), of a closed polygon.
+    """Return area, center, shape (2,), and covariance, shape (2, 2), of a closed polygon.
 
     Parameters
     ----------

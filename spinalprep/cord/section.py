@@ -23,7 +23,7 @@ def cord_sections(cord: NDArray[np.generic]) -> Array:
     Returns
     -------
     weights : ndarray of float64, shape (I, J, K)
-        ``cord`` inside the largest body of each slice (8 neighbours, at or over half of the
+        ``cord`` inside the largest body of each slice (8 neighbors, at or over half of the
         highest value of the volume) and in a ring of two voxels around it, and the highest value
         in its holes, as a lesion that a network doubts is cord; 0 elsewhere. Slices without such
         a body are 0, so that a faint halo, an island or a vessel measures nothing.
@@ -44,7 +44,7 @@ def cord_sections(cord: NDArray[np.generic]) -> Array:
 
 
 def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill what a mask, shape (I, J, K), encloses in each axial slice (4 neighbours)."""
+    """Fill what a mask, shape (I, J, K), encloses in each axial slice (4 neighbors)."""
     plane = ndimage.generate_binary_structure(2, 1)[:, :, None]
     return np.asarray(
         ndimage.binary_fill_holes(mask, np.pad(plane, ((0, 0), (0, 0), (1, 1)))), bool

@@ -38,7 +38,7 @@ def measure_slices(
     centerline : Centerline
         RAS+ mm.
     gm : Image, shape (I, J, K), optional
-        Mask or probability of the grey matter on the same grid.
+        Mask or probability of the gray matter on the same grid.
     spread : Image, shape (I, J, K), optional
         Standard deviation of ``cord``, on the same grid, where a network made it.
     gm_found : bool
@@ -50,7 +50,7 @@ def measure_slices(
     -------
     table : DataFrame
         A row per slice with cord, superior first: ``slice`` (axial, counted upwards from 0, the
-        lowest: index k in LAS), ``z_mm`` and ``s_mm`` of its centre of mass, ``area_mm2``, the
+        lowest: index k in LAS), ``z_mm`` and ``s_mm`` of its center of mass, ``area_mm2``, the
         shape (`outline.measure_outline`), area and diameters with intervals
         (`intervals.add_intervals`), ``mscc_percent`` (`compression_along`), ``length_mm`` along
         the centerline, ``tilt_deg``, ``complete``, false where the cord reaches the image's
@@ -88,7 +88,7 @@ def measure_slices(
     table = add_intervals(table, weights, pixel, sd)
     if gm is None:
         return table
-    grey = on_grid_of(cord, gm, "the grey matter").data.astype(np.float64)
+    grey = on_grid_of(cord, gm, "the gray matter").data.astype(np.float64)
     return add_grey_matter(table, weights, pixel, grey, found=gm_found)
 
 
@@ -113,7 +113,7 @@ def summarise(table: pd.DataFrame, by: str) -> pd.DataFrame:
         A row per group: number of slices that count (`is_averaged`), their length, mean and
         standard deviation (``_sd``; between slices, divisor n - 1) of every metric, and the largest
         ``mscc_percent``. The ends of intervals are means, too: what makes one slice too large
-        makes its neighbours so.
+        makes its neighbors so.
     """
     whole = table[is_averaged(table)]
     groups = whole.groupby(by, sort=True)
@@ -168,7 +168,7 @@ class _Frames:
 def _centres(
     weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
-    """Return sum, centre of mass (n, 3) in voxels, and index of the slices with cord, top first."""
+    """Return sum, center of mass (n, 3) in voxels, and index of the slices with cord, top first."""
     along_i, along_j = weights.sum(axis=1), weights.sum(axis=0)
     slices = np.flatnonzero(along_i.sum(axis=0) > 0)[::-1]
     total = along_i[:, slices].sum(axis=0)

@@ -1,4 +1,4 @@
-"""Smooth curves through scattered points, by penalised B-splines."""
+"""Smooth curves through scattered points, by penalized B-splines."""
 
 import numpy as np
 import scipy
@@ -40,7 +40,7 @@ def smooth_curve(
 
     Notes
     -----
-    Minimises the sum of squared residuals times the mean distance of the points, plus L^6 times
+    Minimizes the sum of squared residuals times the mean distance of the points, plus L^6 times
     the integral of the squared third derivative [1]_. The distance makes the result independent
     of the slice thickness; the third derivative, in place of the usual second, leaves circles
     as they are, so that a bent neck is not flattened at its ends. Weights are then multiplied

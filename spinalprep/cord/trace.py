@@ -14,7 +14,7 @@ FLOOR = 0.01
 SMOOTHNESS = 0.15  # cost of a step of 1 mm between slices 1 mm apart
 LEAST_HEAT = 0.35  # the mean along the path that is called a cord
 LEAST_LENGTH_MM = 10.0  # a shorter curve is a blob, unless it crosses half of the image
-EVIDENCE_MM = 1.0  # thinner slices see what their neighbours see: each counts for less
+EVIDENCE_MM = 1.0  # thinner slices see what their neighbors see: each counts for less
 KERNEL_MM = 3.0  # standard deviation of the window that refines a point
 
 
@@ -80,7 +80,7 @@ def trace_centerline(
 
     Notes
     -----
-    OptiC's global optimisation [1]_ by dynamic programming, with two changes: costs are in mm,
+    OptiC's global optimization [1]_ by dynamic programming, with two changes: costs are in mm,
     and the curve may begin and end in any slice: a slice adds ``log(heat / 0.15)`` (thinner
     ones than 1 mm their share of it), so that slices that speak against the cord (brain, air,
     below the conus) are left out where nothing is gained behind them, as in the search for the

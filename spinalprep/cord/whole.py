@@ -57,7 +57,7 @@ def measure_whole(slices: pd.DataFrame) -> tuple[Estimate, Estimate]:
     Notes
     -----
     The ends of the intervals are sums and means of the slices' own: what makes one slice too
-    large makes its neighbours so.
+    large makes its neighbors so.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def total_table(slices: pd.DataFrame) -> pd.DataFrame:
     total : DataFrame
         As `shape.summarise` returns it, with ``vertebral_level`` ``all`` in the first row, then
         the names of ``RANGES``; number and length of the doubtful slices, which are
-        excluded from all means; the volume, which includes them, also per millimetre of the
+        excluded from all means; the volume, which includes them, also per millimeter of the
         centerline. Volume, area and their intervals are those of `measure_whole`. Where no slice
         counts there is the volume alone.
 

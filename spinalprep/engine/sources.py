@@ -79,7 +79,7 @@ def code_key(module: str) -> str:
     Returns
     -------
     key : str
-        SHA-256 over the normalised syntax trees (no comments, docstrings or
+        SHA-256 over the normalized syntax trees (no comments, docstrings or
         layout) of every module of the followed packages that ``module``
         reaches through imports, imports inside functions and package
         ``__init__`` files included, and over the installed versions of the
@@ -168,7 +168,7 @@ def _root(top: str) -> Path | None:
 
 @functools.cache
 def _read(module: str) -> "_Source":
-    """Read a module's source: digest of its normalised tree, imports, and state of the file."""
+    """Read a module's source: digest of its normalized tree, imports, and state of the file."""
     path = source_file(module)
     if path is None:
         return _Source("", (0, 0), "", ())
@@ -186,7 +186,7 @@ def _package_of(module: str, path: Path) -> str:
 
 
 def _parse(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
-    """Return the digest of a source's normalised tree, and the names that it imports."""
+    """Return the digest of a source's normalized tree, and the names that it imports."""
     tree = ast.parse(path.read_bytes())
     imports = tuple(sorted(set(_imported_names(tree, package))))
     dump = ast.dump(_without_docstrings(tree), annotate_fields=False)

@@ -172,7 +172,7 @@ def _comparison(
 
 
 def _columns(values: pd.Series) -> list[NDArray[np.float64]]:
-    """Return a centred number, or an indicator for all but the first category."""
+    """Return a centered number, or an indicator for all but the first category."""
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.notna().all():
         centred = numbers.to_numpy(float)

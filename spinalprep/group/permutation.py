@@ -4,7 +4,7 @@ A voxel is compared over the people who cover it. The regressor of interest, fre
 variables, is permuted over these people, while their values and nuisance stay where they are (the
 scheme of Smith in Winkler et al. 2014). One random permutation of all people decides everywhere: a
 voxel's people follow its cycles and skip who is not there. So the sizes of the cohorts at a voxel
-stay as they were observed, which matters where coverage differs between cohorts, and neighbours,
+stay as they were observed, which matters where coverage differs between cohorts, and neighbors,
 which nearly the same people cover, are permuted nearly alike.
 """
 
@@ -185,7 +185,7 @@ def _untested(model: "_Model") -> Result:
 
 @dataclass(frozen=True)
 class _Fit:
-    """t and effect per labelling and column, (B, V), and the degrees of freedom, (V,)."""
+    """t and effect per labeling and column, (B, V), and the degrees of freedom, (V,)."""
 
     t: Float32
     effect: Float32
@@ -317,7 +317,7 @@ def _all_splits(count: int, first: tuple[int, ...], seed: int) -> NDArray[np.int
     """Return an order for every way to split the people into two cohorts, the observed first.
 
     Within the cohorts the order is random: where some people don't cover a voxel, the ranks of the
-    others decide, and a fixed order would favour some of their splits.
+    others decide, and a fixed order would favor some of their splits.
     """
     chance = np.random.default_rng(seed)
     splits = [first, *(s for s in combinations(range(count), len(first)) if s != first)]

@@ -16,7 +16,7 @@ class Enhancer:
     Notes
     -----
     The integral of ``extent(h)**E * h**H`` over heights h up to the voxel's own [1]_, summed at
-    50 equal steps up to the highest value of the map; components of 26 neighbours; the negative
+    50 equal steps up to the highest value of the map; components of 26 neighbors; the negative
     part likewise.
 
     References

@@ -51,7 +51,7 @@ def voxel_edges(path: Path) -> tuple[float, float, float]:
 
 
 def _lattice(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64], float]:
-    """Return shape, the centres of the eight corner voxels in RAS+ mm, and the smallest edge."""
+    """Return shape, the centers of the eight corner voxels in RAS+ mm, and the smallest edge."""
     volume: Any = nib.loadsave.load(path)
     shape = tuple(int(n) for n in volume.shape[:3])
     affine = world_affine(volume)

@@ -75,7 +75,7 @@ def _numbers(data: NDArray[np.float32], name: str, whole: bool) -> NDArray[np.fl
         broken = data[np.abs(data - np.rint(data)) >= WHOLE][0]
         raise InputError(
             f"{name} has the value {broken:g}; expected whole numbers, one for each disc: if it "
-            "was resampled, repeat that with nearest neighbours"
+            "was resampled, repeat that with nearest neighbors"
         )
     return np.asarray(np.rint(data), np.float32)
 

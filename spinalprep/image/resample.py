@@ -20,7 +20,7 @@ def sample(
     image : Image
         The values.
     points : ndarray of float, shape (..., 3)
-        RAS+ millimetres.
+        RAS+ millimeters.
     order : int
         0 nearest, 1 linear, 3 cubic spline.
     outside : float
@@ -75,7 +75,7 @@ def grid_with_spacing(
     shape = np.maximum(np.ceil(np.asarray(image.shape) / ratio - 1e-6), 1).astype(int)
     step: NDArray[Any] = np.eye(4)
     step[:3, :3] = np.diag(ratio)
-    step[:3, 3] = (ratio - 1) / 2  # centre of the first new voxel, in old voxels
+    step[:3, 3] = (ratio - 1) / 2  # center of the first new voxel, in old voxels
     return (int(shape[0]), int(shape[1]), int(shape[2])), image.affine @ step
 
 

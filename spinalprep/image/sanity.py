@@ -210,9 +210,9 @@ _GET = "run datalad get (or git annex get) on it"
 
 
 def _check_type(path: Path | str, dtype: np.dtype[Any]) -> None:
-    """Refuse colours and complex numbers."""
+    """Refuse colors and complex numbers."""
     if dtype.fields:
-        raise InputError(f"{path} contains colours (RGB); expected one number per voxel")
+        raise InputError(f"{path} contains colors (RGB); expected one number per voxel")
     if np.issubdtype(dtype, np.complexfloating):
         raise InputError(f"{path} contains complex numbers; expected magnitudes: convert it first")
 

@@ -26,7 +26,7 @@ class Image:
     data : ndarray, shape (I, J, K)
         Voxel values.
     affine : ndarray of float64, shape (4, 4)
-        Voxel indices ``ijk`` to RAS+ millimetres.
+        Voxel indices ``ijk`` to RAS+ millimeters.
     """
 
     data: NDArray[Any]
@@ -78,18 +78,18 @@ class Image:
 
 
 def to_world(ijk: Float, affine: Float) -> NDArray[np.float64]:
-    """Map voxel indices, shape (..., 3), to RAS+ millimetres."""
+    """Map voxel indices, shape (..., 3), to RAS+ millimeters."""
     points: NDArray[np.float64] = ijk @ affine[:3, :3].T + affine[:3, 3]
     return points
 
 
 def to_voxel(points: Float, affine: Float) -> NDArray[np.float64]:
-    """Map RAS+ millimetres, shape (..., 3), to voxel indices (fractional)."""
+    """Map RAS+ millimeters, shape (..., 3), to voxel indices (fractional)."""
     return to_world(points, np.linalg.inv(affine))
 
 
 def grid_points(shape: Sequence[int], affine: Float) -> NDArray[np.float64]:
-    """Return the RAS+ millimetres of every voxel centre, shape (I, J, K, 3)."""
+    """Return the RAS+ millimeters of every voxel center, shape (I, J, K, 3)."""
     ijk = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
     return to_world(ijk.astype(np.float64), affine)
 
@@ -145,7 +145,7 @@ def world_affine(volume: Any) -> NDArray[np.float64]:
 def length_scale(volume: Any, affine: NDArray[np.float64]) -> float:
     """Return by how much lengths of a header are multiplied to be mm.
 
-    What the header calls metres or microns is scaled, but only if its voxels are then of a size
+    What the header calls meters or microns is scaled, but only if its voxels are then of a size
     that MRI has, 0.05 to 20 mm: many a file says microns and means mm.
     """
     try:

@@ -44,7 +44,7 @@ class Evidence:
         cord above or below, minus that of the cord beside it; NaN where there is none either.
     z : float
         The same in standard deviations of what the lesion's shape shows elsewhere in the cord;
-        positive towards the fluid, or either way where the fluid is as grey as the cord. NaN where
+        positive towards the fluid, or either way where the fluid is as gray as the cord. NaN where
         there are fewer than six such places.
     cnr : float
         The same in standard deviations of the noise of a pixel. What is picked out of noise for
@@ -100,7 +100,7 @@ def weigh_lesions(
     In the cord's own frame, a lesion is a shape of some sections, as far as it lies in the cord.
     Its contrast is the mean over
     that shape minus the mean of the same places in the 12 mm above and in the 12 mm below, so
-    that whatever runs along the cord (grey matter, shading by a coil) cancels. The null
+    that whatever runs along the cord (gray matter, shading by a coil) cancels. The null
     distribution is the same difference with the shape, and its mirror image, moved along the cord
     by up to 60 mm, each divided by the noise where it is (noise grows away from the coil); ``z``
     is robust (median and median absolute deviation).
@@ -150,7 +150,7 @@ def _steps_to_fluid(sections: _Sections) -> Array:
 
 
 def _noise(sections: _Sections) -> Array:
-    """Return the noise of every section, (S,): how much pixels differ from their two neighbours.
+    """Return the noise of every section, (S,): how much pixels differ from their two neighbors.
 
     Robust, over the cord outside of lesions and 10 mm along it; 1 where there is no cord.
     """

@@ -32,7 +32,7 @@ class CordFrame:
     s : ndarray of float64, shape (K,)
         Arc length of the sections in mm, ascending.
     centre : ndarray of float64, shape (K, 2)
-        Offset of the cord's centre to the right and to the front in mm.
+        Offset of the cord's center to the right and to the front in mm.
     turn : ndarray of float64, shape (K,)
         Rotation about the tangent in radians, right towards front.
     half : ndarray of float64, shape (K, 2)
@@ -46,7 +46,7 @@ class CordFrame:
     half: Array
 
     def at(self, s: Float) -> tuple[Array, Array, Array]:
-        """Return centre (..., 2), turn (...) and half diameters (..., 2) at arc lengths."""
+        """Return center (..., 2), turn (...) and half diameters (..., 2) at arc lengths."""
         centre, half = (
             np.stack([np.interp(s, self.s, column) for column in values.T], axis=-1)
             for values in (self.centre, self.half)

@@ -101,7 +101,7 @@ def join_lesions(
 
     Notes
     -----
-    Two lesions are one where they overlap or touch (26 neighbours), or are no farther apart than
+    Two lesions are one where they overlap or touch (26 neighbors), or are no farther apart than
     half of a voxel of the other image, which does not know better where its lesion ends. Lesions
     that are apart in the reference stay apart: one of another image that touches both was seen
     twice. In ``union``, a lesion has the extent that the first image that shows it gives it.

@@ -37,7 +37,7 @@ def lesion_instances(
     Returns
     -------
     labels : ndarray of int32, shape (I, J, K)
-        On the grid of ``lesion``; 0 outside; components of 26 neighbours, 1 the largest; equal
+        On the grid of ``lesion``; 0 outside; components of 26 neighbors, 1 the largest; equal
         sizes in LAS voxel order.
 
     Raises
@@ -48,7 +48,7 @@ def lesion_instances(
     Notes
     -----
     In thick slices of a tilted cord the same place of the cord lies several voxels apart in two
-    neighbouring slices. Where it is more than one voxel, what counts as neighbours is shifted
+    neighboring slices. Where it is more than one voxel, what counts as neighbors is shifted
     along: else a lesion would not touch itself in the next slice, but one beside it.
     """
     given, lesion = lesion, upright(lesion)

@@ -91,14 +91,14 @@ def measure_lesions(
         ``max_equivalent_diameter_mm`` of the circle of the largest section and
         ``max_axial_damage_ratio``, the largest share of a section of the cord, both across the
         cord; length and width in the midsagittal plane, and tissue bridges (`measure_bridges`);
-        ``distance_c1_mm`` of the centre from the top of C1; centre of mass, as arc length, in
+        ``distance_c1_mm`` of the center from the top of C1; center of mass, as arc length, in
         RAS+ mm, and in half diameters of the cord (``position_rl``, ``position_ap``: 0 middle,
         1 right or front edge); ``vertebral_level`` of most of the voxels with their share;
         ``doubtful`` where most of them lie in such slices. NaN where unknown.
 
     Notes
     -----
-    Length and widths are extents of voxel centres in the cord's frame plus the reach of a slice
+    Length and widths are extents of voxel centers in the cord's frame plus the reach of a slice
     or a pixel; the widths are those of one slice, seen along the tangent, so that a tilted cord
     does not widen its lesions. Sections are cut across the cord (`cut_sections`), in which voxels
     outside the cord don't count. What is measured follows SCT's ``sct_analyze_lesion`` [1]_.

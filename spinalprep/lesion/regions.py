@@ -63,8 +63,8 @@ def measure_regions(
 
     Notes
     -----
-    With ``cord beyond the atlas`` and ``outside the cord``, columns and grey matter of a lesion
-    add up to 100 %, and so do the tracts, and white and grey matter.
+    With ``cord beyond the atlas`` and ``outside the cord``, columns and gray matter of a lesion
+    add up to 100 %, and so do the tracts, and white and gray matter.
     """
     labels = on_grid_of(cord, labels, "the image of lesions")
     levels = None if levels is None else on_grid_of(cord, levels, "the image of levels")
@@ -92,7 +92,7 @@ def measure_regions(
 
 
 def dominant_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the column (or grey matter) that holds most of each lesion.
+    """Return the column (or gray matter) that holds most of each lesion.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def dominant_columns(table: pd.DataFrame) -> pd.DataFrame:
         (table["vertebral_level"] == ALL)
         & (table["side"] == SIDES[0])
         & (table["lesion"] != ALL)
-        & ((table["kind"] == "column") | (table["region"] == "grey matter"))
+        & ((table["kind"] == "column") | (table["region"] == "gray matter"))
     ]
     best = wide.sort_values("percent_of_lesion", ascending=False, kind="stable")
     best = best.drop_duplicates("lesion")[["lesion", "region", "percent_of_lesion"]]

@@ -121,7 +121,7 @@ def find_discs(
 def even_out(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Bring every part of a plane to the same brightness and contrast.
 
-    Bright fluid and fat leave bodies and discs a small part of the grey values.
+    Bright fluid and fat leave bodies and discs a small part of the gray values.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def discs_from_labels(labels: Image, centerline: Centerline) -> Levels:
     Parameters
     ----------
     labels : Image of int, shape (I, J, K)
-        Value n at disc n, one or more voxels each: at the cord's centre, at the posterior edge
+        Value n at disc n, one or more voxels each: at the cord's center, at the posterior edge
         of the disc, or in the disc. 49, 50 and 60 (pontomedullary groove and junction, conus)
         are passed over.
     centerline : Centerline
@@ -135,7 +135,7 @@ def discs_from_labels(labels: Image, centerline: Centerline) -> Levels:
     Raises
     ------
     InputError
-        If no disc is labelled, a value is no disc, a disc is labelled in two places or is far
+        If no disc is labeled, a value is no disc, a disc is labeled in two places or is far
         from the cord, or the order along the cord is wrong.
     """
     disc_s: dict[int, float] = {}
@@ -187,7 +187,7 @@ def parse_hint(text: str) -> dict[float, float]:
         level = level_number(upper) + 0.5
         if lower is not None:
             if level_number(lower) != level_number(upper) + 1:
-                raise UsageError(f"--level-hint {part!r}: {upper} and {lower} are not neighbours")
+                raise UsageError(f"--level-hint {part!r}: {upper} and {lower} are not neighbors")
             level = float(level_number(lower))
         hint[level] = float(z)
     return hint
@@ -243,7 +243,7 @@ def place_discs(
 
 
 def extend(levels: Levels, template_z: Mapping[int, float], length: float) -> Levels:
-    """Add the discs that nobody labelled, by the template's spacings, along the cord.
+    """Add the discs that nobody labeled, by the template's spacings, along the cord.
 
     Between known discs the spacings are stretched to fit; beyond the outermost ones they are
     those of the template times the stretch of the known part (1 where one disc is known).
@@ -320,7 +320,7 @@ def _template_height(level: float, template_z: Mapping[int, float]) -> float:
 
 
 def _spots(ijk: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Return the centres of the connected pieces of a set of voxels, shape (N, 3)."""
+    """Return the centers of the connected pieces of a set of voxels, shape (N, 3)."""
     corner = ijk.min(axis=0)
     box = np.zeros(np.ptp(ijk, axis=0) + 1, bool)
     box[tuple((ijk - corner).T)] = True

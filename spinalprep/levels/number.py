@@ -36,7 +36,7 @@ def trusted_discs(found: Sequence, landmarks: Iterable[float] = (FIRST,)) -> tup
     """Return the discs whose numbers are known from landmarks on.
 
     From every landmark upwards and downwards, as far as the numbers are sure: a disc further than
-    two levels away counts only if its neighbour on the way does, because behind a gap false
+    two levels away counts only if its neighbor on the way does, because behind a gap false
     signs may have moved the numbers by one. Discs that the end of the field of view may cut
     count, but are not returned.
 
@@ -88,7 +88,7 @@ def levels_from_signs(evidence: Evidence, template_z: Mapping[int, float], lengt
 def levels_from_labels_and_signs(
     labelled: Levels, template_z: Mapping[int, float], length: float, evidence: Evidence
 ) -> Levels:
-    """Add discs that nobody labelled, and hold those that are against the discs in the image.
+    """Add discs that nobody labeled, and hold those that are against the discs in the image.
 
     Parameters
     ----------

@@ -166,7 +166,7 @@ def _middle(mask: NDArray[np.bool_], like: Image) -> NDArray[np.float64]:
 
 
 def _directions(centres: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Return the unit vector of the spine at every disc, from its neighbours."""
+    """Return the unit vector of the spine at every disc, from its neighbors."""
     last = len(centres) - 1
     found = []
     for n in range(len(centres)):
@@ -181,7 +181,7 @@ def _height(
 ) -> float:
     """Return the volume of a disc over its area across the spine.
 
-    The area is that of the square millimetres, across the spine, that any of its voxels lies over.
+    The area is that of the square millimeters, across the spine, that any of its voxels lies over.
     """
     points = to_world(np.argwhere(mask).astype(float), like.affine) - centre
     side = np.cross(way, [1.0, 0.0, 0.0])

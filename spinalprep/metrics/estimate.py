@@ -93,7 +93,7 @@ def measure_metric(
     -----
     A voxel is the sum of its parts, ``y = X b + e``: maximum likelihood under independent noise is
     ``b = (X'X)^-1 X'y`` [1]_, which unmixes partial volumes; with a prior, the estimate of
-    clusters (white matter, grey matter, fluid) of one level, it is the maximum a posteriori
+    clusters (white matter, gray matter, fluid) of one level, it is the maximum a posteriori
     ``b = p + (X'X + I)^-1 X'(y - X p)`` [2]_. A region of several tracts is one column of X, the
     other tracts keep theirs. The standard error takes voxels as independent.
 

@@ -1,4 +1,4 @@
-"""What the voxels of a cord are made of: by the atlas, by grey matter that was seen, or cord."""
+"""What the voxels of a cord are made of: by the atlas, by gray matter that was seen, or cord."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from spinalprep.template.regions import CORD, FLUID, SIDES, TISSUES, Region, lis
 def atlas_shares(
     fraction: NDArray[np.float32], names: Sequence[str], combined: Mapping[str, Sequence[int]]
 ) -> Shares:
-    """Return the shares of the atlas's regions, with white and grey matter as clusters.
+    """Return the shares of the atlas's regions, with white and gray matter as clusters.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def atlas_shares(
 
 
 def tissue_shares(cord: Image, gm: Image | None = None) -> Shares:
-    """Return the cord, and white and grey matter where grey matter was seen.
+    """Return the cord, and white and gray matter where gray matter was seen.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def tissue_shares(cord: Image, gm: Image | None = None) -> Shares:
     """
     inside = cord.data > 0
     whole = Region(CORD, CORD, SIDES[0], (0,))
-    gm = None if gm is None else on_grid_of(cord, gm, "the grey matter")
+    gm = None if gm is None else on_grid_of(cord, gm, "the gray matter")
     if gm is None or not (gm.data[inside] > 0).any():
         return Shares(np.ones((int(inside.sum()), 1), np.float32), (whole,))
     share = np.clip(np.nan_to_num(gm.data), 0.0, 1.0) * inside

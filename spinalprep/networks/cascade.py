@@ -36,7 +36,7 @@ class Networks(Generic[Network]):
     centerline, cord
         What every image needs.
     gm, lesion
-        None: grey matter and lesions are then what the network of the cord says of them.
+        None: gray matter and lesions are then what the network of the cord says of them.
     """
 
     centerline: Network
@@ -68,7 +68,7 @@ class Found(Generic[Volume, Line]):
     cord : Image, shape (I, J, K)
         Its mask, 0 or 1.
     probability, gm, lesion : Image of float32, shape (I, J, K)
-        Of cord, grey matter and lesions, 0 to 1; zero beyond the ends of the cord.
+        Of cord, gray matter and lesions, 0 to 1; zero beyond the ends of the cord.
     uncertainty : Image of float32, shape (I, J, K)
         Standard deviation of the cord over the views of a window.
     centerline : Centerline
@@ -110,11 +110,11 @@ class Steps(ABC, Generic[Volume, Line, Network]):
 
     @abstractmethod
     def segment_cord(self, image: Volume, centerline: Line, network: Network) -> Maps[Volume]:
-        """Map cord, grey matter and lesions along a centerline."""
+        """Map cord, gray matter and lesions along a centerline."""
 
     @abstractmethod
     def segment_gm(self, image: Volume, centerline: Line, cord: Volume, network: Network) -> Volume:
-        """Map the grey matter with a network of its own."""
+        """Map the gray matter with a network of its own."""
 
     @abstractmethod
     def segment_lesion(self, image: Volume, centerline: Line, network: Network) -> Volume:
@@ -139,7 +139,7 @@ def run_cascade(
     networks: Networks[Network],
     centerline: Line | None = None,
 ) -> Found[Volume, Line]:
-    """Find the centerline, or take a given one; then cord, grey matter and lesions along it.
+    """Find the centerline, or take a given one; then cord, gray matter and lesions along it.
 
     A centerline that was found leads to the cord only: the one that comes out runs through the
     middle of that cord. A given one stays as it is, within the ends of the cord.
@@ -175,7 +175,7 @@ def find_cord(
     *,
     views: int = VIEWS,
 ) -> Found[Image, Centerline]:
-    """Find centerline, cord, grey matter and lesions.
+    """Find centerline, cord, gray matter and lesions.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from torch import Tensor
 from spinalprep.image import Image
 
 LEAST = 0.01  # where no probability is larger nothing changes
-MARGIN = 2  # kernels around what may change, whose greys are looked at
+MARGIN = 2  # kernels around what may change, whose grays are looked at
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Field:
     Attributes
     ----------
     strength : float
-        Of neighbours, in logits: how far they can move a voxel on which all of them agree.
+        Of neighbors, in logits: how far they can move a voxel on which all of them agree.
     sd_mm : float
-        Of the kernel over distance; voxels up to two of them away are neighbours.
+        Of the kernel over distance; voxels up to two of them away are neighbors.
     sd_grey : float
         Of the kernel over difference of intensity, as a share of the range between the percentiles
         5 and 95 around the structure.
@@ -38,7 +38,7 @@ class Field:
 
 
 def refine(probability: Image, image: Image, field: Field | None = None) -> NDArray[np.float32]:
-    """Return probabilities that agree with neighbours of the same intensity.
+    """Return probabilities that agree with neighbors of the same intensity.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def refine(probability: Image, image: Image, field: Field | None = None) -> NDAr
 
     Notes
     -----
-    Two classes and a Potts model: with weights ``k`` of the neighbours, normalised to a sum of 1,
+    Two classes and a Potts model: with weights ``k`` of the neighbors, normalized to a sum of 1,
     ``logit q_i = logit p_i + strength * sum_j k_ij (2 q_j - 1)``, all voxels at once [1]_. Kernels
     are cut off instead of being dense, as in [2]_.
 
@@ -99,7 +99,7 @@ def refine(probability: Image, image: Image, field: Field | None = None) -> NDAr
 def _weights(
     grey: Tensor, shift: tuple[int, ...], sizes: NDArray[np.float64], field: Field
 ) -> Tensor:
-    """Return the weight of one neighbour of every voxel; 0 where it is outside."""
+    """Return the weight of one neighbor of every voxel; 0 where it is outside."""
     apart = float(np.sum((np.array(shift) * sizes) ** 2))
     alike = torch.exp(-((_shifted(grey, shift) - grey) ** 2) / (2 * field.sd_grey**2))
     inside = _shifted(torch.ones_like(grey), shift)
@@ -107,7 +107,7 @@ def _weights(
 
 
 def _shifted(values: Tensor, shift: tuple[int, ...]) -> Tensor:
-    """Return the neighbour at ``shift`` of every voxel, 0 outside."""
+    """Return the neighbor at ``shift`` of every voxel, 0 outside."""
     moved = torch.zeros_like(values)
     here = tuple(
         slice(max(-n, 0), size - max(n, 0)) for n, size in zip(shift, values.shape, strict=True)

@@ -46,7 +46,7 @@ def post_process(
 def keep_largest(probability: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.float32]:
     """Return a map (I, J, K) without the voxels from ``threshold`` on that are not of the largest.
 
-    Components have 26 neighbours; of two as large the first stays.
+    Components have 26 neighbors; of two as large the first stays.
 
     Examples
     --------

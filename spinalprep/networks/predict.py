@@ -46,7 +46,7 @@ class Prediction:
     Attributes
     ----------
     cord, gm, lesion : ndarray
-        Mean over the views of a window (as it is, mirrored, darker, brighter); of cord and grey
+        Mean over the views of a window (as it is, mirrored, darker, brighter); of cord and gray
         matter at the temperature on the model's card.
     sd : ndarray
         Standard deviation of the cord over these views; 0 with one view.
@@ -114,7 +114,7 @@ def _between(maps: Volume, seen: NDArray[np.intp]) -> Volume:
 
 
 def segment(image: Image, centerline: Centerline, model: Model, views: int = VIEWS) -> Prediction:
-    """Map cord, grey matter and lesion along the centerline.
+    """Map cord, gray matter and lesion along the centerline.
 
     Parameters
     ----------
@@ -195,14 +195,14 @@ def segment_cord(
 def grey_matter(
     image: Image, centerline: Centerline, cord: Volume, model: Model, views: int = VIEWS
 ) -> Volume:
-    """Map the grey matter with a network of its own, shape (I, J, K).
+    """Map the gray matter with a network of its own, shape (I, J, K).
 
     Parameters
     ----------
     image, centerline, views
         As in `segment`.
     cord : ndarray of float32, shape (I, J, K)
-        Probability of the cord, which that of its grey matter never exceeds.
+        Probability of the cord, which that of its gray matter never exceeds.
     model : Model
         Of task ``gm``: finer windows.
     """

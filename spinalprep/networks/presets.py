@@ -28,20 +28,20 @@ def disc_unet() -> nn.Module:
 
 
 def cord_unet() -> nn.Module:
-    """Return the network of cord, grey matter and lesion: windows of 40 mm at 0.5 mm."""
+    """Return the network of cord, gray matter and lesion: windows of 40 mm at 0.5 mm."""
     return UNet2d(out_channels=3, filters=16, levels=4)
 
 
 def cord_sections_unet() -> nn.Module:
-    """Return the same with four inputs: a window, its two neighbours, the median section."""
+    """Return the same with four inputs: a window, its two neighbors, the median section."""
     return UNet2d(out_channels=3, filters=16, levels=4, in_channels=4)
 
 
 def gm_unet() -> nn.Module:
-    """Return the network of grey matter: windows of 24 mm at 0.25 mm.
+    """Return the network of gray matter: windows of 24 mm at 0.25 mm.
 
     Its horns are two voxels of 0.5 mm wide. The same three maps as `cord_unet`: cord and lesion
-    teach it what grey matter is not.
+    teach it what gray matter is not.
     """
     return UNet2d(out_channels=3, filters=16, levels=4)
 
@@ -60,7 +60,7 @@ def hemis_unet() -> nn.Module:
 
 
 def cord_unet3d() -> nn.Module:
-    """Return the network of cord, grey matter and lesion in stacks of sections at 0.5 mm.
+    """Return the network of cord, gray matter and lesion in stacks of sections at 0.5 mm.
 
     CNN2 of Gros et al. (see `published.gros_cord`), narrower, and with all three maps.
     """

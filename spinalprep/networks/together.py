@@ -27,7 +27,7 @@ def segment_together(
     coverage: Mapping[str, Image] | None = None,
     views: int = LESION_VIEWS,
 ) -> Prediction:
-    """Map cord, grey matter and lesions in any subset of the contrasts of a network.
+    """Map cord, gray matter and lesions in any subset of the contrasts of a network.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ def map_tumors(contrasts: Contrasts, model: Model, tube: Image | None = None) ->
     model : Model
         Of task ``tumor``.
     tube : Image of bool, optional
-        Patches are centred on it; without it the whole of the images is looked at.
+        Patches are centered on it; without it the whole of the images is looked at.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def _scored(values: Volume) -> Volume:
 
 
 def _along(tube: Image, grid: Image, patch: Sequence[int]) -> list[Place]:
-    """Return patches on a grid that follow a tube, centred on it."""
+    """Return patches on a grid that follow a tube, centered on it."""
     there = resample_like(tube.with_data(tube.data.astype(np.float32)), grid).data >= 0.5
     ijk = np.argwhere(there)
     if not len(ijk):

@@ -54,7 +54,7 @@ def with_sections_beside(
     Parameters
     ----------
     windows : ndarray of float32, shape (n, H, W)
-        Scaled, each centred on the cord.
+        Scaled, each centered on the cord.
     heights_mm : ndarray of float, shape (n,)
         Where along the cord they are.
     beside : Beside
@@ -63,7 +63,7 @@ def with_sections_beside(
     Returns
     -------
     stacked : ndarray of float32, shape (n, channels, H, W)
-        The window, its neighbours below and above, the median.
+        The window, its neighbors below and above, the median.
     """
     shown = [windows]
     if beside.neighbours_mm > 0:
@@ -121,7 +121,7 @@ def usual_sections(
     Parameters
     ----------
     windows : ndarray of float32, shape (n, H, W)
-        Scaled, each centred on the cord.
+        Scaled, each centered on the cord.
     heights_mm : ndarray of float, shape (n,)
         Where along the cord they are.
     reach_mm : float
@@ -130,7 +130,7 @@ def usual_sections(
     Returns
     -------
     usual : ndarray of float32, shape (n, H, W)
-        Median of at most 31 windows: what runs along the cord stays (grey matter, the central
+        Median of at most 31 windows: what runs along the cord stays (gray matter, the central
         canal, ringing), what is shorter than the reach does not.
     """
     usual = np.empty_like(windows)
@@ -142,7 +142,7 @@ def usual_sections(
 
 
 def differences(usual: NDArray[np.float32], windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how windows differ from usual sections in their greys.
+    """Return how windows differ from usual sections in their grays.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def differences(usual: NDArray[np.float32], windows: NDArray[np.float32]) -> NDA
     Notes
     -----
     Line ``a``, ``b`` by least absolute deviations (iteratively reweighted) within 0.3 of an edge
-    of the middle: neither what lies beside the canal nor a small lesion changes the greys.
+    of the middle: neither what lies beside the canal nor a small lesion changes the grays.
     """
     axes = [np.arange(size) - (size - 1) / 2 for size in windows.shape[1:]]
     far = np.hypot(axes[0][:, None], axes[1][None, :]) / windows.shape[1]
@@ -209,7 +209,7 @@ def axial_at(image: Image, spacing_mm: float) -> Image:
 def _resample_edge(
     image: Image, shape: tuple[int, int, int], affine: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Resample; the last pixel may lie partly outside and repeats its neighbour."""
+    """Resample; the last pixel may lie partly outside and repeats its neighbor."""
     step = np.linalg.norm(affine[:3, :2], axis=0) / image.voxel_sizes[:2]
     edge = int(np.ceil(step.max()))
     padded = np.pad(image.data, ((edge, edge), (edge, edge), (0, 0)), mode="edge")

@@ -232,7 +232,7 @@ def _around(pairs: pd.DataFrame, squares: Array) -> "pd.Series[float]":
 def _smooth(
     values: "pd.Series[float]", counts: "pd.Series[int]", width: float
 ) -> "pd.Series[float]":
-    """Average over neighbouring levels with a bell, weighted by how many rows each has."""
+    """Average over neighboring levels with a bell, weighted by how many rows each has."""
     if width == 0:
         return values
     level = values.index.to_numpy(float)

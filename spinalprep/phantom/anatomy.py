@@ -24,7 +24,7 @@ TISSUES = (
     "disc",
     "csf",
     "white matter",
-    "grey matter",
+    "gray matter",
     "lesion",
     "vessel",
 )
@@ -74,7 +74,7 @@ FIRST_TEST_SEED = 100_000
 
 @dataclass(frozen=True)
 class Lesion:
-    """An ellipsoid in straight space: centre (s, x, y) and half axes in mm."""
+    """An ellipsoid in straight space: center (s, x, y) and half axes in mm."""
 
     centre: tuple[float, float, float]
     half_axes: tuple[float, float, float]
@@ -331,7 +331,7 @@ def _neck(s: Float, x: Float, y: Float, disc_s: Mapping[int, float]) -> NDArray[
 
 
 def _butterfly(a: Float, b: Float) -> NDArray[np.bool_]:
-    """Return the grey matter in coordinates relative to the cord's half diameters."""
+    """Return the gray matter in coordinates relative to the cord's half diameters."""
     side = np.abs(a)
     ventral = ((side - 0.28) / 0.17) ** 2 + ((b - 0.22) / 0.38) ** 2 <= 1
     dorsal = (np.abs(side - 0.30 - 0.1 * (-b)) <= 0.085) & (b <= 0.1) & (b >= -0.62)
@@ -340,7 +340,7 @@ def _butterfly(a: Float, b: Float) -> NDArray[np.bool_]:
 
 
 def truth_cord(person: Person, like: Image, fine: int = 3) -> NDArray[np.float32]:
-    """Return the share of cord (white and grey matter, lesions) in the voxels of a grid."""
+    """Return the share of cord (white and gray matter, lesions) in the voxels of a grid."""
     cord = np.zeros(like.shape, np.float32)
     box = _cord_box(person, like)
     shape = [part.stop - part.start for part in box]

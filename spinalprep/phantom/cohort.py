@@ -76,7 +76,7 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Space:
-    """Where lesions are planted: the cord with distances in mm, and chances of a centre."""
+    """Where lesions are planted: the cord with distances in mm, and chances of a center."""
 
     template: Template
     domain: Domain
@@ -95,7 +95,7 @@ class _Space:
         return mask
 
     def _ellipsoid(self, rng: np.random.Generator, chance: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the voxels of a lesion around a random centre."""
+        """Return the voxels of a lesion around a random center."""
         centre = self.points[np.searchsorted(chance, rng.random())]
         axes = np.array([*rng.uniform(*HALF_WIDTH_MM, 2), rng.uniform(*HALF_LENGTH_MM)])
         near = np.flatnonzero(np.abs(self.points[:, 2] - centre[2]) <= axes[2])
@@ -131,7 +131,7 @@ def write_cohort(
         ``participants.tsv`` (``cohort``, ``person``, ``sex``, ``age``), ``derivatives/spinalprep``
         as the participant level would leave it, and ``derivatives/truth``: the expected lesion
         probability of each cohort, from 20,000 people of another seed (standard error at most
-        0.0036), and where the planted lesions have their centres.
+        0.0036), and where the planted lesions have their centers.
     """
     space = _make_space(template)
     rows = []
@@ -157,7 +157,7 @@ def write_cohort(
 
 
 def _make_space(template: Template) -> _Space:
-    """Lay chances of a lesion's centre over the template's cord."""
+    """Lay chances of a lesion's center over the template's cord."""
     domain = Domain.of(load(template.cord))
     points = to_world(domain.ijk.astype(float), domain.affine)
     level = domain.take(load(template.levels).data).astype(np.int64)
@@ -298,7 +298,7 @@ def _write_truth(folder: Path, space: _Space, seed: int, count: int) -> None:
     put_bytes(folder, path, _nifti(_volume(space.domain, planted, np.uint8), space.domain.affine))
     text = (
         f"Subjects of {COHORTS[0]} have, with probability {PLANTED_SHARE}, one more lesion with "
-        f"its centre in label-planted, and {AREA_LOSS} mm2 less area at C2 and C3; nothing else "
+        f"its center in label-planted, and {AREA_LOSS} mm2 less area at C2 and C3; nothing else "
         "differs between the cohorts.\n"
     )
     put_text(folder, folder / "README", text)

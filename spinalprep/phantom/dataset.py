@@ -120,7 +120,7 @@ def _write_person(root: Path, label: str, person: Person, seed: int) -> None:
 
 
 def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
-    """Return a LAS grid centred on the origin, a little to the front."""
+    """Return a LAS grid centered on the origin, a little to the front."""
     affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
     middle = affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - middle

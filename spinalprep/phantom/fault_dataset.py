@@ -1,4 +1,4 @@
-"""A BIDS dataset of labelled images with faults drawn into them."""
+"""A BIDS dataset of labeled images with faults drawn into them."""
 
 import json
 import shutil
@@ -19,15 +19,15 @@ from spinalprep.phantom.dataset import describe_dataset
 from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
 
 PLAIN = "plain"  # the image as it is
-README = """Labelled images with artefacts simulated by spinalprep.
+README = """Labeled images with artifacts simulated by spinalprep.
 
-A participant is a source image with one kind of artefact, or "plain", the unmodified image. The
+A participant is a source image with one kind of artifact, or "plain", the unmodified image. The
 true cord, and lesions if one was inserted, are in derivatives/labels, each with a JSON file that
-describes the artefact. `spinalprep-tools evaluate` reads this dataset.
+describes the artifact. `spinalprep-tools evaluate` reads this dataset.
 """
 COLUMNS = {
     "source": {"Description": "participant or file of the image"},
-    "kind": {"Description": "kind of artefact; plain: the unmodified image"},
+    "kind": {"Description": "kind of artifact; plain: the unmodified image"},
 }
 
 

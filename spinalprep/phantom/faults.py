@@ -1,4 +1,4 @@
-"""Faults drawn into a labelled image: what defeats a segmentation, with known truth.
+"""Faults drawn into a labeled image: what defeats a segmentation, with known truth.
 
 Every fault changes the image, or the grid; two deform the cord, and its truth with it. The same
 seed draws the same image.
@@ -16,7 +16,7 @@ from spinalprep.errors import EmptyMaskError
 from spinalprep.image import Float, Image, to_world
 
 RING_MM = 3.5  # of fluid around the cord
-WALL_MM = 2.5  # of what lies beyond the fluid, from which its grey is taken
+WALL_MM = 2.5  # of what lies beyond the fluid, from which its gray is taken
 RIM_MM = 0.8  # inside the outline, where fluid shares the voxels
 LENGTH_MM = (5.0, 60.0)
 WIDE_DEG = 80.0  # to either side of the direction in which one side is changed
@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A labelled image with a fault.
+    """A labeled image with a fault.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Scene:
-    """A labelled image, in the voxel order LAS or any whose third axis runs along the body."""
+    """A labeled image, in the voxel order LAS or any whose third axis runs along the body."""
 
     image: Image
     cord: Image
@@ -132,12 +132,12 @@ Fault = Callable[[Scene, np.random.Generator], Drawn]
 
 
 def draw_fault(kind: str, image: Image, cord: Image, seed: int = FAULT_SEED) -> Drawn:
-    """Draw a fault into a labelled image.
+    """Draw a fault into a labeled image.
 
     Parameters
     ----------
     kind : str
-        One of `FAULTS`: ``equalfluid`` (fluid as grey as the cord over 5 to 60 mm, on one side
+        One of `FAULTS`: ``equalfluid`` (fluid as gray as the cord over 5 to 60 mm, on one side
         or all round), ``wall`` (the cord touches the wall of the sac on one side), ``faded``
         (coil fall-off with noise), ``cut`` (a field of view that cuts the cord above and below),
         ``blurredends``, ``thick`` (through-plane averaging), ``lesionend`` (a lesion at an end),
@@ -161,7 +161,7 @@ def draw_fault(kind: str, image: Image, cord: Image, seed: int = FAULT_SEED) -> 
 
 
 def equal_fluid(scene: Scene, chance: np.random.Generator) -> Drawn:
-    """Give the fluid around a stretch of cord the grey of the cord's white matter."""
+    """Give the fluid around a stretch of cord the gray of the cord's white matter."""
     side = str(chance.choice(["all", "all", *list(SIDES)[1:]]))
     first, last = scene.stretch(chance, float(chance.uniform(*LENGTH_MM)))
     depth, there = scene.depth_mm(), scene.towards(side)
@@ -198,7 +198,7 @@ def wall(scene: Scene, chance: np.random.Generator) -> Drawn:
 def faded(scene: Scene, chance: np.random.Generator) -> Drawn:
     """Let signal fall off towards an end, as beyond a coil, and lift it with its noise.
 
-    What is left is what a correction of the bias field makes of it: even grey, growing noise.
+    What is left is what a correction of the bias field makes of it: even gray, growing noise.
     """
     low, high = scene.ends
     least = float(chance.uniform(0.15, 0.4))
@@ -253,7 +253,7 @@ def thick(scene: Scene, chance: np.random.Generator) -> Drawn:
 
 
 def lesion_end(scene: Scene, chance: np.random.Generator) -> Drawn:
-    """Draw a lesion near one end of the cord: its grey goes most of the way to the fluid's."""
+    """Draw a lesion near one end of the cord: its gray goes most of the way to the fluid's."""
     low, high = scene.ends
     half = np.array([*chance.uniform(1.2, 2.0, 2), chance.uniform(3.0, 7.0)])
     away = round(float(chance.uniform(1.0, half[2] + 2.0)) / scene.step_mm)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from spinalprep.image import Float, Image
 from spinalprep.phantom.anatomy import TISSUES, Person
 
-# air, fat, muscle, bone, disc, csf, white matter, grey matter, lesion, vessel
+# air, fat, muscle, bone, disc, csf, white matter, gray matter, lesion, vessel
 INTENSITY = {
     "T2w": (0.01, 0.75, 0.22, 0.38, 0.45, 1.00, 0.42, 0.50, 0.78, 0.05),
     "T1w": (0.01, 0.95, 0.45, 0.60, 0.42, 0.15, 0.62, 0.54, 0.46, 0.10),

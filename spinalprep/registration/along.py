@@ -1,4 +1,4 @@
-"""The cord's sections laid on the template's: heights, centres, turns, sizes along the cord."""
+"""The cord's sections laid on the template's: heights, centers, turns, sizes along the cord."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from spinalprep.registration.turn import (
 
 SECTION_MM = 1.0  # step along the cord of the slice-wise fit
 STRAIGHT = 1e-4  # by which the unit vectors of a straight template may differ from the world's
-SMOOTH_MM = 8.0  # along the cord, of centres and sizes
+SMOOTH_MM = 8.0  # along the cord, of centers and sizes
 MIDDLE_LEVEL = 5.5  # where an image of unknown levels is placed: the middle of C5
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One thing as subject and template show it, the cord or grey matter: soft masks."""
+    """One thing as subject and template show it, the cord or gray matter: soft masks."""
 
     subject: Image
     template: Image
@@ -55,7 +55,7 @@ class AlongCord:
     s, z : ndarray, shape (n,)
         Arc length in mm, rising, and the template's z in mm, falling.
     subject, template : ndarray, shape (n, 2)
-        Centres of the cords, offsets to right and front, and RAS+ x and y.
+        Centers of the cords, offsets to right and front, and RAS+ x and y.
     scale : ndarray, shape (n, 2)
         Template size over subject size, right-left and anterior-posterior of the cord.
     turn_deg : ndarray, shape (n,)
@@ -133,7 +133,7 @@ def fit_along(
     template_disc_z: Mapping[int, float],
     gm: Channel | None = None,
 ) -> AlongCord:
-    """Fit heights, centres, turns and sizes of the subject's sections to the template's.
+    """Fit heights, centers, turns and sizes of the subject's sections to the template's.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def fit_along(
     disc_s, template_disc_z : mapping of int to float
         Arc length of the subject's discs and heights of the template's, mm.
     gm : Channel, optional
-        Grey matter: it tells how the cord is turned.
+        Gray matter: it tells how the cord is turned.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _turns(
     size: NDArray[np.float64],
     step: float,
 ) -> NDArray[np.float64]:
-    """Return the turn of every section in degrees, from the cord and, where seen, grey matter.
+    """Return the turn of every section in degrees, from the cord and, where seen, gray matter.
 
     The sections are around points of the subject's straight space and of the template.
     """
@@ -207,7 +207,7 @@ def _smoothed(rows: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 
 
 def _section_moments(cord: Image, space: StraightSpace, s: Float) -> NDArray[np.float64]:
-    """Return centre and covariance (right, front) of the cord's sections, (n, 5)."""
+    """Return center and covariance (right, front) of the cord's sections, (n, 5)."""
     half, spacing = 14.0, 0.5
     planes = sample(cord, space.sections(s, half, spacing))
     count = planes.shape[1]
@@ -216,7 +216,7 @@ def _section_moments(cord: Image, space: StraightSpace, s: Float) -> NDArray[np.
 
 
 def _template_moments(template_cord: Image, z: Float) -> NDArray[np.float64]:
-    """Return centre (RAS+ x, y) and covariance of the template's cord at heights, (n, 5)."""
+    """Return center (RAS+ x, y) and covariance of the template's cord at heights, (n, 5)."""
     affine = template_cord.affine
     x = affine[0, 3] + affine[0, 0] * np.arange(template_cord.shape[0])
     y = affine[1, 3] + affine[1, 1] * np.arange(template_cord.shape[1])
@@ -248,7 +248,7 @@ def _sizes(rows: NDArray[np.float64], turn: NDArray[np.float64] | float) -> NDAr
 
 
 def _fill_gaps(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate rows that are NaN from their neighbours."""
+    """Interpolate rows that are NaN from their neighbors."""
     known = np.flatnonzero(np.isfinite(rows).all(axis=1))
     if not len(known):
         raise InputError("the cord mask is empty along its centerline; correct the mask")

@@ -46,7 +46,7 @@ def warp_regions(
 
 
 def _points_of_a_voxel(image: Image) -> NDArray[np.float64]:
-    """Return points spread evenly over a voxel, in voxels from its centre, shape (P, 3)."""
+    """Return points spread evenly over a voxel, in voxels from its center, shape (P, 3)."""
     along = [FINE_MM["LRAPSI".index(axis) // 2] for axis in image.axes]
     counts = np.maximum(np.ceil(image.voxel_sizes / along - 1e-3), 1).astype(int)
     steps = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]

@@ -20,7 +20,7 @@ from spinalprep.registration.transform import LPS, Affine, Field, read_itk
 
 AROUND_MM = 18.0  # cord, canal and the vertebrae beside them
 WORKING_MM = 0.8  # finer voxels cost time and gain nothing for six numbers
-LEAST_GAIN = 0.005  # of normalised mutual information, which is 1 for strangers
+LEAST_GAIN = 0.005  # of normalized mutual information, which is 1 for strangers
 LEAST_SHARE = 0.25  # of what exceeds 1: chance has a peak, too
 CLEAR_PEAK = 0.05  # of the headers: where two steps gain nothing then, more won't
 BINS = 32
@@ -70,7 +70,7 @@ class Coregistration:
     inverse : Affine
         The other way.
     before, after : float
-        Normalised mutual information around the cord, by the headers and by the registration;
+        Normalized mutual information around the cord, by the headers and by the registration;
         NaN where the two don't overlap.
     accepted : bool
         False where the registration gained too little: ``forward`` is then the identity.
@@ -127,7 +127,7 @@ def coregister(
     -----
     A search finds the start; ANTs [1]_ and a search nearby refine it, by Mattes mutual
     information. An affine transform has to gain 0.005 over the rigid one. Candidates compete by
-    normalised mutual information [2]_ around the cord, and the best is refused where it gains less
+    normalized mutual information [2]_ around the cord, and the best is refused where it gains less
     than 0.005 over the headers, or, where too little is in both to judge these, stays within 0.05
     of chance. ANTs jitters the points that it samples, from the seed in ``ANTS_RANDOM_SEED``.
 
@@ -168,7 +168,7 @@ def coregister(
 def similarity(
     moving: Image, reference: Image, around: NDArray[np.bool_], transform: Affine
 ) -> float:
-    """Return normalised mutual information, (H(a) + H(b)) / H(a, b), inside a mask.
+    """Return normalized mutual information, (H(a) + H(b)) / H(a, b), inside a mask.
 
     What exceeds one is multiplied by the share of the mask that both images cover: few points
     look alike by chance, and leaving the image must never pay.

@@ -27,7 +27,7 @@ def bring_to_template(
     Parameters
     ----------
     image : Image
-        The reference image; its faces, not its voxel centres, bound the field of view.
+        The reference image; its faces, not its voxel centers, bound the field of view.
     cord : Image
         On the same grid, mask or probability.
     forward : Transform

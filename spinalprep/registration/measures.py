@@ -10,7 +10,7 @@ class CoregistrationMeasures:
     Attributes
     ----------
     gain : float
-        Rise of the normalised mutual information around the cord; NaN where nothing overlaps.
+        Rise of the normalized mutual information around the cord; NaN where nothing overlaps.
     accepted : bool
         False where the registration gained too little, and the headers' alignment was kept.
     headers_hold : bool

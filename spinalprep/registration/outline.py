@@ -11,7 +11,7 @@ from spinalprep.registration.slices import gather
 Array = NDArray[np.float32]
 
 RAYS = 64
-RAY_MM = 12.0  # farther than any cord's edge from its centre
+RAY_MM = 12.0  # farther than any cord's edge from its center
 RAY_STEP_MM = 0.25
 WAVES = 12  # of the outline, around the cord
 STEEPEST = 4  # power of the radius by which the finest waves fade; those above move along rays
@@ -53,7 +53,7 @@ def lay_outlines(
 
     Notes
     -----
-    Along each ray from the centre of ``fixed`` the mask's second moment gives the radius of an
+    Along each ray from the center of ``fixed`` the mask's second moment gives the radius of an
     outline of the same area, ``sqrt(2 int m r dr)``. The difference of the two radii is
     written as waves around the cord. Inside, wave n up to 4 moves points by the conjugate of
     ``z^(n-1)``, the smoothest motion that an outline allows: wave 1 shifts, wave 2 stretches.
@@ -77,7 +77,7 @@ def lay_outlines(
 
 
 def _centres(mask: Array, along: float) -> Array:
-    """Return the centre of mass of each slice in pixels, smooth along the stack, (Z, 2)."""
+    """Return the center of mass of each slice in pixels, smooth along the stack, (Z, 2)."""
     mass = np.maximum(mask.sum(axis=(1, 2)), 1e-6)
     x = mask.sum(axis=2) @ np.arange(mask.shape[1]) / mass
     y = mask.sum(axis=1) @ np.arange(mask.shape[2]) / mass
@@ -100,7 +100,7 @@ def _radii(mask: Array, centre: Array, pixel: float) -> Array:
 
 @dataclass(frozen=True)
 class _Plane:
-    """Where the pixels of each slice are, seen from the cord's centre, (Z, X, Y).
+    """Where the pixels of each slice are, seen from the cord's center, (Z, X, Y).
 
     ``turn`` is the direction as a complex number, ``within`` the radius over the outline's, at
     most 1, ``beyond`` the inverse of it, at most 1, and ``taper`` is zero at the slices' border.
@@ -146,7 +146,7 @@ class _Plane:
         return soft
 
     def fade(self, inwards: int, outwards: int) -> Array:
-        """Return powers of the radius, 1 at the outline, that fade to the centre and outwards."""
+        """Return powers of the radius, 1 at the outline, that fade to the center and outwards."""
         faded: Array = self.within**inwards * self.beyond**outwards
         return faded
 

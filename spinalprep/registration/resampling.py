@@ -97,7 +97,7 @@ def resample_through(
     -------
     resampled : Image
         float32, shape and affine as in ``like``. As in ITK, a voxel has its value up to its
-        faces: half a slice more at each end than between the centres.
+        faces: half a slice more at each end than between the centers.
     """
     return resample_together([Moving(moving, order)], transform, like, outside)[0]
 

@@ -47,7 +47,7 @@ def search_rigid(moving: Image, target: Image, around: NDArray[np.bool_]) -> Aff
     Notes
     -----
     A grid of shifts and turns on smoothed images, then Powell's method from the best eight,
-    on finer ones. The measure is normalised mutual information less one, times the share of
+    on finer ones. The measure is normalized mutual information less one, times the share of
     points inside both images, so that leaving the image never pays.
     """
     moving, points, values = upright(moving), *_points(target, around)
@@ -64,7 +64,7 @@ def search_rigid(moving: Image, target: Image, around: NDArray[np.bool_]) -> Aff
 
 
 def search_near(moving: Image, target: Image, around: NDArray[np.bool_], start: Affine) -> Affine:
-    """Find a better rigid map a few millimetres and degrees from ``start``, if there is one.
+    """Find a better rigid map a few millimeters and degrees from ``start``, if there is one.
 
     The cord looks alike at every height, and a turn about the axis through the ears looks like
     a shift: from both sides of ``start`` these are tried again, on images less smoothed.

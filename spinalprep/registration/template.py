@@ -138,7 +138,7 @@ def register_to_template(
     template_disc_z : mapping of int to float
         Height of the template's discs, RAS+ mm.
     gm : Channel, optional
-        Grey matter of both, where the contrast shows it: probabilities.
+        Gray matter of both, where the contrast shows it: probabilities.
 
     Returns
     -------
@@ -152,8 +152,8 @@ def register_to_template(
     Notes
     -----
     Straight along the centerline, heights by monotone cubic interpolation between discs [1]_;
-    slice by slice the centre, turn and size of the cord, then its outline, and with ``gm``
-    diffeomorphic demons [2]_ on cord and grey matter. The steps are composed before anything
+    slice by slice the center, turn and size of the cord, then its outline, and with ``gm``
+    diffeomorphic demons [2]_ on cord and gray matter. The steps are composed before anything
     is resampled; the inverse is that of the field that is stored.
 
     References
@@ -214,13 +214,13 @@ def _slices(image: Image) -> NDArray[np.float32]:
 
 
 def _seen(moving: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 1 for slices in which the subject's grey matter is seen, else 0, (Z, 1, 1)."""
+    """Return 1 for slices in which the subject's gray matter is seen, else 0, (Z, 1, 1)."""
     cord, gm = moving.sum(axis=(2, 3))
     return np.asarray(gm > LEAST_GM * cord, np.float32)[:, None, None]
 
 
 def _as_field(pixels: NDArray[np.float32], affine: NDArray[np.float64]) -> Field:
-    """Return in-plane displacements in pixels as millimetres of the world."""
+    """Return in-plane displacements in pixels as millimeters of the world."""
     shift = np.zeros((*pixels.shape[:3], 3), np.float32)
     shift[..., 0], shift[..., 1] = pixels[..., 0] * affine[0, 0], pixels[..., 1] * affine[1, 1]
     return Field(np.ascontiguousarray(np.moveaxis(shift, 0, 2)), affine)

@@ -41,7 +41,7 @@ class Affine:
     Attributes
     ----------
     matrix : ndarray of float64, shape (4, 4)
-        RAS+ millimetres of the target (fixed) image to those of the moving image.
+        RAS+ millimeters of the target (fixed) image to those of the moving image.
 
     Examples
     --------
@@ -74,9 +74,9 @@ class Field:
     Attributes
     ----------
     displacement : ndarray of float32, shape (I, J, K, 3)
-        RAS+ millimetres to add to a point of the target to reach the moving image.
+        RAS+ millimeters to add to a point of the target to reach the moving image.
     affine : ndarray of float64, shape (4, 4)
-        Voxel indices of the field to RAS+ millimetres of the target.
+        Voxel indices of the field to RAS+ millimeters of the target.
     """
 
     displacement: NDArray[np.float32]

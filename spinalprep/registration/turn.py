@@ -21,7 +21,7 @@ MOST_MISFIT = 4.5  # a section counts no more than three standard deviations aga
 USUAL_DEG = 8.0  # standard deviation of people's turns
 LASTS_MM = 100.0  # of cord over which a turn is forgotten
 SMOOTH_MM = 4.0
-LEAST_GM = 0.03  # share of the cord under which nobody saw grey matter
+LEAST_GM = 0.03  # share of the cord under which nobody saw gray matter
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find_turns(own: Array, model: Array, step_mm: float) -> Turns:
     Parameters
     ----------
     own, model : ndarray of float, shape (C, n, R, A)
-        Soft masks (cord, and grey matter where it is seen) in polar coordinates: radii of
+        Soft masks (cord, and gray matter where it is seen) in polar coordinates: radii of
         `RADII_MM`, angles evenly from right over front. A channel that is zero in ``own`` says
         nothing.
     step_mm : float
@@ -61,7 +61,7 @@ def find_turns(own: Array, model: Array, step_mm: float) -> Turns:
     The sum of squared differences at every angle is a circular correlation. Taken as a
     log-likelihood, it is joined with a prior (8 degrees around zero, an autoregressive course
     along the cord) and summed over all courses by the forward-backward algorithm [1]_: a round
-    cord without grey matter has no angle, and gets none.
+    cord without gray matter has no angle, and gets none.
 
     References
     ----------

@@ -31,7 +31,7 @@ from spinalprep.reports.policy import content_policy
 
 CURVES = {
     "area_mm2": "cord area (mm²)",
-    "gm_area_mm2": "grey matter area (mm²)",
+    "gm_area_mm2": "gray matter area (mm²)",
     "diameter_ap_mm": "anteroposterior diameter (mm)",
     "diameter_rl_mm": "right-left diameter (mm)",
 }

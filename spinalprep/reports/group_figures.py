@@ -1,4 +1,4 @@
-"""Figures of the group's report: vector graphics, colours that everybody can tell apart."""
+"""Figures of the group's report: vector graphics, colors that everybody can tell apart."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from spinalprep.levels.discs import level_name
 
 COHORT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito
 GREY = "#555555"
-MARKERS, LINES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")  # not by colour alone
+MARKERS, LINES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")  # not by color alone
 PROBABILITY = "viridis"
 PEOPLE_SHARE = "participants with a lesion /\nparticipants covering"
 UNKNOWN = "#d9d9d9"
@@ -35,7 +35,7 @@ TILES_ACROSS = 10
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The template behind the maps: cord, levels and grey matter on one grid."""
+    """The template behind the maps: cord, levels and gray matter on one grid."""
 
     cord: Image
     levels: Image
@@ -84,7 +84,7 @@ def level_tiles(
     people : mapping of str to int
         Size of each cohort; the number under a tile is how many cover it.
     top : float, optional
-        Upper end of the colours; the highest tile of all otherwise.
+        Upper end of the colors; the highest tile of all otherwise.
     """
     window = anatomy.window()
     slices = {n: k for n, k in anatomy.level_slices().items() if n > 0}
@@ -223,7 +223,7 @@ def _coverage_curve(
 
 
 def palette(cohorts: Iterable[str]) -> dict[str, str]:
-    """Return the colour of every cohort, the same in all figures; everybody together is grey."""
+    """Return the color of every cohort, the same in all figures; everybody together is gray."""
     names = sorted(set(cohorts) - {EVERYBODY})
     shades = {n: COHORT_COLOURS[i % len(COHORT_COLOURS)] for i, n in enumerate(names)}
     return {EVERYBODY: GREY, **shades}
@@ -272,7 +272,7 @@ def draw_tile(
     scale: Normalize,
     colours: str = PROBABILITY,
 ) -> None:
-    """Draw one level: the map, and the outlines of cord and grey matter."""
+    """Draw one level: the map, and the outlines of cord and gray matter."""
     window, middle = anatomy.window(), int(slices[len(slices) // 2])
     axis.set_facecolor(UNKNOWN)
     axis.imshow(mean.T, origin="lower", cmap=colours, norm=scale, interpolation="nearest")

@@ -38,7 +38,7 @@ def strips(
     unit : str
         What the axis says.
     shades : mapping of str to str
-        Colour of every cohort.
+        Color of every cohort.
     shared : bool
         Whether all strips have one unit and one scale.
     limits : mapping of str to sequence of float, optional

@@ -76,7 +76,7 @@ def curve_figure(
     measure, label : str
         Which, and what the axis says.
     shades : mapping of str to str
-        Colour of every cohort.
+        Color of every cohort.
     marks : sequence of (str, int, int)
         Question, and first and last slice where its answer is significant: a bar at the bottom.
     """
@@ -120,7 +120,7 @@ def curve_figure(
 
 
 def _intervals(axis: Any, part: pd.DataFrame, y: Any, look: tuple[str, str, str]) -> None:
-    """Draw the means and intervals of one cohort; ``look`` is its name, colour and marker."""
+    """Draw the means and intervals of one cohort; ``look`` is its name, color and marker."""
     cohort, colour, marker = look
     middle, low, high = (
         100 * part[f"occupancy_{key}"].to_numpy(float) for key in ("mean", "lower", "upper")

@@ -34,7 +34,7 @@ KINDS: Mapping[MapKind, str] = {
     "lower": "lesion probability, lower limit (95 %)",
     "upper": "lesion probability, upper limit (95 %)",
 }
-NODES = 16  # of the colours
+NODES = 16  # of the colors
 SMOOTH = 0.6  # voxels: outlines of the template's masks
 SHOWN_PERCENT = (0.5, 99.5)
 
@@ -54,7 +54,7 @@ class Layer:
     none : str
         What no value means.
     colours : str
-        Colour map of matplotlib.
+        Color map of matplotlib.
     percent : bool
         Whether values are fractions.
     """
@@ -70,7 +70,7 @@ class Layer:
 
     @property
     def scale(self) -> dict[str, Any]:
-        """What the page is told of the colours."""
+        """What the page is told of the colors."""
         codes = np.linspace(1, 255, NODES).round().astype(int)
         shades = (255 * mpl.colormaps[self.colours]((codes - 1) / 254)).round().astype(int)
         channels = {name: [0, *map(int, shades[:, n])] for n, name in enumerate("RGB")}
@@ -136,7 +136,7 @@ def _scene(whole: Box, seen: Image, facts: GroupFacts) -> _Scene:
         for n, k in anatomy.level_slices().items()
         if n > 0
     ]
-    outlines = {"cord": anatomy.cord} | ({"grey matter": gm} if gm is not None else {})
+    outlines = {"cord": anatomy.cord} | ({"gray matter": gm} if gm is not None else {})
     return _Scene(
         whole.crop(seen),
         whole.crop(_background(anatomy, facts)),
@@ -267,7 +267,7 @@ def _shared(box: Box, scene: _Scene, first: Image) -> dict[str, Any]:
 
 
 def _background(anatomy: Anatomy, facts: GroupFacts) -> Image:
-    """Return the template's T2-weighted image; a drawing of cord and grey matter without it."""
+    """Return the template's T2-weighted image; a drawing of cord and gray matter without it."""
     if facts.template_t2 is not None:
         return load(facts.template_t2)
     grey = anatomy.gm.data if anatomy.gm is not None else 0.0

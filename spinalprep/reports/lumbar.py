@@ -1,4 +1,4 @@
-"""The section on lumbar structures: two sagittal slices in colours, and the tables."""
+"""The section on lumbar structures: two sagittal slices in colors, and the tables."""
 
 from typing import Any
 
@@ -138,7 +138,7 @@ def _slice_beside(
 
 
 def _coloured(grey: NDArray[np.float64], told: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return a slice in grey with the structures in colours over it."""
+    """Return a slice in gray with the structures in colors over it."""
     table = np.array([(0.0, 0.0, 0.0), *map(to_rgb, COLOURS.values())])
     there = (told > 0)[..., None] * OPAQUE
     return np.asarray(grey[..., None] * (1 - there) + table[told.astype(int)] * there)

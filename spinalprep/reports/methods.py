@@ -4,7 +4,7 @@ from spinalprep.bids.names import SHOWS_GM
 from spinalprep.normative.calibration import load_calibration
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts
 
-NETWORK = "a convolutional network trained on images with randomised contrast"
+NETWORK = "a convolutional network trained on images with randomized contrast"
 REFERENCES = {
     "N4": "Tustison et al. (2010), IEEE Trans. Med. Imaging 29:1310-1320",
     "ANTs": "Avants et al. (2011), NeuroImage 54:2033-2044",
@@ -66,7 +66,7 @@ def _cord(drawn: set[str], presets: set[str]) -> tuple[list[str], list[str]]:
     network, cited = f"{NETWORK} [SynthSeg]", ["SynthSeg"]
     if "ra_unet" in presets:
         network = (
-            "a residual attention-aware U-Net [RA-U-Net] trained on images with randomised "
+            "a residual attention-aware U-Net [RA-U-Net] trained on images with randomized "
             "contrast [SynthSeg]"
         )
         cited.append("RA-U-Net")
@@ -75,8 +75,8 @@ def _cord(drawn: set[str], presets: set[str]) -> tuple[list[str], list[str]]:
     else:
         how = (
             "The centerline was found from the heat map of a network by global curve "
-            f"optimisation [OptiC]; the spinal cord was segmented along it by {network}, "
-            "and the centerline was refitted through the centre of the segmented cord."
+            f"optimization [OptiC]; the spinal cord was segmented along it by {network}, "
+            "and the centerline was refitted through the center of the segmented cord."
         )
         cited.append("OptiC")
     carried = (
@@ -89,12 +89,12 @@ def _cord(drawn: set[str], presets: set[str]) -> tuple[list[str], list[str]]:
 def _segmented(
     run: SessionRunFacts, drawn: set[str], presets: set[str]
 ) -> tuple[list[str], list[str]]:
-    """Return how cord, grey matter and lesions were found, and what is cited for it."""
+    """Return how cord, gray matter and lesions were found, and what is cited for it."""
     parts, cited = _cord(drawn, presets)
     if "gm" in drawn:
-        parts.append("Grey matter was segmented manually.")
+        parts.append("Gray matter was segmented manually.")
     elif run.space in SHOWS_GM:
-        parts.append("Grey matter was segmented by a second network in axial slices.")
+        parts.append("Gray matter was segmented by a second network in axial slices.")
     if "lesion" in drawn:
         parts.append("Lesions were segmented manually.")
     elif run.lesions_sought:
@@ -166,7 +166,7 @@ def _registered(run: SessionRunFacts, name: str, drawn: set[str]) -> tuple[list[
     )
     cited = ["PAM50"] if name == "PAM50" else []
     if run.space in SHOWS_GM or "gm" in drawn:
-        text += "; grey matter guided a deformation in the axial plane [Demons]"
+        text += "; gray matter guided a deformation in the axial plane [Demons]"
         cited.append("Demons")
     return [f"{text}."], cited
 

@@ -25,7 +25,7 @@ class Course:
     Attributes
     ----------
     slices : ndarray of int, shape (N,)
-        Neighbouring slices, upwards.
+        Neighboring slices, upwards.
     centres : ndarray, shape (N, 3)
         RAS+ mm.
     left, front : ndarray, shape (3,)

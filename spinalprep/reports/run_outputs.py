@@ -87,7 +87,7 @@ class RunOutputs:
         if automatic is not None:
             masks["automatic"] = automatic
         more: tuple[tuple[str, Kind], ...] = (
-            ("grey matter", "gm_probability"),
+            ("gray matter", "gm_probability"),
             ("lesion", "lesion"),
         )
         for name, kind in more:

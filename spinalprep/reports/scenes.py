@@ -76,7 +76,7 @@ def axial_tiles(scene: Scene, most: int = MOST_TILES, second: Image | None = Non
 def _tile(
     scene: Scene, course: Course, n: int, other: tuple[Image | None, Window | None] = (None, None)
 ) -> View:
-    """Return the axial window of a slice; ``other`` is a second image with its grey values."""
+    """Return the axial window of a slice; ``other`` is a second image with its gray values."""
     pictures = [views.encode(planes.across(scene.image, course, n), scene.window)]
     second, window = other
     if second is not None and window is not None:
@@ -222,7 +222,7 @@ def _doubt(scene: Scene, course: Course, width: float) -> Markup:
 
 
 def _stretches(slices: Collection[int]) -> list[tuple[int, int]]:
-    """Return first and last slice of every run of neighbouring slices."""
+    """Return first and last slice of every run of neighboring slices."""
     ordered = np.array(sorted(slices), int)
     runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
     return [(int(run[0]), int(run[-1])) for run in runs if len(run)]

@@ -55,7 +55,7 @@ class Atlas:
         return cls(path, tuple(told[str(n)] for n in range(len(told)))) if told else None
 
     def regions(self, course: Course, n: int) -> dict[str, Plane]:
-        """Return grey matter (``GM``) and some tracts with their side in a slice of a course."""
+        """Return gray matter (``GM``) and some tracts with their side in a slice of a course."""
         found: Any = nib.loadsave.load(self.path)
         low = max(int(course.slices[n]) - 1, 0)
         slab = np.asarray(found.dataobj[:, :, low : low + 3, :], np.float32)
@@ -108,7 +108,7 @@ def section_sketches(scene: Scene, lesions: Image, atlas: Atlas | None) -> list[
     lesions : Image
         Lesions with their numbers, on the grid of the scene's image.
     atlas : Atlas or None
-        Grey matter and tracts are drawn where there is one.
+        Gray matter and tracts are drawn where there is one.
 
     Returns
     -------
@@ -202,7 +202,7 @@ def _shape(plane: Plane | None, spread: float, style: str) -> Markup:
 
 
 def _middle(plane: Plane) -> tuple[float, float]:
-    """Return where a number stands: the pixel of a mask nearest to its centre, mm."""
+    """Return where a number stands: the pixel of a mask nearest to its center, mm."""
     ij = np.argwhere(plane >= 0.5 * plane.max())
     nearest = ij[np.linalg.norm(ij - ij.mean(axis=0), axis=1).argmin()]
     x, y = (nearest + 0.5) * AXIAL_PIXEL_MM

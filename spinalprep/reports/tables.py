@@ -20,8 +20,8 @@ SHAPE_COLUMNS = {
     "mscc_percent": "MSCC (%)",
     "solidity": "solidity",
     "symmetry_rl": "symmetry",
-    "gm_area_mm2": "grey matter (mm2)",
-    "gm_ratio": "grey matter / cord",
+    "gm_area_mm2": "gray matter (mm2)",
+    "gm_ratio": "gray matter / cord",
 }
 VOLUMES = (SHAPE_COLUMNS["volume_mm3"], SHAPE_COLUMNS["volume_mm3_per_mm"])
 GATE_WORDS = {

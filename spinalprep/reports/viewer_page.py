@@ -86,7 +86,7 @@ def encode(image: Image, kind: type[np.unsignedinteger[Any]] = np.uint8) -> str:
 
 
 def middle(mask: NDArray[np.bool_]) -> list[int]:
-    """Return the voxel of a mask that is nearest to its centre."""
+    """Return the voxel of a mask that is nearest to its center."""
     ijk = np.argwhere(mask)
     nearest = np.linalg.norm(ijk - ijk.mean(axis=0), axis=1).argmin()
     return [int(i) for i in ijk[nearest]]

@@ -1,6 +1,6 @@
-"""Views of a report: a picture in grey with outlines and letters above it as vectors.
+"""Views of a report: a picture in gray with outlines and letters above it as vectors.
 
-Positions in a view are millimetres from its upper left corner. Outlines, letters and the scale bar
+Positions in a view are millimeters from its upper left corner. Outlines, letters and the scale bar
 are SVG, so that they stay sharp at any size and can be switched off.
 """
 
@@ -22,16 +22,16 @@ COLOURS = {
     "cord": "#ff5a4d",
     "automatic": "#4dc3ff",
     "template": "#ffd24d",
-    "grey matter": "#7dff7d",
+    "gray matter": "#7dff7d",
     "lesion": "#ff6dff",
 }
-DASHED = ("automatic", "template")  # told apart without colour as well
+DASHED = ("automatic", "template")  # told apart without color as well
 DOUBT = "#ff9f1c"
 LEVEL = "#ffd24d"
 BAR_MM = 10.0
 SMOOTH = 0.45  # standard deviation in voxels of the mask, against their corners
 SHOWN_PERCENT = (1.0, 98.0)
-NEAR_MM = 6.0  # cord and fluid: what the grey values are chosen for
+NEAR_MM = 6.0  # cord and fluid: what the gray values are chosen for
 LETTER_SHARE, LARGEST_LETTER_MM = 0.07, 4.0  # height, of the smaller side of a view
 LETTER_PIXELS = 17.0  # height in a view that fills its place on the screen
 
@@ -40,7 +40,7 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Window:
-    """Grey values that are shown as black and as white."""
+    """Gray values that are shown as black and as white."""
 
     low: float
     high: float
@@ -101,7 +101,7 @@ class View:
 
 
 def window_around(image: Image, cord: Image | None) -> Window:
-    """Return grey values that show the cord and the fluid around it.
+    """Return gray values that show the cord and the fluid around it.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def window_around(image: Image, cord: Image | None) -> Window:
 
 
 def encode(plane: Plane, window: Window) -> str:
-    """Return a plane (first axis to the right, second upwards) as a grey PNG, ``data:`` address."""
+    """Return a plane (first axis to the right, second upwards) as a gray PNG, ``data:`` address."""
     scaled = (plane - window.low) / (window.high - window.low)
     pixels = np.round(255 * np.clip(np.nan_to_num(scaled), 0, 1)).astype(np.uint8).T[::-1]
     buffer = io.BytesIO()

@@ -15,7 +15,7 @@ from spinalprep.reports.pictures import to_uri
 from spinalprep.reports.tables import Rows, short
 
 ALL = "all"
-STYLES = (  # colour (Okabe, Ito) and mark, so that they are told apart without colour
+STYLES = (  # color (Okabe, Ito) and mark, so that they are told apart without color
     ("#0072B2", "o"),
     ("#D55E00", "s"),
     ("#009E73", "^"),
@@ -89,7 +89,7 @@ def _areas(table: pd.DataFrame | None, only: str = "") -> dict[str, tuple[float,
 
 
 def _lesions(table: pd.DataFrame | None) -> dict[str, tuple[int, float]]:
-    """Return number and volume of lesions by the level of their centre."""
+    """Return number and volume of lesions by the level of their center."""
     if table is None:
         return {ALL: (0, 0.0)}
     found = {ALL: (len(table), float(table["volume_mm3"].sum()))}
@@ -181,7 +181,7 @@ def visit_plot(visits: Sequence[Visit]) -> str | None:
     area.set_yticks(range(len(levels)), levels)
     area.set_ylim(len(levels) - 0.5, -0.5)
     area.set_xlabel("cord area (mm$^2$), mean of the level and its interval")
-    lesion.set_xlabel("volume of lesions (mm$^3$) centred in the level; beside: their number")
+    lesion.set_xlabel("volume of lesions (mm$^3$) centered in the level; beside: their number")
     lesion.set_xlim(left=0)
     for axis in (area, lesion):
         axis.grid(axis="x", alpha=0.25)

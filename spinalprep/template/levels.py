@@ -24,7 +24,7 @@ def disc_points(template: Template) -> dict[int, NDArray[np.float64]]:
     Raises
     ------
     TemplateError
-        If fewer than two discs are labelled, or they are not ordered from top to bottom.
+        If fewer than two discs are labeled, or they are not ordered from top to bottom.
     """
     volume: Any = nib.loadsave.load(template.discs)
     data = np.asanyarray(volume.dataobj)

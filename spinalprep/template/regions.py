@@ -14,7 +14,7 @@ CORD = "cord"
 
 # Names as in the atlas's own table of combined labels.
 COLUMNS = {"dorsal columns": "dorsal", "lateral funiculi": "lateral", "ventral funiculi": "ventral"}
-TISSUES = {"white matter": "white matter", "gray matter": "grey matter"}
+TISSUES = {"white matter": "white matter", "gray matter": "gray matter"}
 SIDES = ("both", "left", "right")
 
 
@@ -25,10 +25,10 @@ class Region:
     Attributes
     ----------
     kind : str
-        ``cord``, ``column``, ``tissue`` or ``tract``. Columns and grey matter make up the cord,
-        so do white and grey matter, so do the tracts.
+        ``cord``, ``column``, ``tissue`` or ``tract``. Columns and gray matter make up the cord,
+        so do white and gray matter, so do the tracts.
     name : str
-        ``dorsal``, ``grey matter``, or the tract's name in the atlas.
+        ``dorsal``, ``gray matter``, or the tract's name in the atlas.
     side : str
         ``both``, ``left`` or ``right``.
     members : tuple of int

@@ -1,4 +1,4 @@
-"""The helper that draws faults into labelled images."""
+"""The helper that draws faults into labeled images."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -58,5 +58,5 @@ def draw_faults(given: Namespace) -> None:
         raise UsageError(f"{missing[0]} is not a file; expected an image and its cord mask")
     write_faults(labelled, given.out_dir, given.kinds, given.seed)
     LOG.info(
-        "%d labelled images with %d artefacts in %s", len(labelled), len(given.kinds), given.out_dir
+        "%d labeled images with %d artifacts in %s", len(labelled), len(given.kinds), given.out_dir
     )

@@ -60,7 +60,7 @@ def build_parser() -> ArgumentParser:
         "--group", action="store_true", help="a cohort with derivatives, for the group level"
     )
     sub.add_argument("--template", help="NAME_OR_PATH, of the cohort (default: Generic)")
-    add_fault_options(command("faults", draw_faults, "simulate artefacts in labelled images"))
+    add_fault_options(command("faults", draw_faults, "simulate artifacts in labeled images"))
     add_network_commands(command)
     add_training_commands(command)
     add_protocol_commands(command)

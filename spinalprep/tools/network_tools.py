@@ -47,7 +47,7 @@ def _add_segment(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--gm",
         action=BooleanOptionalAction,
-        help="segment grey matter (default: if the name ends in T2starw or MTS)",
+        help="segment gray matter (default: if the name ends in T2starw or MTS)",
     )
     sub.add_argument(
         "--views",

@@ -24,7 +24,7 @@ def add_protocol_commands(command: Callable[[str, object, str], ArgumentParser])
     sub.add_argument("bids", type=Path, metavar="bids_dir", help="dataset with cord masks")
     add_dataset(sub)
     sub.add_argument(
-        "--other-site", type=Path, metavar="DIR", help="labelled dataset that is only tested on"
+        "--other-site", type=Path, metavar="DIR", help="labeled dataset that is only tested on"
     )
     sub.add_argument("--rows", nargs="+", metavar="ROW", help="train these rows only")
     sub.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each row")

@@ -59,7 +59,7 @@ class Wishes:
     lesion_threshold, min_lesion_mm3 : float
         See `LesionRule`.
     shows_gm : bool or None
-        Look for grey matter; None goes by the contrast in the file's name, as the App does.
+        Look for gray matter; None goes by the contrast in the file's name, as the App does.
     views : int
         Of every window, see `networks.predict.segment`; with one there is no spread.
     post_process : tuple of str

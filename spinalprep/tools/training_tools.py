@@ -66,7 +66,7 @@ def _add_train(sub: ArgumentParser) -> None:
         default=Path("../shared"),
         help="folder with data/ that the packaged networks were trained on (default: ../shared)",
     )
-    where.add_argument("--bids", type=Path, metavar="DIR", help="your own labelled dataset")
+    where.add_argument("--bids", type=Path, metavar="DIR", help="your own labeled dataset")
     add_dataset(sub)
     sub.add_argument("--steps", type=int, help="instead of the recipe's")
     _add_run(sub, "validation subjects for early stopping, not used for training", patience=5)
@@ -77,7 +77,7 @@ def _add_train(sub: ArgumentParser) -> None:
 
 def _add_finetune(sub: ArgumentParser) -> None:
     sub.add_argument("name", help="packaged network, or a .safetensors file to start from")
-    text = "dataset with labels of cord, grey matter or lesions"
+    text = "dataset with labels of cord, gray matter or lesions"
     sub.add_argument("bids", type=Path, metavar="bids_dir", help=text)
     add_dataset(sub)
     sub.add_argument("--steps", type=int, help="default: 400")
@@ -97,7 +97,7 @@ def _add_evaluate(sub: ArgumentParser) -> None:
         nargs="+",
         metavar="WEIGHTS",
         default=["centerline", "cord", "gm", "lesion"],
-        help="centerline, cord, and where they have their own grey matter and lesions: files, or "
+        help="centerline, cord, and where they have their own gray matter and lesions: files, or "
         "names of packaged networks, in any order (default: the packaged ones)",
     )
     add_dataset(sub)

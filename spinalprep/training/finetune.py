@@ -16,7 +16,7 @@ from spinalprep.training.train import Start, train
 
 STEPS, RATE, LOOK_EVERY, PATIENCE = 400, 3e-4, 20, 6
 VALIDATION_BATCHES = 6
-DIGITAL_SHARE = 0.3  # of the samples: with drawn-in lesions, which keep alive what is not labelled
+DIGITAL_SHARE = 0.3  # of the samples: with drawn-in lesions, which keep alive what is not labeled
 
 
 def finetune(
@@ -27,14 +27,14 @@ def finetune(
     rate: float = RATE,
     freeze: int = 0,
 ) -> Path:
-    """Train weights further on a labelled dataset and return the path of the new ones.
+    """Train weights further on a labeled dataset and return the path of the new ones.
 
     Parameters
     ----------
     weights : str
         Packaged network of axial slices, or a ``.safetensors`` file.
     dataset : LabelledDataset
-        With labels of the cord, of grey matter or of lesions; what nobody drew in an image is not
+        With labels of the cord, of gray matter or of lesions; what nobody drew in an image is not
         taught from it, but for an image with lesions alone, which gets the packaged networks' cord.
     out_dir : Path
         Gets checkpoint, curve, weights and card; a checkpoint of the same run is resumed.

@@ -92,7 +92,7 @@ class TrainingTask(ABC, Generic[R, M]):
     recipe_type: ClassVar[type[Recipe]]
     pieces: ClassVar[str]
     can_leave_out: ClassVar[bool] = True
-    synthetic: ClassVar[str] = "intensities and geometry randomised; all lesions are synthetic"
+    synthetic: ClassVar[str] = "intensities and geometry randomized; all lesions are synthetic"
 
     def __init__(self, recipe: R) -> None:
         self.recipe = recipe

@@ -1,4 +1,4 @@
-"""The one driver: from a recipe and a labelled dataset to a weight file with its card."""
+"""The one driver: from a recipe and a labeled dataset to a weight file with its card."""
 
 import logging
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ def test_a_table_names_the_cord(tmp_path: Path, content: str, value: int | None)
 @pytest.mark.parametrize("content", ["[1]", "{", '{"LabelMap": 3}', '{"LabelMap": null}'])
 def test_a_sidecar_names_grey_matter_or_is_of_no_use(tmp_path: Path, content: str) -> None:
     sidecar, label = tmp_path / "a_gmseg-manual.json", tmp_path / "a_gmseg-manual.nii.gz"
-    sidecar.write_text(json.dumps({"LabelMap": {"1": "white matter", "2": "grey matter"}}))
+    sidecar.write_text(json.dumps({"LabelMap": {"1": "white matter", "2": "gray matter"}}))
     assert (label_value(label, "gm"), label_value(label, "cord")) == (2, None)
     sidecar.write_text(content)
     assert label_value(label, "gm") is None

@@ -1,4 +1,4 @@
-"""An outline that ran away from the cord is put where its neighbours say, and nowhere else."""
+"""An outline that ran away from the cord is put where its neighbors say, and nowhere else."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def away() -> np.ndarray:
 
 
 def scene(fluid: dict[int, float] | None = None) -> tuple[Image, Centerline]:
-    """Return a round cord in fluid in bone; the fluid of some slices has another grey."""
+    """Return a round cord in fluid in bone; the fluid of some slices has another gray."""
     planes = [
         np.select([away() <= RADIUS, away() <= SAC], [CORD, (fluid or {}).get(k, FLUID)], BONE)
         for k in range(COUNT)

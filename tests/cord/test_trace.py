@@ -9,7 +9,7 @@ from spinalprep.image import Image
 
 
 def heat_map(gap: float, first: int = 0, last: int | None = None) -> tuple[Image, np.ndarray]:
-    """A blob that wanders through the slices ``first`` to ``last``; its centres in voxels."""
+    """A blob that wanders through the slices ``first`` to ``last``; its centers in voxels."""
     depth = 24
     last = depth if last is None else last
     k = np.arange(depth)

@@ -151,8 +151,8 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("5D", image(np.stack([DATA[..., None]] * 3, -1)), "has 3 volumes", 1),
     ("2D", image(DATA[0]), "is 2D", 1),
     ("a single slice", image(DATA[:, :, :1]), "has a single slice", 1),
-    ("colours", rgb, "contains colours", 1),
-    ("colours with transparency", rgba, "contains colours", 1),
+    ("colors", rgb, "contains colors", 1),
+    ("colors with transparency", rgba, "contains colors", 1),
     ("complex numbers", image(DATA.astype(np.complex64)), "contains complex numbers", 1),
     ("scl_slope 0", header(scl_slope=0), READ, 0),
     ("scl_slope NaN", header(scl_slope=np.nan), READ, 0),
@@ -172,9 +172,9 @@ CASES: list[tuple[str, Make, str, int]] = [
         "can't be read",
         1,
     ),
-    ("lengths in metres", metres(1, 0.001), READ, 0),
+    ("lengths in meters", metres(1, 0.001), READ, 0),
     ("lengths in microns", metres(3, 1000.0), READ, 0),
-    ("metres without saying so", metres(2, 0.001), "voxel", 1),
+    ("meters without saying so", metres(2, 0.001), "voxel", 1),
     (
         "sform and qform mirror images",
         header(

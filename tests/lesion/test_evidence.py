@@ -85,7 +85,7 @@ def test_shading_along_the_cord_is_no_evidence() -> None:
 
 def test_what_runs_along_the_cord_is_no_evidence() -> None:
     image, cord = neck()
-    column = block(slice(0, 80))  # grey matter
+    column = block(slice(0, 80))  # gray matter
     lesion = block(slice(30, 36))
     (found,) = weigh(image.with_data(image.data + np.float32(60) * column), cord, lesion)
     assert abs(found.contrast) < 0.05

@@ -17,7 +17,7 @@ from spinalprep.registration.transform import Affine
 SAGITTAL, AXIAL = (3.3, 0.7, 0.7), (0.5, 0.5, 5.0)  # voxels in mm
 EXTENT_MM = (30.0, 24.0, 80.0)
 SHOWN = Evidence(0.5, 9.0, 5.0, 40)
-Ball = tuple[tuple[float, float, float], tuple[float, float, float]]  # centre, half axes in mm
+Ball = tuple[tuple[float, float, float], tuple[float, float, float]]  # center, half axes in mm
 LEFT = ((-3.0, 0.5, 10.0), (1.7, 1.5, 4.0))
 RIGHT = ((3.0, 0.5, 10.0), (1.7, 1.5, 4.0))
 LOW = ((0.0, -2.0, -22.0), (1.7, 1.5, 5.0))

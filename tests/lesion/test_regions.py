@@ -64,7 +64,7 @@ def test_a_block_counts_as_on_paper() -> None:
     own = {"vertebral_level": "all", "side": "both", "lesion": "1"}
     assert pick(table, kind="column", region="dorsal", **own)["percent_of_lesion"] == 50.0
     assert pick(table, kind="column", region="ventral", **own)["percent_of_lesion"] == 43.75
-    assert pick(table, kind="tissue", region="grey matter", **own)["percent_of_lesion"] == 6.25
+    assert pick(table, kind="tissue", region="gray matter", **own)["percent_of_lesion"] == 6.25
     c3 = own | {"vertebral_level": "C3", "side": "left"}
     row = pick(table, kind="tract", region="WM left dorsal", **c3)
     assert row["lesion_mm3"] == 2 * 2 * 2
@@ -82,7 +82,7 @@ def test_shares_add_up_to_a_hundred() -> None:
     table = table[table["lesion"] != "all"]
     rest = table["kind"].isin(["unassigned", "outside"])
     both = table["side"] == "both"
-    columns = both & (table["kind"].eq("column") | table["region"].eq("grey matter"))
+    columns = both & (table["kind"].eq("column") | table["region"].eq("gray matter"))
     for level in (table["vertebral_level"] == "all", table["vertebral_level"] != "all"):
         for kind in (columns, both & table["kind"].eq("tissue"), table["kind"].eq("tract")):
             total = table[level & (kind | rest)].groupby("lesion")["percent_of_lesion"].sum()

@@ -51,7 +51,7 @@ def marks(places: dict[tuple[int, int, int], float]) -> Image:
 
 
 def test_borders_follow_the_bend() -> None:
-    """On an arc about the x axis, a border is a plane through the arc's centre."""
+    """On an arc about the x axis, a border is a plane through the arc's center."""
     line, radius = bent(), 80.0
     cord = cord_around(line)
     labels = label_vertebrae(cord, line, Levels({3: 0.0, 4: 30.0, 5: 60.0}, "manual"))
@@ -85,7 +85,7 @@ def test_nothing_is_labelled_when_nothing_is_known() -> None:
 
 def test_labels_at_the_back_or_in_the_disc_project_to_the_same_place() -> None:
     line = upright()
-    for row in (20, 12, 38):  # at the cord's centre, behind it, 18 mm in front
+    for row in (20, 12, 38):  # at the cord's center, behind it, 18 mm in front
         found = discs_from_labels(marks({(20, row, 80): 3, (20, row, 60): 4}), line)
         assert found.disc_s == {3: pytest.approx(15.0), 4: pytest.approx(35.0)}
 

@@ -1,4 +1,4 @@
-"""What voxels are made of where there is an atlas, grey matter, or neither."""
+"""What voxels are made of where there is an atlas, gray matter, or neither."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ def test_grey_matter_that_was_seen_in_some_slices_counts_there() -> None:
     values[:, :, 2] = 90.0
     table = measure_metric(values.ravel(), tissue_shares(cord, cord.with_data(grey)), None, 1.0)
     table = table.set_index("region")
-    assert table["voxels"].to_dict() == {"cord": 48, "white matter": 24, "grey matter": 8}
+    assert table["voxels"].to_dict() == {"cord": 48, "white matter": 24, "gray matter": 8}
     assert table["metric_ml"]["white matter"] == pytest.approx(30.0)
-    assert table["metric_wa"]["grey matter"] == pytest.approx(50.0)
+    assert table["metric_wa"]["gray matter"] == pytest.approx(50.0)
     assert table["metric_median"]["cord"] == 40.0
     none = measure_metric(values.ravel(), tissue_shares(cord), None, 1.0)
     assert list(none["region"]) == ["cord"]

@@ -39,7 +39,7 @@ def sample() -> tuple[torch.Tensor, torch.Tensor]:
     affine[:3, 3] = [16, -12, -16]
     image = render(person, "T2w", (shape, affine), 100_007, noise=0.02).data
     shares = person.labels_on(shape, affine, fine=2)
-    cord = shares[6:9].sum(axis=0)  # white matter, grey matter, lesion
+    cord = shares[6:9].sum(axis=0)  # white matter, gray matter, lesion
     assert 0.01 < cord.mean() < 0.3
     scaled = (image - image.min()) / np.ptp(image)
     return torch.from_numpy(scaled)[None, None], torch.from_numpy(cord)[None, None]

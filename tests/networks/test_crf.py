@@ -22,7 +22,7 @@ def test_two_voxels_by_hand() -> None:
     image = Image(np.array([0.0, 1.0], np.float32).reshape(2, 1, 1), AFFINE)
     once = refine(Image(p, AFFINE), image, Field(1.5, sd_mm=0.3, sd_grey=1.0, steps=1))
     logits = np.log(p / (1 - p)).ravel()
-    # each has one neighbour, whose normalised weight is 1
+    # each has one neighbor, whose normalized weight is 1
     expected = 1 / (1 + np.exp(-(logits + 1.5 * (2 * p.ravel()[::-1] - 1))))
     np.testing.assert_allclose(once.ravel(), expected, rtol=1e-5)
 
@@ -64,7 +64,7 @@ def test_far_from_any_probability_nothing_changes() -> None:
     p[5, 5, 1] = 0.9
     refined = refine(Image(p, AFFINE), Image(np.ones_like(p), AFFINE))
     assert not refined[30:].any()
-    assert refined[5, 5, 1] < 0.9  # alone among neighbours that are alike
+    assert refined[5, 5, 1] < 0.9  # alone among neighbors that are alike
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2])

@@ -81,7 +81,7 @@ def test_axial_resampling_keeps_every_slice() -> None:
 
 @pytest.fixture(scope="module")
 def tube() -> tuple[Image, np.ndarray, np.ndarray]:
-    """A grey cord in bright fluid in dark tissue, leaning; the image, the cord, its centres."""
+    """A gray cord in bright fluid in dark tissue, leaning; the image, the cord, its centers."""
     affine = np.diag([-0.8, 0.8, 3.0, 1.0])
     affine[:3, 3] = [40, -40, -20]
     points = grid_points((100, 100, 14), affine)
@@ -143,7 +143,7 @@ def test_thin_slices_are_looked_at_every_2_mm(
     shown = []
 
     class Middle(torch.nn.Module):
-        """What a network would see: the greys of the middle of a slice."""
+        """What a network would see: the grays of the middle of a slice."""
 
         def forward(self, slices: torch.Tensor) -> torch.Tensor:
             shown.append(len(slices))
@@ -207,7 +207,7 @@ def test_the_fast_layers_are_torch_s_own() -> None:
 def test_usual_section_keeps_what_runs_along_the_cord() -> None:
     heights = np.arange(40) * 1.0
     windows = np.full((40, 8, 8), 0.4, np.float32)
-    windows[:, 3, 3] = 0.7  # grey matter, say
+    windows[:, 3, 3] = 0.7  # gray matter, say
     windows[10:18, 5, 5] = 0.9  # a lesion of 8 mm
     usual = usual_sections(windows, heights, 15.0)
     np.testing.assert_array_equal(usual[:, 3, 3], np.float32(0.7))

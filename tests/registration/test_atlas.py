@@ -1,4 +1,4 @@
-"""The atlas in the subject: shares of voxels, not values at their centres."""
+"""The atlas in the subject: shares of voxels, not values at their centers."""
 
 import numpy as np
 import pytest

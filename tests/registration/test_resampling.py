@@ -16,7 +16,7 @@ IMAGE = Image(RANDOM.random(SHAPE).astype(np.float32), AFFINE)
 MASK = np.zeros(SHAPE, np.float32)
 MASK[15:22, 12:20, 9:14] = RANDOM.random((7, 8, 5)) > 0.4
 CORNER = np.zeros(SHAPE, np.float32)
-CORNER[:5, 0, -3:] = 1  # at the image's faces, beyond the centres of its voxels
+CORNER[:5, 0, -3:] = 1  # at the image's faces, beyond the centers of its voxels
 
 
 def _field(turned: bool) -> Field:

@@ -20,7 +20,7 @@ STRETCH = 1.15  # mm of the subject per mm of the template
 
 
 def _template() -> Image:
-    """Upright, 12 x 8 mm at the top, 14 x 8 mm below, centred at (-0.5, 4)."""
+    """Upright, 12 x 8 mm at the top, 14 x 8 mm below, centered at (-0.5, 4)."""
     affine = np.diag([-0.5, 0.5, 0.5, 1.0])
     affine[:3, 3] = 20, -16, -100
     x, y, z = np.moveaxis(grid_points((81, 81, 180), affine), -1, 0)
@@ -29,7 +29,7 @@ def _template() -> Image:
 
 
 def _soft(distance: np.ndarray, scale: float) -> np.ndarray:
-    """Return a mask with an edge of about half a millimetre."""
+    """Return a mask with an edge of about half a millimeter."""
     return np.asarray(np.clip(0.5 - distance * scale / 0.5, 0, 1), np.float32)
 
 
@@ -82,7 +82,7 @@ def test_centerline_lands_on_the_templates_axis(
 def test_any_point_of_the_cord_there_and_back(
     fit: TemplateFit, subject: tuple[Image, Centerline, dict[int, float]]
 ) -> None:
-    """Between voxel centres too, and to the faces of the outermost slices."""
+    """Between voxel centers too, and to the faces of the outermost slices."""
     cord = subject[0]
     ijk = np.argwhere(cord.data > 0.5)
     jitter = np.random.default_rng(0).uniform(-0.5, 0.5, (3, *ijk.shape))
@@ -115,7 +115,7 @@ def _horns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @pytest.mark.slow
 def test_a_round_cord_is_turned_as_its_grey_matter_says() -> None:
-    """10 degrees: found from grey matter, not from the outline; every point lands in its place."""
+    """10 degrees: found from gray matter, not from the outline; every point lands in its place."""
     template = _template()
     x, y, z = np.moveaxis(grid_points(template.shape, template.affine), -1, 0)
     round_cord = template.with_data(_soft(np.hypot(x + 0.5, y - 4) / 5 - 1, 5))

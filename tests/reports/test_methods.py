@@ -23,7 +23,7 @@ def words(*drawn: str, contrasts: tuple[CoregFacts, ...] = ()) -> tuple[str, str
 
 def test_centerline_is_what_it_was() -> None:
     found, cited = words()
-    assert "refitted through the centre of the segmented cord" in found
+    assert "refitted through the center of the segmented cord" in found
     assert "[OptiC]" in cited
     drawn, cited = words("centerline")
     assert "centerline was drawn manually" in drawn
@@ -53,7 +53,7 @@ def test_every_reference_is_cited_and_nothing_else() -> None:
         for name in REFERENCES:
             assert (f"[{name}]" in found) == (f"[{name}]" in cited), (drawn, name)
     assert "Lesions were segmented manually" in words("cord", "lesion")[0]
-    assert "Grey matter was segmented manually" in words("centerline", "gm")[0]
+    assert "Gray matter was segmented manually" in words("centerline", "gm")[0]
 
 
 def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
@@ -65,7 +65,7 @@ def test_unknown_levels_are_not_what_the_template_was_fitted_by() -> None:
         facts = ReportFacts((run,), "spinalprep", "1.0", Path("bids"), template_name="PAM50")
         text, references = methods_text(run, facts)
         assert said in text
-        assert "Demons" not in text + " ".join(references)  # T2w hides grey matter
+        assert "Demons" not in text + " ".join(references)  # T2w hides gray matter
 
 
 def test_what_has_not_run_is_not_said_to_have_gained_nothing() -> None:

@@ -29,7 +29,7 @@ def scene(data: np.ndarray, affine: np.ndarray = AFFINE, **more: object) -> Scen
 
 
 def pixels(picture: str) -> np.ndarray:
-    """Return a picture's grey values, the first row at the top."""
+    """Return a picture's gray values, the first row at the top."""
     png = imread(io.BytesIO(base64.b64decode(picture.partition(",")[2])))
     return png if png.ndim == 2 else png[..., 0]
 

@@ -30,7 +30,7 @@ READY = 'await until(() => document.body.dataset.ready || document.querySelector
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write a cord with grey matter and one lesion at its left; values that name every voxel."""
+    """Write a cord with gray matter and one lesion at its left; values that name every voxel."""
     anat = tmp_path / "out" / "sub-01" / "anat"
     anat.mkdir(parents=True)
     cord = np.zeros(SHAPE, np.float32)
@@ -149,7 +149,7 @@ def test_it_scrolls_and_toggles_without_a_network(folder: Path, drive: Any) -> N
     script = f"""{READY}
     const where = () => document.getElementById("where").textContent;
     const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key: name, bubbles: true }}));
-    const lines = (colour) => {{
+    const lines = (color) => {{
       const canvas = document.getElementById("drawn");
       const dots = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
       let count = 0;
@@ -158,7 +158,7 @@ def test_it_scrolls_and_toggles_without_a_network(folder: Path, drive: Any) -> N
       return count;
     }};
     const told = {{ start: where(), cord: lines([255, 90, 77]), lesion: lines([255, 109, 255]), gm: lines([125, 255, 125]) }};
-    const grey = document.getElementById("scene");
+    const gray = document.getElementById("scene");
     key("ArrowUp"); told.up = where();
     key("ArrowDown"); told.back = where();
     key("ArrowLeft"); told.right = where();
@@ -200,7 +200,7 @@ def test_it_scrolls_and_toggles_without_a_network(folder: Path, drive: Any) -> N
     assert told["without"] == 0
     assert told["again"] > 50
     assert told["jump"] == told["start"]
-    assert told["names"] == ["cord", "grey matter", "lesion"]
+    assert told["names"] == ["cord", "gray matter", "lesion"]
     assert told["window"][1] - told["window"][0] < 100
     assert told["scripts"] == 4  # the page's three and the driver's
     assert BAD in told["buttons"]  # markup is text

@@ -128,7 +128,7 @@ def test_an_automatic_neighbour_is_taken_before_a_drawn_mask(dataset: Path) -> N
 def test_calibration_is_told_in_the_slices_with_a_label(dataset: Path) -> None:
     out = dataset / "out" / "sub-a1" / "anat"
     soft = 0.75 * volume(CORD)
-    soft[..., 4:] = 0.1  # slices that nobody labelled
+    soft[..., 4:] = 0.1  # slices that nobody labeled
     write(out / "sub-a1_space-T2w_label-SC_probseg.nii.gz", soft, {"Manual": False})
     case = find_cases(dataset, participants=["a1"])[0]
     row = next(iter(judge(case, from_folder(dataset / "out", case.image))))

@@ -98,7 +98,7 @@ def test_hidden_fluid_takes_the_edge_from_the_slice(material: Slices, seed: int)
     assert float(ring.min()) < WHITE + 0.3 * (FLUID - WHITE)
     kept = (seen.image == image).flatten(2).all(dim=2)
     assert not kept[:, 0].any()
-    assert kept[:, 1:].any()  # short faults leave the neighbours
+    assert kept[:, 1:].any()  # short faults leave the neighbors
 
 
 def test_a_tilted_thick_slice_blurs_image_and_truth_alike(material: Slices) -> None:

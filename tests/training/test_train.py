@@ -24,7 +24,7 @@ DATASET = LabelledDataset(Path("nowhere"), name="four people")
 
 @pytest.fixture(scope="module")
 def material() -> Slices:
-    """Cords of four people and a template, two slices each; one person has grey matter alone."""
+    """Cords of four people and a template, two slices each; one person has gray matter alone."""
     a, b = np.mgrid[:64, :64]
     cord = (((a - 32) / 9) ** 2 + ((b - 32) / 6) ** 2 <= 1).astype(np.float32)
     fluid = ((a - 32) / 14) ** 2 + ((b - 32) / 11) ** 2 <= 1

@@ -84,7 +84,7 @@ def test_tracts_are_measured_only_where_the_height_is_known(there: Path, known: 
     if known:
         assert set(table["vertebral_level"]) == {"all", "C3"}
         assert float(whole["metric_ml"][("tract", "WM right b", "right")]) == pytest.approx(40.0)
-        assert float(whole["metric_ml"][("tissue", "grey matter", "both")]) == pytest.approx(50.0)
+        assert float(whole["metric_ml"][("tissue", "gray matter", "both")]) == pytest.approx(50.0)
     else:
         assert len(table) == 1
 

@@ -120,7 +120,7 @@ def test_what_a_drawn_cord_can_do_without(file: Path) -> None:
     everything = Parameters(shows_gm=True, spaces=("reference", "template", "T1w"))
     found = graph(file, ("cord",), everything, template=True)
     for name in ("shape", "template", "metric_FA"):
-        assert found[name].spared == {"automatic"}  # its grey matter
+        assert found[name].spared == {"automatic"}  # its gray matter
         assert "automatic" not in found[name].upstream
     assert found["masks_T1w"].spared == {"lesion"}
     assert "automatic" in graph(file, (), everything, template=True)["shape"].upstream

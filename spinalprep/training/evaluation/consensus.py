@@ -56,7 +56,7 @@ def majority(masks: Sequence[Mask]) -> Consensus:
 
 
 def staple(masks: Sequence[Mask]) -> Consensus:
-    """Estimate the hidden truth and every rater's quality by expectation maximisation (STAPLE).
+    """Estimate the hidden truth and every rater's quality by expectation maximization (STAPLE).
 
     Parameters
     ----------

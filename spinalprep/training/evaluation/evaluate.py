@@ -83,7 +83,7 @@ def evaluate(
 def judge(case: Case, predictions: Predictions) -> Iterator[dict[str, object]]:
     """Yield a record per structure that a person drew in an image.
 
-    Cord and grey matter are compared in the slices that have a label; lesions everywhere,
+    Cord and gray matter are compared in the slices that have a label; lesions everywhere,
     because an empty label says that there is none. For their specificity the slices with cord
     count: the drawn cord, else the found one, else the whole image.
     """

@@ -90,7 +90,7 @@ def centerline_measures(
     Returns
     -------
     measures : dict
-        ``centerline_mm``: root of the mean squared distance in the slice to the centre of mass,
+        ``centerline_mm``: root of the mean squared distance in the slice to the center of mass,
         where both are known; ``localisation``: share of the drawn slices in which the
         centerline is inside the drawn cord, a slice without centerline counts as missed.
     """
@@ -155,7 +155,7 @@ class LesionCounts:
     Attributes
     ----------
     drawn, detected : int
-        Lesions that a person drew (26 neighbours), and those of which at least a quarter of
+        Lesions that a person drew (26 neighbors), and those of which at least a quarter of
         the voxels were found.
     found, true : int
         Lesions that the program found, and those of which at least a quarter of the voxels

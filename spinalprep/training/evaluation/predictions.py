@@ -62,7 +62,7 @@ class Predictions:
 def from_folder(out_dir: Path, image: Path) -> Predictions:
     """Read what a run of ``spinalprep`` found in an image.
 
-    Of a mask that a person drew, its automatic neighbour (``desc-auto``) is taken; where there
+    Of a mask that a person drew, its automatic neighbor (``desc-auto``) is taken; where there
     is none, nothing was predicted: a label agrees with itself. Likewise the centerline of a run
     that was given the cord.
 
@@ -100,8 +100,8 @@ def from_networks(
 ) -> Predictions:
     """Run networks on an image as the App does, each by the task on its card.
 
-    The network of grey matter is asked where the contrast shows it; elsewhere nothing is predicted
-    for grey matter. Where no cord is seen, all masks are empty.
+    The network of gray matter is asked where the contrast shows it; elsewhere nothing is predicted
+    for gray matter. Where no cord is seen, all masks are empty.
     """
     started = time.monotonic()
     reset_peak()

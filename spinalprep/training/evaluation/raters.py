@@ -22,7 +22,7 @@ ALL = "all raters"
 COLUMNS = {
     "person_id": "who; several participants may be one person",
     "image": "the raw image",
-    "structure": "cord, gm (grey matter) or lesion",
+    "structure": "cord, gm (gray matter) or lesion",
     "first": f"rater, or {ALL}",
     "second": f"the other rater, or {NETWORK}; n/a for a kappa of all raters",
     "dice": "overlap over mean size",
@@ -142,7 +142,7 @@ def _compare_image(
 def _where_all_drew(
     masks: Mapping[str, Mask], found: Image | None, structure: str
 ) -> tuple[dict[str, Mask], Mask | None]:
-    """Return masks in the slices that everybody labelled; an empty slice says there's no lesion."""
+    """Return masks in the slices that everybody labeled; an empty slice says there's no lesion."""
     network = None if found is None else np.asarray(found.data, bool)
     if structure == "lesion":
         return dict(masks), network

@@ -14,7 +14,7 @@ COLUMNS = {
     "person_id": "person; several participants may be one person",
     "image": "the raw image",
     "contrast": "its suffix",
-    "structure": "cord, gm (grey matter) or lesion",
+    "structure": "cord, gm (gray matter) or lesion",
     "trained_on": (
         "yes if the card of the weights names the person, and a dataset of this name "
         "or of none: not a measure of accuracy; n/a if the weights are not known"
@@ -29,24 +29,24 @@ COLUMNS = {
     "beyond_mm3": "automatic volume in the other slices, which have no label",
     "dice": "Dice",
     "relative_volume_difference": "automatic over manual volume, minus one",
-    "ppv": "fraction of automatic voxels that are labelled",
+    "ppv": "fraction of automatic voxels that are labeled",
     "surface_mm": "average symmetric surface distance in mm",
     "surface95_mm": "larger 95th percentile of the two directed surface distances in mm",
     "calibration_error": (
         "expected calibration error of the probability in these slices, over "
-        "voxels of at least 0.01 or labelled"
+        "voxels of at least 0.01 or labeled"
     ),
-    "centerline_mm": "root mean square distance from the centre of the manual cord mask in mm",
+    "centerline_mm": "root mean square distance from the center of the manual cord mask in mm",
     "localisation": (
-        "fraction of labelled slices in which the centerline is inside the manual cord mask"
+        "fraction of labeled slices in which the centerline is inside the manual cord mask"
     ),
     "lesion_sensitivity": (
-        "fraction of labelled lesions of which a quarter of the voxels was found"
+        "fraction of labeled lesions of which a quarter of the voxels was found"
     ),
     "lesion_precision": (
-        "fraction of detected lesions of which a quarter of the voxels is labelled"
+        "fraction of detected lesions of which a quarter of the voxels is labeled"
     ),
-    "slice_specificity": "fraction of slices without a labelled lesion in which none was found",
+    "slice_specificity": "fraction of slices without a labeled lesion in which none was found",
     "false_lesion_mm3": "lesion volume in an image with an empty lesion label",
     "seconds": "time of the networks",
     "peak_mib": "peak memory of the process while they ran, MiB (Linux; elsewhere so far)",

@@ -21,7 +21,7 @@ from spinalprep.phantom.images import render
 FIRST_SEED, PEOPLE = 50_000, 3  # neither taught with nor tested on
 SHAPE, SPACING_MM = (64, 64, 12), (0.7, 0.7, 4.0)
 CONTRASTS = {"cord": ("T2w", "T2starw"), "gm": ("T2starw", "MTS")}
-CORD = [TISSUES.index(name) for name in ("white matter", "grey matter", "lesion")]
+CORD = [TISSUES.index(name) for name in ("white matter", "gray matter", "lesion")]
 LOWEST, HIGHEST = 0.2, 2.0
 LEAST = 0.01  # share or probability from which a voxel counts: the rest is easy
 NOISE = 0.02  # of the range of intensities
@@ -33,7 +33,7 @@ def fit_temperature(model: Model) -> float:
     Parameters
     ----------
     model : Model
-        Of task ``cord`` (its cord is held against the truth) or ``gm`` (its grey matter).
+        Of task ``cord`` (its cord is held against the truth) or ``gm`` (its gray matter).
 
     Returns
     -------
@@ -72,7 +72,7 @@ def measured_temperature(model: Model) -> dict[str, float]:
 
 
 def _people(task: str) -> Iterator[tuple[Image, Centerline, NDArray[np.float32]]]:
-    """Yield image, centerline, and the share of each voxel that is cord, or grey matter."""
+    """Yield image, centerline, and the share of each voxel that is cord, or gray matter."""
     affine = np.diag([-SPACING_MM[0], *SPACING_MM[1:], 1.0])
     affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - affine[:3, :3] @ ((np.array(SHAPE) - 1) / 2)
     tissues = CORD if task == "cord" else [GM]
@@ -91,7 +91,7 @@ def calibrate(weights: Path) -> float:
     Raises
     ------
     ModelError
-        If the network gives no cord or grey matter, or its card can't be written.
+        If the network gives no cord or gray matter, or its card can't be written.
     """
     measured = measured_temperature(load_model(weights))
     if not measured:

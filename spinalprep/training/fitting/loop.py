@@ -90,7 +90,7 @@ def fit(
     Parameters
     ----------
     network : nn.Module
-        Initialised under a seed by the caller.
+        Initialized under a seed by the caller.
     batches : callable
         Step number to batch; its chance must depend on the step alone, so that a resumed run
         sees what an uninterrupted one would.
@@ -201,7 +201,7 @@ def _moving(average: Tensors, now: Tensors, count: Tensor | int) -> None:
 
 
 def optimiser_of(network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """Return the optimiser of a network."""
+    """Return the optimizer of a network."""
     return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
 
 
@@ -213,7 +213,7 @@ def take_step(
     rate: float,
     bfloat16: bool,
 ) -> float:
-    """Take one optimiser step and return its loss."""
+    """Take one optimizer step and return its loss."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     value = _loss_of(network, batch, objective, bfloat16)

@@ -46,7 +46,7 @@ def dice_loss(probability: Tensor, truth: Tensor, weight: Tensor, smooth: float 
 
 
 def generalised_dice_loss(probability: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Return one minus the generalised Dice: channels count by one over their squared volume.
+    """Return one minus the generalized Dice: channels count by one over their squared volume.
 
     A channel that the batch does not show counts as if it had one voxel.
 

@@ -19,7 +19,7 @@ class Schedule:
     Attributes
     ----------
     steps : int
-        Optimiser steps in all.
+        Optimizer steps in all.
     rate : float
         Peak learning rate.
     save_every : int

@@ -1,1 +1,1 @@
-"""What networks are taught on: labelled images, a template, synthetic subjects."""
+"""What networks are taught on: labeled images, a template, synthetic subjects."""

@@ -1,4 +1,4 @@
-"""Labelled images: which a dataset has, and whose they are."""
+"""Labeled images: which a dataset has, and whose they are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ def find_cases(
     participants: Sequence[str] | None = None,
     values: Mapping[str, int] | None = None,
 ) -> list[Case]:
-    """Find the images of a dataset in which a person drew cord, grey matter or lesions.
+    """Find the images of a dataset in which a person drew cord, gray matter or lesions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Labelled sections in several contrasts, on one grid."""
+"""Labeled sections in several contrasts, on one grid."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Labelled datasets, and what is special about whom in them."""
+"""Labeled datasets, and what is special about whom in them."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ class TemplateFolders:
 
 @dataclass(frozen=True)
 class LabelledDataset:
-    """A labelled BIDS dataset to train on.
+    """A labeled BIDS dataset to train on.
 
     Attributes
     ----------

@@ -72,7 +72,7 @@ def automatic_cord(image: Image) -> Image:
 
 
 def volumes_without_cord(dataset: LabelledDataset) -> Iterator[LabelledVolume]:
-    """Yield images below the conus: no cord, no grey matter, the canal to centre on."""
+    """Yield images below the conus: no cord, no gray matter, the canal to center on."""
     for part, label, special in _all_which(dataset, "canal"):
         assert special.canal is not None
         path = part.bids_dir / f"sub-{label}" / "anat" / special.canal.image

@@ -125,7 +125,7 @@ def template_neck(template: TemplateFolders, room: Room) -> Neck | None:
 
 
 def _labelled(owner: Owner, image: Image, cord: Image, room: Room) -> Neck | None:
-    """Return a labelled image as a neck; None where it teaches nothing."""
+    """Return a labeled image as a neck; None where it teaches nothing."""
     drawn = cord.with_data((cord.data >= 0.5).astype(np.float32))
     if drawn.data.any(axis=(0, 1)).sum() < 3:
         return None

@@ -1,4 +1,4 @@
-"""Labelled axial slices on one grid."""
+"""Labeled axial slices on one grid."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -28,12 +28,12 @@ class Slices(Material):
     clusters : ndarray of uint8
         Intensity clusters 1 to 10; 0 where there is no image.
     cord, gm, lesion : ndarray
-        Share of the pixel that is cord, grey matter, lesion.
+        Share of the pixel that is cord, gray matter, lesion.
     has_gm, has_cord, has_lesion : ndarray of bool, shape (n,)
         Whether anybody drew it, or it is known that there is none; where the cord was not drawn,
-        ``centre`` is all that is known.
+        ``center`` is all that is known.
     centre : ndarray of float32, shape (n, 2)
-        Pixel of the cord's centre.
+        Pixel of the cord's center.
     person, kind : ndarray of str, shape (n,)
         Whose it is, see `Owner`.
     loose_masks : ndarray of bool, shape (n,)
@@ -92,7 +92,7 @@ class Slices(Material):
         return found
 
     def with_gm(self) -> "Slices":
-        """Return the slices in which grey matter is known."""
+        """Return the slices in which gray matter is known."""
         return self.take(np.flatnonzero(self.has_gm))
 
 
@@ -119,7 +119,7 @@ def gather_slices(
     centred: bool,
     usual: Usual | None = None,
 ) -> Slices:
-    """Cut labelled volumes into slices on one grid.
+    """Cut labeled volumes into slices on one grid.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def gather_slices(
     size : int
         Height and width in pixels.
     centred : bool
-        Centre the windows on the cord; otherwise on the image.
+        Center the windows on the cord; otherwise on the image.
     usual : Usual, optional
         What of the usual sections is put beside them; by default nothing.
 
@@ -145,13 +145,13 @@ def gather_slices(
         numbered = [row | {"volume": np.intp(number)} for row in own]
         rows += _with_usual(numbered, usual or Usual())
     if not rows:
-        raise InputError("no slice has a label; expected masks of the cord or of grey matter")
+        raise InputError("no slice has a label; expected masks of the cord or of gray matter")
     columns = (np.stack([np.asarray(row[field.name]) for row in rows]) for field in fields(Slices))
     return Slices(*columns)
 
 
 def _rows(volume: LabelledVolume, grid: tuple[float, int, bool]) -> Iterator[dict[str, object]]:
-    """Yield one record per labelled slice."""
+    """Yield one record per labeled slice."""
     spacing_mm, size, centred = grid
     fine = axial_at(volume.image, spacing_mm)
     blank = fine.with_data(np.zeros(fine.shape, np.float32))
@@ -243,6 +243,6 @@ def _clusters_of_slice(row: dict[str, object], usual: NDArray[np.float32]) -> ND
 def _nearest(
     plane: NDArray[np.float32], inside: NDArray[np.bool_], centres: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """Return the nearest of ten rising greys, 1 to 10; 0 where there is no image."""
+    """Return the nearest of ten rising grays, 1 to 10; 0 where there is no image."""
     place = np.searchsorted((centres[1:] + centres[:-1]) / 2, plane) + 1
     return np.where(inside, place, 0).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Labelled cords, straightened: material in three dimensions."""
+"""Labeled cords, straightened: material in three dimensions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class StraightVolume:
     cord, gm : ndarray
         Share of the voxel.
     has_gm : bool
-        Whether anybody drew grey matter.
+        Whether anybody drew gray matter.
     lesion_free : bool
         Whether it is known that there is no lesion.
     """

@@ -16,7 +16,7 @@ from spinalprep.training.material.volume import LabelledVolume
 
 SHAPE, SPACING_MM = (150, 150, 24), (0.5, 0.5, 6.0)
 CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
-CORD_TISSUES = ("white matter", "grey matter", "lesion")
+CORD_TISSUES = ("white matter", "gray matter", "lesion")
 SMALL_MM = 1.0, 1.0, 1.0  # voxels of a template's contrast
 DIGITAL = "phantom"  # a name that people may have too: their kind differs
 

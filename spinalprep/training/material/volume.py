@@ -17,7 +17,7 @@ class LabelledVolume:
     image, cord, gm, lesion : Image
         Intensities, and shares of the voxel.
     guide : Image
-        A mask to centre on in place of the cord.
+        A mask to center on in place of the cord.
     kind : Kind
         Whether it shows a person, a template or a synthetic subject.
     loose_masks : bool

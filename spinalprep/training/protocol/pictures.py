@@ -80,7 +80,7 @@ def draw_overlays(out_dir: Path) -> None:
 def overlay(
     image: NDArray[np.float32], cord: NDArray[np.bool_], found: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return a slice (H, W) in colours (H, W, 3): green where both agree, red where one is alone.
+    """Return a slice (H, W) in colors (H, W, 3): green where both agree, red where one is alone.
 
     Examples
     --------

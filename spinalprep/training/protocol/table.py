@@ -91,7 +91,7 @@ def _interval(own: pd.DataFrame) -> str:
 def as_markdown(table: pd.DataFrame, protocol: Protocol, people: tuple[str, ...]) -> str:
     """Return the table in Markdown under the protocol that all rows share."""
     lines = [
-        f"All rows: {len(people)} labelled people in {protocol.folds} folds, {protocol.filters} "
+        f"All rows: {len(people)} labeled people in {protocol.folds} folds, {protocol.filters} "
         f"filters in the first level, slices of {protocol.size} x {protocol.size}, at most "
         f"{protocol.slices} of an image, batches of {protocol.batch}, at most {protocol.epochs} "
         f"epochs, learning rates times {protocol.rate_factor:g}. In the paper: 121 patients, "

@@ -1,4 +1,4 @@
-"""Labelled slices become several images of one person: any contrasts, nearly aligned.
+"""Labeled slices become several images of one person: any contrasts, nearly aligned.
 
 Every image of a sample (a view) is drawn as `synthesis.slices` draws one, with a resolution, noise,
 bias and field of view of its own. A contrast that nobody acquired is a recoloured one. The lesions
@@ -101,7 +101,7 @@ def make_contrasts(
     -------
     batch : Batch
         Image and difference from the usual section of every contrast, (N, 2 * contrasts, H, W),
-        zero where it is missing; channels of the truth: cord, grey matter, lesion.
+        zero where it is missing; channels of the truth: cord, gray matter, lesion.
     """
     slices, full = material.slices, material.image.shape[-1]
     centre = torch.from_numpy(slices.centre[index])[:, None, None]

@@ -1,6 +1,6 @@
 """Outlines that are hidden: what defeats a segmentation, drawn into samples.
 
-Fluid as grey as the cord, a cord at the wall of its sac, flow voids, thick slices of a tilted cord.
+Fluid as gray as the cord, a cord at the wall of its sac, flow voids, thick slices of a tilted cord.
 None moves the cord. `phantom.faults` draws such things into whole images, for tests; ranges here
 are wider.
 """
@@ -20,7 +20,7 @@ from spinalprep.training.synthesis.chance import smooth_noise, uniform
 LENGTH_MM = 5.0, 70.0  # of a fault, along the cord
 RING_PX = 3.0, 13.0  # of fluid
 RIM_PX = 1.6  # of the cord, where fluid shares the pixels
-NEAR = 0.25  # of the step from cord to fluid, by which grey fluid differs from the cord
+NEAR = 0.25  # of the step from cord to fluid, by which gray fluid differs from the cord
 SHARES = {"fluid": 0.5, "wall": 0.15, "voids": 0.15, "thick": 0.2}
 WALL_PX = 5.0
 VOIDS_PX = 8.0
@@ -124,7 +124,7 @@ def _blend(image: Array, grey: float, there: Array) -> Array:
 
 
 def _fluid(image: Array, around: _Around, s: int, grey: float) -> Array:
-    """Give fluid about the grey of white matter; some of it has a dark or bright membrane."""
+    """Give fluid about the gray of white matter; some of it has a dark or bright membrane."""
     away = around.away(s)
     white = around.mean(image, around.cord[s] * (1 - around.gm[s]) * (away < -1.0))
     fluid = around.mean(image, ((away > 1.0) & (away < 4.0)).astype(np.float32))
@@ -150,7 +150,7 @@ def _wall(image: Array, around: _Around, s: int, grey: float) -> Array:
 
 
 def _voids(image: Array, around: _Around, s: int, grey: float) -> Array:
-    """Let blots of another grey lie in the fluid, as where it flows."""
+    """Let blots of another gray lie in the fluid, as where it flows."""
     away = around.away(s)
     blots = np.clip((around.blots - 0.4) * 3, 0.0, 1.0) * (away > 0.0) * (away < VOIDS_PX)
     return _blend(image, grey * 1.1, np.asarray(blots * (1 - around.cord[s]), np.float32))

@@ -207,7 +207,7 @@ def _edema(where: Section, chance: Chance, ends: tuple[float, float]) -> Tensor:
 
 
 def _bump(s: Tensor, middle: float, half: float) -> Tensor:
-    """Return 1 along a stretch of cord, falling to 0 within about a centimetre of its ends."""
+    """Return 1 along a stretch of cord, falling to 0 within about a centimeter of its ends."""
     return torch.sigmoid((half - (s - middle).abs()) / 3.0)
 
 

@@ -14,7 +14,7 @@ SHARPNESS = 2.5, 10.0  # power of the distance: 2 is a Gaussian, 10 has an edge
 CONTRASTS = 0.18, 1.2  # of the step from the cord to what surrounds it
 VIEWS = 0.6, 1.2  # times that, from one image of a person to another
 LEAST_STEP = 0.1  # of the window's range, where cord and surroundings are alike
-RARE = 0.4  # weight of grey matter and of the anterior columns, against 1 elsewhere
+RARE = 0.4  # weight of gray matter and of the anterior columns, against 1 elsewhere
 
 
 def draw_ellipses(cord: Tensor, share: float, draw: torch.Generator) -> Tensor:
@@ -57,7 +57,7 @@ def draw_clouds(
     image : Tensor, shape (N, 1 or 2, H, W)
         Intensities, and the usual section, in which long lesions are seen, too.
     cord, gm : Tensor, shape (N, 1, H, W)
-        Share of each pixel that is cord, grey matter.
+        Share of each pixel that is cord, gray matter.
     share : float
         Of the samples that get lesions.
     draw : torch.Generator
@@ -158,7 +158,7 @@ def _mean_over(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def _where_lesions_lie(cord: Tensor, gm: Tensor) -> Tensor:
-    """Weigh the pixels: dorsal and lateral columns more than grey matter and anterior ones."""
+    """Weigh the pixels: dorsal and lateral columns more than gray matter and anterior ones."""
     size = cord.shape[-1]
     axis = torch.arange(size, dtype=torch.float32)
     middle = _mean_over(axis[None, None, None, :].expand_as(cord), cord)

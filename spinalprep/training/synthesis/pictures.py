@@ -51,7 +51,7 @@ def draw_samples(material: Slices, batches: list[Batch], path: Path) -> None:
 
 
 def _cut(plane: NDArray[np.float32], centre: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Cut ``size`` x ``size`` pixels around a centre; zero outside."""
+    """Cut ``size`` x ``size`` pixels around a center; zero outside."""
     padded = np.pad(plane, size)
     i, j = np.rint(centre).astype(int) + size - size // 2
     return padded[i : i + size, j : j + size]

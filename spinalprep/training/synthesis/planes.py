@@ -61,16 +61,16 @@ class PlaneRanges:
     stacks : float
         Share of samples of people's axial stacks.
     upper : float
-        Share of the others that are centred near C2/C3.
+        Share of the others that are centered near C2/C3.
     mixed : float
         Share of recoloured samples of the template that keep a part of its own contrast.
     edged : float
         Share of recoloured samples with dark edges of bones and discs.
     curved : float
-        Share of samples whose grey values are bent by a power.
+        Share of samples whose gray values are bent by a power.
     faint : float
         Share of recoloured samples in which discs are hardly brighter or darker than bone, and
-        other tissues as grey.
+        other tissues as gray.
     """
 
     size: float = 0.24
@@ -185,7 +185,7 @@ def _heat(
 def _slab(
     spine: Spine, part: slice, ranges: PlaneRanges, chance: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Return the mean of some sagittal columns of a coloured spine, and where there is any."""
+    """Return the mean of some sagittal columns of a colored spine, and where there is any."""
     labels = spine.labels[part]
     offset = float(np.clip(chance.normal(0, 1.5), -3.5, 3.5))
     half = SLAB_MM + chance.uniform(-2.5, 1.0)  # thick sagittal slices average more, or less
@@ -211,7 +211,7 @@ def _paint(
     ranges: PlaneRanges,
     chance: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Colour every label anew: bone, fluid and cord apart from each other, discs alike."""
+    """Color every label anew: bone, fluid and cord apart from each other, discs alike."""
     means = _faint(chance) if chance.random() < ranges.faint else _distinct(chance)
     values: NDArray[np.float64] = means[labels]
     if chance.random() < ranges.edged:
@@ -227,7 +227,7 @@ def _paint(
 
 
 def _distinct(chance: np.random.Generator) -> NDArray[np.float64]:
-    """Draw the grey value of every label, discs well apart from bone."""
+    """Draw the gray value of every label, discs well apart from bone."""
     means = chance.random(LABELS)
     if chance.random() < 0.5:  # as often in people: dark bone edges, a bright or a dark canal
         bright = chance.random() < 0.7
@@ -244,9 +244,9 @@ def _distinct(chance: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _faint(chance: np.random.Generator) -> NDArray[np.float64]:
-    """Draw the grey value of every label, discs and other tissues nearly as grey as bone.
+    """Draw the gray value of every label, discs and other tissues nearly as gray as bone.
 
-    The canal is bright or dark, or its fluid is as grey as bone and the cord stands out alone.
+    The canal is bright or dark, or its fluid is as gray as bone and the cord stands out alone.
     """
     bone = chance.uniform(0.15, 0.6)
     means = chance.random(LABELS)
@@ -262,7 +262,7 @@ def _faint(chance: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _edges(labels: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np.float64]:
-    """Return factors that darken the outermost millimetre of bones, and of discs."""
+    """Return factors that darken the outermost millimeter of bones, and of discs."""
     factor = np.ones(labels.shape)
     for part in (labels == BONE, labels >= FIRST_DISC_LABEL):
         inner = part.copy()

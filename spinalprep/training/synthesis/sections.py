@@ -1,7 +1,7 @@
 """Slices with sections along the cord beside them become images of any contrast.
 
-As `synthesis.slices`, whose steps these are: a sample's sections are laid side by side, coloured
-as one image, and taken apart again, so that the same tissue has the same grey in all of them.
+As `synthesis.slices`, whose steps these are: a sample's sections are laid side by side, colored
+as one image, and taken apart again, so that the same tissue has the same gray in all of them.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ SHIFT_SD_PX = 1.0  # by which the centerline strays from section to section
 SCALE = 0.05  # by which sections of one cord are larger or smaller than they were drawn
 ODD = 0.35  # share of samples whose cord is another one here, as compressed or swollen
 ODD_SCALE = 0.35  # by which, in either direction
-ODD_REACH_PX = 14.0, 60.0  # from the centre: of the cord alone, or of the sac with it
+ODD_REACH_PX = 14.0, 60.0  # from the center: of the cord alone, or of the sac with it
 MEDIAN_NOISE = 0.15, 0.5  # share of the noise that is left in a median
 
 
@@ -61,7 +61,7 @@ def make_sections(
     Parameters
     ----------
     slices : Slices
-        The material, with labelled usual sections where a median is wanted.
+        The material, with labeled usual sections where a median is wanted.
     index : ndarray of int, shape (N,)
         Which slices.
     ranges : SliceRanges
@@ -75,7 +75,7 @@ def make_sections(
     -------
     batch : Batch
         Image (N, channels, H, W), the slice first; channels of the truth, of that slice: cord,
-        grey matter, lesion.
+        gray matter, lesion.
     """
     scene = _warp(slices, index, ranges, draw, beside)
     image, lesion = _colour(scene, _recoloured(slices, index, ranges, scene, draw), ranges, draw)
@@ -120,7 +120,7 @@ def _full(slices: Slices) -> int:
 def _deformed(points: Tensor, draw: torch.Generator) -> Tensor:
     """Return pixels of what is usual around a cord that is narrow, flat or wide in this slice.
 
-    A network that is shown neighbours must not take their outline where the slice shows its own.
+    A network that is shown neighbors must not take their outline where the slice shows its own.
     """
     count = len(points)
     odd = chance(ODD, count, draw).permute(0, 2, 3, 1)
@@ -140,7 +140,7 @@ def _strayed(points: Tensor, draw: torch.Generator) -> Tensor:
 def _read(
     slices: Slices, index: np.ndarray, points: Tensor, usual: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return intensities, clusters, cord and grey matter of sections, (N, H, W) each."""
+    """Return intensities, clusters, cord and gray matter of sections, (N, H, W) each."""
     flow = to_flow(points + torch.from_numpy(slices.centre[index])[:, None, None], _full(slices))
     planes = slices.image, slices.cord, slices.gm
     labels = slices.clusters

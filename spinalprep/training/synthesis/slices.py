@@ -1,8 +1,8 @@
-"""Labelled slices become images of any contrast, resolution and field of view.
+"""Labeled slices become images of any contrast, resolution and field of view.
 
 Domain randomisation after SynthSeg (Billot et al. 2023, Medical Image Analysis 86:102789,
 doi:10.1016/j.media.2023.102789): what a network should not depend on is drawn anew for
-every sample. Label maps are intensity clusters with the drawn cord and grey matter laid over.
+every sample. Label maps are intensity clusters with the drawn cord and gray matter laid over.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from spinalprep.training.synthesis.lesions import (
 USUAL_SHIFT_SD_PX = 0.5  # by which the usual section lies beside the slice
 USUAL_SCALE = 0.06  # by which it is larger or smaller
 USUAL_NOISE = 0.4  # share of the noise that is left in it
-SLICE_GAIN = 0.15  # by which slices are brighter or darker than their neighbours
+SLICE_GAIN = 0.15  # by which slices are brighter or darker than their neighbors
 COARSE = 3.1  # pixels; larger voxels are read as inference does, linearly
 
 
@@ -39,9 +39,9 @@ class SliceRanges:
     size : int
         Height and width of a sample.
     shift : float
-        Largest offset of the cord from the centre of the sample.
+        Largest offset of the cord from the center of the sample.
     away : float
-        Share of samples that are centred far from the cord.
+        Share of samples that are centered far from the cord.
     recoloured : float
         Share of samples whose intensities are drawn per label.
     lesions : float
@@ -109,7 +109,7 @@ def make_slices(
     Returns
     -------
     batch : Batch
-        Channels of the truth: cord, grey matter, lesion.
+        Channels of the truth: cord, gray matter, lesion.
     """
     real, clusters, cord, gm, real_lesion = _warp(slices, index, ranges, draw)
     lesion = torch.zeros_like(cord)
@@ -138,7 +138,7 @@ def make_slices(
 def _warp(
     slices: Slices, index: np.ndarray, ranges: SliceRanges, draw: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Sample intensities, clusters (one-hot), cord, grey matter, lesions on one random grid.
+    """Sample intensities, clusters (one-hot), cord, gray matter, lesions on one random grid.
 
     The intensities have a second channel where there are usual sections.
     """
@@ -164,7 +164,7 @@ def near_flow(flow: Tensor, full: int, draw: torch.Generator) -> Tensor:
 
 
 def draw_points(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
-    """Return where a sample's pixels are read, from the centre of its cord, (N, H, W, 2)."""
+    """Return where a sample's pixels are read, from the center of its cord, (N, H, W, 2)."""
     size = ranges.size
     angle = uniform(-0.45, 0.45, (count,), draw)
     zoom = torch.exp(
@@ -212,7 +212,7 @@ def _squeeze(count: int, share: float, draw: torch.Generator) -> Tensor:
 
 
 def _offsets(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
-    """Return where the sample's centre lies from the cord, shape (N, 2)."""
+    """Return where the sample's center lies from the cord, shape (N, 2)."""
     near = uniform(-ranges.shift, ranges.shift, (count, 2), draw)
     angle = uniform(0.0, 2 * np.pi, (count, 1), draw)
     far = torch.cat([torch.cos(angle), torch.sin(angle)], dim=1) * ranges.size * 0.8
@@ -222,7 +222,7 @@ def _offsets(count: int, ranges: SliceRanges, draw: torch.Generator) -> Tensor:
 def paint(
     real: Tensor, clusters: Tensor, cord: Tensor, gm: Tensor, draw: torch.Generator
 ) -> Tensor:
-    """Colour everything anew; the cord keeps a distance from what surrounds it."""
+    """Color everything anew; the cord keeps a distance from what surrounds it."""
     base, texture = _surroundings(real, clusters, draw)
     base = _halo(base, cord, draw)
     around = _widened(cord, 9) * (1 - cord)
@@ -262,7 +262,7 @@ def _step_between(ring: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def _curve(real: Tensor, draw: torch.Generator) -> Tensor:
-    """Send intensities through a random curve of six knots: other greys, the same shapes."""
+    """Send intensities through a random curve of six knots: other grays, the same shapes."""
     knots = torch.rand((len(real), 6), generator=draw)
     plain = torch.rand((len(real), 1), generator=draw) < 0.6
     descending = torch.rand((len(real), 1), generator=draw) < 0.4
@@ -276,7 +276,7 @@ def _curve(real: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def _halo(base: Tensor, cord: Tensor, draw: torch.Generator) -> Tensor:
-    """Lay one grey around the cord, as fluid lies: the label's edge is then the only edge."""
+    """Lay one gray around the cord, as fluid lies: the label's edge is then the only edge."""
     count, size = len(cord), cord.shape[-2:]
     blur = functional.avg_pool2d(cord, 11, stride=1, padding=5)
     wavy = blur + 0.06 * smooth_noise((count, 1, 0), 8, size, draw)
@@ -348,7 +348,7 @@ def _noise_of(image: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def _slice_gain(image: Tensor, draw: torch.Generator) -> Tensor:
-    """Return how much brighter than its neighbours a slice is, 1 for the usual section."""
+    """Return how much brighter than its neighbors a slice is, 1 for the usual section."""
     count, size = len(image), image.shape[-1]
     smooth = smooth_noise((count, 1, 0), 3, size, draw) * uniform(0, 0.6, (count, 1, 1, 1), draw)
     own = torch.exp((uniform(-1, 1, (count, 1, 1, 1), draw) + smooth) * SLICE_GAIN)

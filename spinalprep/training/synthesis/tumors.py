@@ -221,13 +221,13 @@ def _shown(
 
 
 def _digital(neck: Neck, source: Tensor, chance: Chance, contrast: str) -> Levels:
-    """Colour the tissues of a digital person."""
+    """Color the tissues of a digital person."""
     assert neck.tissue is not None
     usual = torch.tensor(INTENSITY[contrast])
     jitter = torch.exp(0.2 * torch.randn(len(TISSUES), generator=chance.draw))
     colours = usual * jitter + 0.05 * torch.rand(len(TISSUES), generator=chance.draw)
     cord, fluid = TISSUES.index("white matter"), TISSUES.index("csf")
-    if chance.happens(0.25):  # surroundings of any colour
+    if chance.happens(0.25):  # surroundings of any color
         any_colour = torch.rand(len(TISSUES), generator=chance.draw)
         any_colour[cord : cord + 2], any_colour[fluid] = colours[cord : cord + 2], colours[fluid]
         colours = any_colour

@@ -63,8 +63,8 @@ def make_volumes(cords: list[StraightVolume], ranges: VolumeRanges, draw: torch.
     Returns
     -------
     batch : Batch
-        Image (N, 1, size, size, depth), truth (N, 3, ...) of cord, grey matter and lesion, weight
-        (N, 3, 1, 1, 1), zero where nobody drew grey matter or knows of lesions.
+        Image (N, 1, size, size, depth), truth (N, 3, ...) of cord, gray matter and lesion, weight
+        (N, 3, 1, 1, 1), zero where nobody drew gray matter or knows of lesions.
     """
     parts = [_warp(one, ranges, draw) for one in cords]
     image, cord, gm = (torch.stack([part[n] for part in parts])[:, None] for n in range(3))
@@ -88,7 +88,7 @@ def _uniform(low: float, high: float, count: int, draw: torch.Generator) -> Tens
 
 
 def _warp(one: StraightVolume, ranges: VolumeRanges, draw: torch.Generator) -> Tensor:
-    """Cut image, cord and grey matter on one random grid, (3, size, size, depth)."""
+    """Cut image, cord and gray matter on one random grid, (3, size, size, depth)."""
     chance = torch.rand(7, generator=draw) * 2 - 1
     turn, flip = chance[0] * ranges.turn_rad, 1.0 if chance[1] > 0 else -1.0
     zoom = torch.exp(chance[2:5] * ranges.zoom)
@@ -131,7 +131,7 @@ def _lesions(cord: Tensor, ranges: VolumeRanges, draw: torch.Generator) -> Tenso
 
 
 def _recolour(image: Tensor, cord: Tensor, gm: Tensor, draw: torch.Generator) -> Tensor:
-    """Colour everything anew: surroundings by a curve, fluid, white and grey matter by chance."""
+    """Color everything anew: surroundings by a curve, fluid, white and gray matter by chance."""
     count = len(image)
     base = _curve(image, draw, sorted_share=0.4)
     blur = functional.avg_pool3d(cord, (11, 11, 5), stride=1, padding=(5, 5, 2))

@@ -59,7 +59,7 @@ class ContrastTask(TrainingTask[ContrastRecipe, ContrastSlices]):
     pieces = "slices"
     synthetic = (
         "synthetic subjects have all contrasts; of people one is real and the others are that one "
-        "recoloured; intensities and geometry randomised; all lesions are synthetic"
+        "recoloured; intensities and geometry randomized; all lesions are synthetic"
     )
 
     def read(self, dataset: LabelledDataset) -> ContrastSlices:

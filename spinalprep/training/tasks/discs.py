@@ -30,7 +30,7 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
     pieces = "spines"
     can_leave_out = False  # they show no disc
     synthetic = (
-        "contrast, geometry and field of view randomised; no real subject with visible discs "
+        "contrast, geometry and field of view randomized; no real subject with visible discs "
         "was used for training"
     )
 
@@ -46,7 +46,7 @@ class DiscsTask(TrainingTask[DiscsRecipe, Spines]):
     def describe(self) -> dict[str, Any]:
         """Return what a card says of the network's inputs and outputs."""
         return {
-            "inputs": "the straightened mid-sagittal plane, mean of 8 mm, locally equalised",
+            "inputs": "the straightened mid-sagittal plane, mean of 8 mm, locally equalized",
             "spacing": [1.0, 1.0],
             "orientation": "rows from superior to inferior, columns from posterior to anterior",
             "channels": 1,

@@ -1,4 +1,4 @@
-"""Networks of axial slices: centerline, cord, grey matter, lesions."""
+"""Networks of axial slices: centerline, cord, gray matter, lesions."""
 
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -36,16 +36,16 @@ class SliceRecipe(Recipe):
 
     Attributes
     ----------
-    spacing_mm, material_size, centred
+    spacing_mm, material_size, centered
         Grid of the material, see `gather_slices`.
     ranges : SliceRanges
         What the image generator draws from.
     template_share : float
         Share of samples from a template's slices, without one from those of synthetic subjects.
     heat_sd_px : float or None
-        Train a heat map of this width around the centre in place of the masks.
+        Train a heat map of this width around the center in place of the masks.
     needs_gm : bool
-        Use only slices in which grey matter is known.
+        Use only slices in which gray matter is known.
     usual_mm : float
         Show the network how a slice differs from the usual section of the cord in this reach.
     beside : Beside
@@ -76,7 +76,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
     pieces = "slices"
 
     def read(self, dataset: LabelledDataset) -> Slices:
-        """Cut every labelled volume into slices.
+        """Cut every labeled volume into slices.
 
         With usual sections, people whose cord nobody drew come along with the mask of the packaged
         networks, where the dataset's description names them.
@@ -84,7 +84,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         Raises
         ------
         InputError
-            If nobody's slice has a label, of grey matter where the recipe needs it.
+            If nobody's slice has a label, of gray matter where the recipe needs it.
         """
         recipe = self.recipe
         slices = gather_slices(
@@ -96,7 +96,7 @@ class SliceTask(TrainingTask[SliceRecipe, Slices]):
         )
         slices = slices.with_gm() if recipe.needs_gm else slices
         if not slices.people:
-            label = "label of grey matter" if recipe.needs_gm else "label"
+            label = "label of gray matter" if recipe.needs_gm else "label"
             raise InputError(f"{dataset.bids_dir} has no training data: no slice has a {label}")
         return slices
 
@@ -186,7 +186,7 @@ def _by_person(
 
 
 def as_heat(batch: Batch, sd_px: float) -> Batch:
-    """Replace the masks by a Gaussian around the centre of the cord, or of lone grey matter."""
+    """Replace the masks by a Gaussian around the center of the cord, or of lone gray matter."""
     size = batch.truth.shape[-1]
     axis = torch.arange(size, dtype=torch.float32)
     known = batch.weight[:, :1] > 0
