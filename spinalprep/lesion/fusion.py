@@ -15,6 +15,7 @@ from spinalprep.lesion.evidence import Evidence, evidence_table
 from spinalprep.lesion.instances import lesion_instances
 
 LEAST_COVERED = 0.5  # of a lesion, to say of an image that it covers it
+MEAN_SHARE = 0.7  # of the threshold, for a mean: an image that misses a lesion lowers it
 SEEN_COLUMNS = ("seen_in", "not_seen_in")
 SEPARATOR = ", "
 
@@ -93,7 +94,7 @@ def join_lesions(
         What has to be true of a lesion of the mean map.
     fusion : str
         ``union``: every lesion that is called in any image. ``mean``: what is called in the mean
-        probability of the images, if one of them shows it, too.
+        probability of the images, at 0.7 of the threshold, if one of them shows it, too.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def join_lesions(
     if fusion == "union":
         labels = _united(images, voxels)
     else:
-        limits = rule.threshold, rule.min_mm3, rule.min_length_mm
+        limits = MEAN_SHARE * rule.threshold, rule.min_mm3, rule.min_length_mm
         labels = lesion_instances(cord.with_data(fused), cord, *limits)
     seen = [_matches(labels, one, voxels) for one in images]
     lesions = {}

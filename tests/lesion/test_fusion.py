@@ -192,6 +192,17 @@ def test_the_mean_asks_all_images_that_cover_a_place() -> None:
     assert [x.seen_in for x in joined(seen(grid, LOW), short, fusion="mean").lesions] == [("A",)]
 
 
+def test_the_mean_needs_seven_tenths_of_the_threshold() -> None:
+    def found(sure: float) -> int:
+        pair = (seen(blank(AXIAL), LOW, sure=sure) for _ in range(2))
+        return len(joined(*pair, fusion="mean").lesions)
+
+    assert (
+        found(0.7 * LesionRule().threshold + 0.01),
+        found(0.7 * LesionRule().threshold - 0.01),
+    ) == (1, 0)
+
+
 def test_what_an_image_does_not_bear_out_is_in_no_map() -> None:
     other = seen(blank(AXIAL), LOW)
     refused = CalledLesions(np.zeros_like(other.called.labels), (), other.called.labels)
