@@ -12,7 +12,7 @@ from spinalprep.image import Image, upright
 from spinalprep.lesion.aligned import AlignedLesions, Labels
 from spinalprep.lesion.calling import LesionRule
 from spinalprep.lesion.evidence import Evidence, evidence_table
-from spinalprep.lesion.instances import lesion_instances
+from spinalprep.lesion.instances import EXTENT, lesion_instances
 
 LEAST_COVERED = 0.5  # of a lesion, to say of an image that it covers it
 MEAN_SHARE = 0.7  # of the threshold, for a mean: an image that misses a lesion lowers it
@@ -105,7 +105,8 @@ def join_lesions(
     Two lesions are one where they overlap or touch (26 neighbors), or are no farther apart than
     half of a voxel of the other image, which does not know better where its lesion ends. Lesions
     that are apart in the reference stay apart: one of another image that touches both was seen
-    twice. In ``union``, a lesion has the extent that the first image that shows it gives it.
+    twice. In ``union``, a lesion that one image shows has the extent that it gives it; one that
+    several show goes as far as their mean probability reaches `instances.EXTENT`.
     """
     cord = upright(cord)
     stack = np.stack([one.probability for one in images])
@@ -117,6 +118,8 @@ def join_lesions(
         limits = MEAN_SHARE * rule.threshold, rule.min_mm3, rule.min_length_mm
         labels = lesion_instances(cord.with_data(fused), cord, *limits)
     seen = [_matches(labels, one, voxels) for one in images]
+    if fusion == "union":
+        labels = _shared_extents(labels, images, seen)
     lesions = {}
     for number in range(1, int(labels.max(initial=0)) + 1):
         own = [matched.get(number) for matched in seen]
@@ -147,6 +150,25 @@ def _united(images: Sequence[AlignedLesions], voxels: NDArray[np.float64]) -> La
         for n, number in enumerate(new, start=int(labels.max(initial=0)) + 1):
             labels[(one.labels == number) & (labels == 0)] = n
     return labels
+
+
+def _shared_extents(
+    labels: Labels, images: Sequence[AlignedLesions], seen: Sequence[Mapping[int, list[int]]]
+) -> Labels:
+    """Return lesions that several images show as far as their mean probability has it."""
+    found = labels.copy()
+    for number in _numbers(labels):
+        shown = [(one, own[number]) for one, own in zip(images, seen, strict=True) if number in own]
+        if len(shown) < 2:
+            continue
+        anywhere = np.any([np.isin(one.labels, own) for one, own in shown], axis=0)
+        soft = np.stack([one.probability for one, _ in shown])
+        likely = mean(soft, np.stack([one.covered for one, _ in shown])) >= EXTENT
+        extent = anywhere & likely & np.isin(found, (0, number))
+        if extent.any():
+            found[found == number] = 0
+            found[extent] = number
+    return found
 
 
 def _matches(

@@ -201,6 +201,21 @@ def test_the_mean_needs_seven_tenths_of_the_threshold() -> None:
     assert (found(0.8), found(0.6)) == (1, 0)  # voxels at the faces of a lesion have less
 
 
+def test_a_lesion_of_two_images_goes_as_far_as_both_have_it() -> None:
+    grid = blank(AXIAL)
+    (middle, half) = LOW
+    moved = (np.asarray(middle) + np.array([1.5, 0.0, 0.0]), half)
+    alone, both = joined(seen(grid, LOW)), joined(seen(grid, LOW), seen(grid, moved))
+    assert len(both.lesions) == 1
+    assert both.lesions[0].seen_in == ("A", "B")
+    shared = (filled(grid, LOW) > 0) & (filled(grid, moved) > 0)
+    assert 0 < shared.sum() < (alone.labels > 0).sum()
+    assert np.array_equal(both.labels > 0, shared & (alone.labels > 0))
+    apart = joined(seen(grid, LOW), seen(grid, LEFT))
+    assert np.array_equal(apart.labels[alone.labels > 0] > 0, alone.labels[alone.labels > 0] > 0)
+    assert len(apart.lesions) == 2
+
+
 def test_what_an_image_does_not_bear_out_is_in_no_map() -> None:
     other = seen(blank(AXIAL), LOW)
     refused = CalledLesions(np.zeros_like(other.called.labels), (), other.called.labels)
