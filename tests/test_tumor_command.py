@@ -75,7 +75,7 @@ def test_without_weights_nothing_begins(tmp_path: Path, capsys: pytest.CaptureFi
     words = [str(tmp_path), str(tmp_path / "out"), "participant", "-w", str(tmp_path / "work")]
     cascade = ["--pathology", "tumor", "--tumor-crop", "cascade", "--template", "Generic"]
     assert main([*words, *cascade]) == 6
-    assert "no weights of tumor_cord are shipped" in capsys.readouterr().err
+    assert "weights for tumor_cord are not included" in capsys.readouterr().err
 
 
 def test_shipped_weights_say_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:

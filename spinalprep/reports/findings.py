@@ -93,7 +93,8 @@ def _levels(run: SessionRunFacts) -> str:
         "hint+detected": "from --level-hint and detected discs",
         "detected": "from detected discs",
     }
-    return f"vertebral levels {words[run.level_source]}"
+    source, joint, image = run.level_source.partition(" in ")  # in another image of the session
+    return f"vertebral levels {words.get(source, source)}{joint}{image}"
 
 
 def _gates(gates: pd.DataFrame | None) -> str:

@@ -46,3 +46,15 @@ def test_levels_gates_and_failures() -> None:
     crash = FailureFacts("lesion_measures", "Measure", "defect: x")
     assert failed([crash, crash]) == "failed: lesion measures"
     assert failed([]) == ""
+
+
+def test_levels_are_told_with_their_source() -> None:
+    told = {
+        "manual": "from manual disc labels",
+        "hint+detected": "from --level-hint and detected discs",
+        "detected": "from detected discs",
+        "detected in T1w": "from detected discs in T1w",
+    }
+    for source, words in told.items():
+        said = findings(replace(RUN, level_source=source), None, TOTAL, None, None)
+        assert f"vertebral levels {words}" in said

@@ -128,7 +128,7 @@ def test_it_scrolls_and_changes_maps_without_a_network(
     await until(() => document.body.dataset.ready || document.querySelector("[role=alert]"));
     const where = () => document.getElementById("where").textContent;
     const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
-    const count = (color) => {
+    const count = (colour) => {
       const canvas = document.getElementById("drawn");
       const dots = canvas.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, canvas.width, canvas.height).data;
       let n = 0;

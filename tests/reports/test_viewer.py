@@ -149,7 +149,7 @@ def test_it_scrolls_and_toggles_without_a_network(folder: Path, drive: Any) -> N
     script = f"""{READY}
     const where = () => document.getElementById("where").textContent;
     const key = (name) => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key: name, bubbles: true }}));
-    const lines = (color) => {{
+    const lines = (colour) => {{
       const canvas = document.getElementById("drawn");
       const dots = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
       let count = 0;
@@ -158,7 +158,7 @@ def test_it_scrolls_and_toggles_without_a_network(folder: Path, drive: Any) -> N
       return count;
     }};
     const told = {{ start: where(), cord: lines([255, 90, 77]), lesion: lines([255, 109, 255]), gm: lines([125, 255, 125]) }};
-    const gray = document.getElementById("scene");
+    const grey = document.getElementById("scene");
     key("ArrowUp"); told.up = where();
     key("ArrowDown"); told.back = where();
     key("ArrowLeft"); told.right = where();
