@@ -19,7 +19,7 @@ from spinalprep.image import Image
 from spinalprep.networks.predict import segment_cord
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import GM, LESION, WM, make_person
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 
 CONTRASTS = ("T2w", "T1w", "T2starw", "MTS")
 REACH_MM = 15.0  # of profiles that are averaged, to either side
@@ -29,11 +29,9 @@ def draw(seed: int, contrast: str) -> tuple[Image, NDArray[np.float32]]:
     """Return an image and the share of cord in every voxel."""
     shape, spacing = GRIDS[contrast]
     person = make_person(seed)
-    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-    affine[:3, 3] = person.centerline.at(person.centerline.length / 2)
-    affine[:3, 3] -= affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    share = person.labels_on(shape, affine, fine=3)[[WM, GM, LESION]].sum(axis=0)
-    return render(person, contrast, (shape, affine), seed), share
+    grid = las_grid(shape, spacing, person.centerline.at(person.centerline.length / 2))
+    share = person.labels_on(*grid, fine=3)[[WM, GM, LESION]].sum(axis=0)
+    return render(person, contrast, grid, seed), share
 
 
 def areas(

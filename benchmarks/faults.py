@@ -30,7 +30,7 @@ from spinalprep.normative.plausible import furthest_areas
 from spinalprep.normative.table import load_norms
 from spinalprep.phantom.anatomy import Person, make_person, truth_cord
 from spinalprep.phantom.faults import FAULTS, Drawn, draw_fault
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 from spinalprep.reports.gates import load_gates
 
 RIGHT = 0.95  # Dice from which a mask counts as right
@@ -89,10 +89,8 @@ def make_subjects(seed: int, people: int) -> Iterator[Subject]:
     for n in range(people):
         contrast = list(GRIDS)[n % 2]
         shape, spacing = GRIDS[contrast]
-        affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-        affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
         person = make_person(seed + n)
-        image = render(person, contrast, (shape, affine), seed + n)
+        image = render(person, contrast, las_grid(shape, spacing, (0.0, 4.0, 0.0)), seed + n)
         yield Subject(seed + n, contrast, person, image, truth_cord(person, image))
 
 

@@ -18,8 +18,6 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-
 from spinalprep.networks.cards import find_weights, read_card
 
 GRIDS = {
@@ -79,12 +77,11 @@ def draw(name: str, path: Path) -> None:
     """Write the image of a synthetic subject on a grid."""
     from spinalprep.image import save
     from spinalprep.phantom.anatomy import make_person
-    from spinalprep.phantom.images import render
+    from spinalprep.phantom.images import las_grid, render
 
     shape, sizes, contrast = GRIDS[name]
-    affine = np.diag([-sizes[0], sizes[1], sizes[2], 1.0])
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    save(render(make_person(SEED), contrast, (shape, affine), SEED, noise=0.02), path)
+    grid = las_grid(shape, sizes, (0.0, 0.0, 0.0))
+    save(render(make_person(SEED), contrast, grid, SEED, noise=0.02), path)
 
 
 def main() -> None:

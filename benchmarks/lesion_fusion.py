@@ -30,7 +30,7 @@ from spinalprep.lesion.fusion import join_lesions
 from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import CSF, LESION, WM, Person, make_person
-from spinalprep.phantom.images import INTENSITY, acquire
+from spinalprep.phantom.images import INTENSITY, acquire, las_grid
 from spinalprep.registration.coregister import coregister
 
 Grid = tuple[tuple[int, int, int], NDArray[np.float64]]
@@ -66,11 +66,9 @@ class Case:
 def grid_around(
     person: Person, shape: Sequence[int], spacing: Sequence[float], up_mm: float = 0.0
 ) -> Grid:
-    """Return a LAS grid around the middle of the cord."""
-    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-    middle = person.centerline.at(person.centerline.length / 2) + np.array([0, 0, up_mm])
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    return (shape[0], shape[1], shape[2]), affine
+    """Return a grid around the middle of the cord."""
+    middle = person.centerline.at(person.centerline.length / 2)
+    return las_grid(shape, spacing, middle + np.array([0, 0, up_mm]))
 
 
 def draw(person: Person, contrast: str, grid: Grid, seed: int, step: float) -> Image:

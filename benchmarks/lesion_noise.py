@@ -23,7 +23,7 @@ from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.networks.predict import lesions
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import GM, LESION, WM, make_person
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 from spinalprep.training.evaluation.metrics import count_lesions
 
 SIZES = (25.0, 70.0, 200.0)  # mm3
@@ -50,11 +50,9 @@ def draw_person(seed: int, contrast: str) -> tuple[Image, Image, float]:
     shape, spacing = GRIDS[contrast]
     shape = (*shape[:2], LONG.get(contrast, shape[2]))
     person = make_person(seed)
-    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-    affine[:3, 3] = person.centerline.at(person.centerline.length / 2)
-    affine[:3, 3] -= affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    image = render(person, contrast, (shape, affine), seed, noise=0.0)
-    cord = person.labels_on(shape, affine, fine=2)[[WM, GM, LESION]].sum(axis=0) >= 0.5
+    grid = las_grid(shape, spacing, person.centerline.at(person.centerline.length / 2))
+    image = render(person, contrast, grid, seed, noise=0.0)
+    cord = person.labels_on(*grid, fine=2)[[WM, GM, LESION]].sum(axis=0) >= 0.5
     least = chance.uniform(*LEAST)
     levels = np.linspace(least * chance.uniform(*GROWS), least, shape[2])  # the foot comes first
     noise = chance.normal(size=shape)

@@ -29,7 +29,7 @@ from spinalprep.networks.cards import find_weights
 from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, GM, LESION, WM, make_person
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 from spinalprep.training.evaluation.metrics import count_lesions
 
 SIZES = (20.0, 60.0, 200.0)
@@ -121,11 +121,9 @@ def people(count: int, models: tuple[Model, Model]) -> None:
         rows, sizes = [], list[tuple[float, bool]]()
         for seed in range(FIRST_TEST_SEED + 700, FIRST_TEST_SEED + 700 + count):
             person = make_person(seed, lesions=3)
-            affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-            affine[:3, 3] = person.centerline.at(person.centerline.length / 2)
-            affine[:3, 3] -= affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-            image = render(person, contrast, (shape, affine), seed, noise=0.02)
-            shares = person.labels_on(shape, affine, fine=2)
+            grid = las_grid(shape, spacing, person.centerline.at(person.centerline.length / 2))
+            image = render(person, contrast, grid, seed, noise=0.02)
+            shares = person.labels_on(*grid, fine=2)
             cord = shares[[WM, GM, LESION]].sum(axis=0) >= 0.5
             truth = shares[LESION] >= 0.5
             seen = look(image, centerline_from_mask(image.with_data(cord)), models)

@@ -23,7 +23,7 @@ from spinalprep.networks.postprocess import keep_largest
 from spinalprep.networks.predict import lesions, segment
 from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import TISSUES, make_person
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 from spinalprep.training.evaluation.metrics import (
     bootstrap_interval,
     count_lesions,
@@ -58,12 +58,10 @@ def read(first: int, count: int) -> Iterator[tuple[int, str, Maps]]:
     for seed, contrast in product(range(first, first + count), GRIDS):
         shape, spacing = GRIDS[contrast]
         person = make_person(seed, lesions=2)
-        affine = np.diag([-spacing[0], *spacing[1:], 1.0])
         middle = np.mean([lesion.centre[0] for lesion in person.lesions])
-        affine[:3, 3] = person.centerline.at(np.array([middle]))[0]
-        affine[:3, 3] -= affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-        image = render(person, contrast, (shape, affine), seed, noise=NOISE)
-        shares = person.labels_on(shape, affine, fine=2)
+        grid = las_grid(shape, spacing, person.centerline.at(np.array([middle]))[0])
+        image = render(person, contrast, grid, seed, noise=NOISE)
+        shares = person.labels_on(*grid, fine=2)
         cord = sum(shares[TISSUES.index(n)] for n in ("white matter", "gray matter", "lesion"))
         lesion = shares[TISSUES.index("lesion")]
         line = centerline_from_mask(image.with_data((cord >= 0.5).astype(np.float32)))

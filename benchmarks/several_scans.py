@@ -33,7 +33,7 @@ from spinalprep.networks.predict import lesions
 from spinalprep.networks.together import segment_together
 from spinalprep.networks.weights import Model, load_model
 from spinalprep.phantom.anatomy import CSF, GM, LESION, WM, make_person
-from spinalprep.phantom.images import INTENSITY, acquire
+from spinalprep.phantom.images import INTENSITY, acquire, las_grid
 from spinalprep.training.evaluation.metrics import count_lesions
 
 AXIAL, SAGITTAL = "acq-axial_T2w", "acq-sagittal_T2w"
@@ -107,9 +107,8 @@ def draw_person(seed: int) -> Scans:
     person = make_person(seed, lesions=0 if seed % 3 == 2 else 3)
     middle = person.centerline.at(person.centerline.length / 2)
     own, truth, cord = {}, np.zeros(0, bool), None
-    for contrast, (shape, spacing) in GRIDS.items():
-        affine = np.diag([-spacing[0], *spacing[1:], 1.0])
-        affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    for contrast, (size, spacing) in GRIDS.items():
+        shape, affine = las_grid(size, spacing, middle)
         moved = np.eye(4)
         if cord is not None:
             turn = Rotation.from_rotvec(np.deg2rad(APART_DEG) * chance.normal(size=3))

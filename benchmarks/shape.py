@@ -31,7 +31,7 @@ from spinalprep.networks.cards import read_card
 from spinalprep.networks.cascade import Networks, find_cord
 from spinalprep.networks.weights import load_model
 from spinalprep.phantom.anatomy import GM, LESION, WM, Person, make_person
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 from spinalprep.registration.coregister import coregister
 
 RESCANNED = ("10062Ses1", "10062Ses2", "9604", "9709Ses1", "9709Ses2")
@@ -194,9 +194,8 @@ def phantom_sizes(seed: int) -> pd.DataFrame:
     person, parts = make_person(seed), []
     grey = grey_share(person)
     for contrast, shape, spacing in GRIDS:
-        affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-        affine[:3, 3] = np.array([0, 4, 0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-        shown = render(person, contrast, (shape, affine), seed, pulse=contrast == "MTS")
+        grid = las_grid(shape, spacing, (0.0, 4.0, 0.0))
+        shown = render(person, contrast, grid, seed, pulse=contrast == "MTS")
         table, _ = networks_areas(shown, "cord,gm" if contrast in SHOWS_GM else "cord")
         inner = table.iloc[2:-2]
         s = person.centerline.project(inner[["x_mm", "y_mm", "w_mm"]].to_numpy())[:, 0]

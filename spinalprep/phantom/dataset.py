@@ -17,7 +17,7 @@ from spinalprep.cord.centerline import rasterise
 from spinalprep.image import Image, save, to_voxel, to_world
 from spinalprep.levels.discs import level_name
 from spinalprep.phantom.anatomy import FIRST_TEST_SEED, LESION, Person, make_person, truth_cord
-from spinalprep.phantom.images import render
+from spinalprep.phantom.images import las_grid, render
 from spinalprep.registration.transform import Affine, write_itk
 
 Grid = tuple[tuple[int, int, int], NDArray[np.float64]]
@@ -120,11 +120,8 @@ def _write_person(root: Path, label: str, person: Person, seed: int) -> None:
 
 
 def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
-    """Return a LAS grid centered on the origin, a little to the front."""
-    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
-    middle = affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    affine[:3, 3] = np.array([0.0, 4.0, 0.0]) - middle
-    return shape, affine
+    """Return a grid centered on the origin, a little to the front."""
+    return las_grid(shape, spacing, (0.0, 4.0, 0.0))
 
 
 def _discs(person: Person, like: Image) -> NDArray[np.uint8]:

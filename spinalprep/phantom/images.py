@@ -20,6 +20,29 @@ MT_RATIO = (0.0, 0.05, 0.40, 0.20, 0.25, 0.05, 0.45, 0.38, 0.25, 0.05)
 SCALE = 800.0
 
 
+def las_grid(
+    shape: Sequence[int], spacing: Sequence[float], middle: Sequence[float] | Float
+) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Return a grid in LAS voxel order around a point: shape, and affine of voxels to RAS+ mm.
+
+    Parameters
+    ----------
+    shape : sequence of int, length 3
+    spacing : sequence of float, length 3
+        Voxel sizes in mm.
+    middle : sequence of float, length 3
+        Middle of the grid, RAS+ mm.
+
+    Examples
+    --------
+    >>> las_grid((3, 3, 5), (1.0, 1.0, 2.0), (0.0, 4.0, 0.0))[1][:3, 3].tolist()
+    [1.0, 3.0, -4.0]
+    """
+    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
+    affine[:3, 3] = np.asarray(middle, float) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return (shape[0], shape[1], shape[2]), affine
+
+
 def render(
     person: Person,
     contrast: str,
