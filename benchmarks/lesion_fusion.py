@@ -1,14 +1,15 @@
 """Lesions looked for in a sagittal and an axial image of one synthetic subject, and joined.
 
-``python benchmarks/lesion_fusion.py [FIRST COUNT] [--keep DIR]`` draws COUNT subjects from reserved
-seed FIRST (default 171000, 12 subjects: those of docs/validation/lesions.md; 170000 are the ones
-that the rule was chosen on), every second one with three lesions. Each has a sagittal T2w (3.3 mm
-slices of 0.7 mm), the reference, and, in turn, an axial T2w of 0.7 x 0.7 x 5 mm, one of
-0.5 x 0.5 x 3 mm and an axial T2starw of 0.6 x 0.6 x 4 mm, after a small motion; noise grows from
-head to foot by up to four times. The cord is found and the images are registered as the App does
-it. Printed for every way to join: lesions found, false lesions, Dice and volume error on the grid
-of the reference, and the paired difference from the reference alone with its 95 % interval
-(bootstrap over subjects). ``--keep`` stores what was found in the images in a folder.
+``python benchmarks/lesion_fusion.py [FIRST COUNT] [--healthy] [--keep DIR]`` draws COUNT subjects
+from reserved seed FIRST (default 171000, 12 subjects: those of docs/validation/lesions.md; 170000
+are the ones that the rule was chosen on), every second one with three lesions, or none with
+``--healthy``. Each has a sagittal T2w (3.3 mm slices of 0.7 mm), the reference, and, in turn, an
+axial T2w of 0.7 x 0.7 x 5 mm, one of 0.5 x 0.5 x 3 mm and an axial T2starw of 0.6 x 0.6 x 4 mm,
+after a small motion; noise grows from head to foot by up to four times. The cord is found and the
+images are registered as the App does it. Printed for every way to join: lesions found, false
+lesions, Dice and volume error on the grid of the reference, and the paired difference from the
+reference alone with its 95 % interval (bootstrap over subjects). ``--keep`` stores what was found
+in the images in a folder.
 """
 
 import argparse
@@ -101,10 +102,10 @@ def look(image: Image, networks: Networks[Model]) -> OwnLesions:
     return OwnLesions(found.lesion, found.cord, called)
 
 
-def make_case(seed: int, networks: Networks[Model]) -> Case:
+def make_case(seed: int, networks: Networks[Model], lesions: int) -> Case:
     """Draw a subject, look at both images, register them, align what was found."""
     chance = np.random.default_rng([seed, 3])
-    person, step = make_person(seed, lesions=3 * (seed % 2)), chance.uniform(*STEPS)
+    person, step = make_person(seed, lesions=lesions), chance.uniform(*STEPS)
     grid = grid_around(person, *SAGITTAL)
     contrast, shape, spacing = OTHERS[(seed // 2) % len(OTHERS)]
     still = grid_around(person, shape, spacing)
@@ -112,15 +113,23 @@ def make_case(seed: int, networks: Networks[Model]) -> Case:
     other = draw(person, contrast, still, seed + 500_000, step)
     moved = Image(other.data, motion(seed) @ other.affine)
     own, second = look(reference, networks), look(moved, networks)
-    fit = coregister(moved, reference, own.cord)
-    images = [_of_reference(own)]
-    if fit.accepted or fit.headers_hold:
-        images.append(align_lesions(contrast, second, fit.forward, own.cord))
-    lesions = []
+    images = aligned_pair(contrast, moved, reference, own, second)
+    truth = []
     for lesion in person.lesions:
         share = replace(person, lesions=(lesion,)).labels_on(*grid, fine=4)[LESION]
-        lesions.append(share >= min(0.5, float(share.max())))
-    return Case(seed, own.cord, lesions, sum(one.volume_mm3 for one in person.lesions), images)
+        truth.append(share >= min(0.5, float(share.max())))
+    return Case(seed, own.cord, truth, sum(one.volume_mm3 for one in person.lesions), images)
+
+
+def aligned_pair(
+    name: str, moving: Image, reference: Image, own: OwnLesions, second: OwnLesions
+) -> list[AlignedLesions]:
+    """Return what the reference shows, and what the other image does if it can be registered."""
+    fit = coregister(moving, reference, own.cord)
+    images = [_of_reference(own)]
+    if fit.accepted or fit.headers_hold:
+        images.append(align_lesions(name, second, fit.forward, own.cord))
+    return images
 
 
 def _of_reference(own: OwnLesions) -> AlignedLesions:
@@ -182,7 +191,8 @@ def _line(rows: Sequence[Score], before: Sequence[Score], ill: NDArray[np.bool_]
     def apart(value: Callable[[Sequence[Score]], NDArray[np.float64]]) -> str:
         difference = (value(rows) - value(before))[ill]
         low, high = interval(difference)
-        return f"{difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+        mean = difference.mean() if len(difference) else np.nan
+        return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
     share = apart(lambda these: of("found", these) / np.maximum(of("drawn", these), 1))
     dice = apart(lambda these: of("dice", these))
@@ -198,7 +208,9 @@ def _line(rows: Sequence[Score], before: Sequence[Score], ill: NDArray[np.bool_]
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean."""
+    """Return the 95 % bootstrap interval of a mean; NaN of nobody."""
+    if not len(values):
+        return np.nan, np.nan
     chance = np.random.default_rng(0)
     means = values[chance.integers(len(values), size=(DRAWS, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -210,6 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("first", nargs="?", type=int, default=171_000)
     parser.add_argument("count", nargs="?", type=int, default=12)
+    parser.add_argument("--healthy", action="store_true")
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()
     names = "centerline", "cord", "lesion"
@@ -220,7 +233,7 @@ def main() -> None:
         if kept is not None and kept.is_file():
             cases.append(pickle.loads(kept.read_bytes()))
             continue
-        cases.append(make_case(seed, networks))
+        cases.append(make_case(seed, networks, 0 if given.healthy else 3 * (seed % 2)))
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_bytes(pickle.dumps(cases[-1]))

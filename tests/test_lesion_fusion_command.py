@@ -72,6 +72,20 @@ def test_lesions_of_both_images_are_in_one_table(tmp_path: Path) -> None:
     check_cache(tmp_path)
 
 
+def test_a_second_image_that_shows_nothing_costs_only_itself(tmp_path: Path) -> None:
+    sagittal = prepared(tmp_path)
+    noise = np.random.default_rng(0).normal(100, 5, SAGITTAL[0]).astype(np.float32)
+    save(load(sagittal).with_data(noise), sagittal)
+    out = run(tmp_path)
+    table = pd.read_csv(out / f"{STEM}_label-lesion_morph.tsv", sep="\t")
+    assert len(table) == 1
+    assert table["seen_in"].tolist() == ["T2w"]
+    height = PERSON.centerline.at(BOTH.centre[0])[2]
+    assert table["z_mm"][0] == pytest.approx(height, abs=3.0)
+    page = (tmp_path / "out" / "sub-01.html").read_text()
+    assert "T2wsagittal could not be registered: lesions were not looked for there" in page
+
+
 def check_words(home: Path, out: Path) -> None:
     """The sidecar and the report say which images were searched."""
     sidecar = json.loads((out / f"{STEM}_label-lesion_mask.json").read_text())

@@ -106,7 +106,8 @@ def join_lesions(
     half of a voxel of the other image, which does not know better where its lesion ends. Lesions
     that are apart in the reference stay apart: one of another image that touches both was seen
     twice. In ``union``, a lesion that one image shows has the extent that it gives it; one that
-    several show goes as far as their mean probability reaches `instances.EXTENT`.
+    several show goes as far as their mean probability reaches `instances.EXTENT`, unless that is
+    less than the least volume of a lesion.
     """
     cord = upright(cord)
     stack = np.stack([one.probability for one in images])
@@ -119,7 +120,7 @@ def join_lesions(
         labels = lesion_instances(cord.with_data(fused), cord, *limits)
     seen = [_matches(labels, one, voxels) for one in images]
     if fusion == "union":
-        labels = _shared_extents(labels, images, seen)
+        labels = _shared_extents(labels, images, seen, rule.min_mm3 / float(np.prod(voxels)))
     lesions = {}
     for number in range(1, int(labels.max(initial=0)) + 1):
         own = [matched.get(number) for matched in seen]
@@ -153,9 +154,16 @@ def _united(images: Sequence[AlignedLesions], voxels: NDArray[np.float64]) -> La
 
 
 def _shared_extents(
-    labels: Labels, images: Sequence[AlignedLesions], seen: Sequence[Mapping[int, list[int]]]
+    labels: Labels,
+    images: Sequence[AlignedLesions],
+    seen: Sequence[Mapping[int, list[int]]],
+    least: float,
 ) -> Labels:
-    """Return lesions that several images show as far as their mean probability has it."""
+    """Return lesions that several images show as far as their mean probability has it.
+
+    Where that is less than ``least`` voxels, the images agree that there is a lesion and not on
+    where it is; it keeps the extent of the first that shows it.
+    """
     found = labels.copy()
     for number in _numbers(labels):
         shown = [(one, own[number]) for one, own in zip(images, seen, strict=True) if number in own]
@@ -165,7 +173,7 @@ def _shared_extents(
         soft = np.stack([one.probability for one, _ in shown])
         likely = mean(soft, np.stack([one.covered for one, _ in shown])) >= EXTENT
         extent = anywhere & likely & np.isin(found, (0, number))
-        if extent.any():
+        if extent.sum() >= max(least, 1):
             found[found == number] = 0
             found[extent] = number
     return found

@@ -36,6 +36,9 @@ def add_protocol_commands(command: Callable[[str, object, str], ArgumentParser])
         ("filters", 32, "filters in the first level; the paper does not state them"),
         ("epochs", 30, "longest training"),
         ("slices", 1000, "slices of an image, at most"),
+        ("passes", 1, "passes over all slices in an epoch"),
+        ("batch", 15, "slices in a batch"),
+        ("size", 256, "height and width that slices are resized to, in pixels"),
     ):
         sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} ({default})")
     sub.add_argument(
@@ -71,7 +74,10 @@ def _protocol(given: Namespace) -> None:
     protocol = Protocol(
         filters=given.filters,
         epochs=given.epochs,
+        batch=given.batch,
+        size=given.size,
         slices=given.slices,
+        passes=given.passes,
         rate_factor=given.rate_factor,
         folds=given.folds,
     )

@@ -216,6 +216,17 @@ def test_a_lesion_of_two_images_goes_as_far_as_both_have_it() -> None:
     assert len(apart.lesions) == 2
 
 
+def test_two_images_that_share_hardly_a_voxel_leave_a_lesion_whole() -> None:
+    grid = blank(AXIAL)
+    (middle, half) = LOW
+    moved = (np.asarray(middle) + np.array([2.5, 1.0, 0.0]), half)
+    alone, both = joined(seen(grid, LOW)), joined(seen(grid, LOW), seen(grid, moved))
+    shared = (filled(grid, LOW) > 0) & (filled(grid, moved) > 0)
+    assert shared.sum() * np.prod(AXIAL) < LesionRule().min_mm3
+    assert both.lesions[0].seen_in == ("A", "B")
+    assert np.array_equal(both.labels, alone.labels)
+
+
 def test_what_an_image_does_not_bear_out_is_in_no_map() -> None:
     other = seen(blank(AXIAL), LOW)
     refused = CalledLesions(np.zeros_like(other.called.labels), (), other.called.labels)

@@ -42,6 +42,8 @@ class Protocol:
         Length of a training, slices of a batch, and edge of a slice in pixels.
     slices : int
         Of one image, at most.
+    passes : int
+        Over all slices, in an epoch: few slices need more, for as many updates as in the paper.
     rate_factor : float
         By which the published learning rates are multiplied, where far fewer updates are made.
     folds : int
@@ -53,6 +55,7 @@ class Protocol:
     batch: int = 15
     size: int = 256
     slices: int = 1000
+    passes: int = 1
     rate_factor: float = 1.0
     folds: int = 5
 
@@ -163,14 +166,13 @@ def run_range_test(
 
 
 def draw(material: WholeSlices, count: int, seed: int, step: int) -> Batch:
-    """Return the batch of a step: every slice comes once an epoch, in an order of its own."""
-    per_epoch = steps_of_epoch(material, count)
-    epoch, place = divmod(step, per_epoch)
-    order = np.random.default_rng([seed, epoch]).permutation(len(material))
+    """Return the batch of a step: every slice comes once a pass, in an order of its own."""
+    passed, place = divmod(step, steps_of_pass(material, count))
+    order = np.random.default_rng([seed, passed]).permutation(len(material))
     return _batch(material, order[place * count : (place + 1) * count])
 
 
-def steps_of_epoch(material: WholeSlices, count: int) -> int:
+def steps_of_pass(material: WholeSlices, count: int) -> int:
     """Return how many batches of so many slices show all of them; the last may be smaller."""
     return -(-len(material) // count)
 
@@ -189,7 +191,8 @@ def _batch(material: WholeSlices, index: NDArray[np.intp]) -> Batch:
 
 def _schedule(turn: Turn, taught: WholeSlices, protocol: Protocol) -> Schedule:
     """Return the learning rates of a row; a checkpoint is kept, and a look taken, every epoch."""
-    epoch, row = steps_of_epoch(taught, protocol.batch), turn.row
+    epoch = protocol.passes * steps_of_pass(taught, protocol.batch)
+    row = turn.row
     return Schedule(
         steps=protocol.epochs * epoch,
         rate=row.rate * protocol.rate_factor,
