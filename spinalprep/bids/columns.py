@@ -240,11 +240,11 @@ COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     **TUMOR_COLUMNS,
     **LUMBAR_COLUMNS,
     "refused_lesions": (
-        "number of candidate lesions rejected for lack of image evidence",
+        "number of candidate lesions of the reference image rejected for lack of evidence",
         None,
         None,
     ),
-    "refused_mm3": ("volume of the rejected candidate lesions", "mm3", None),
+    "refused_mm3": ("volume of these rejected candidate lesions", "mm3", None),
     "lesions": ("number of lesions", None, None),
     "largest_mm3": ("volume of the largest lesion", "mm3", None),
     "cord_mm3": ("volume of the segmented cord", "mm3", None),

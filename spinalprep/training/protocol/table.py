@@ -94,8 +94,9 @@ def as_markdown(table: pd.DataFrame, protocol: Protocol, people: tuple[str, ...]
         f"All rows: {len(people)} labeled people in {protocol.folds} folds, {protocol.filters} "
         f"filters in the first level, slices of {protocol.size} x {protocol.size}, at most "
         f"{protocol.slices} of an image, batches of {protocol.batch}, at most {protocol.epochs} "
-        f"epochs of {protocol.passes} pass(es) over the slices, learning rates times {protocol.rate_factor:g}. In the paper: 121 patients, "
-        "filters not stated, batches of 15, 30 epochs.",
+        f"epochs of {protocol.passes} pass(es) over the slices, learning rates times "
+        f"{protocol.rate_factor:g}. In the paper: 121 patients, filters not stated, slices of "
+        "256 x 256, batches of 15, 30 epochs.",
         "Dice: mean ± SD; MCC; P25 / P50 / P75. The method is that of the paper, the data are not.",
         "",
         "| " + " | ".join(table.columns) + " |",
