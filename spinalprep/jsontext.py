@@ -5,8 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 
 def json_text(content: Any, indent: int | None = 2) -> str:
     """Return a value as JSON; NaN and infinite numbers become null.
@@ -32,7 +30,7 @@ def _defined(value: Any) -> Any:
         return {str(key): _defined(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_defined(one) for one in value]
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # of numpy, which is not loaded to ask
         return _defined(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -16,9 +16,10 @@ from spinalprep.image.grids import same_voxels
 from spinalprep.lesion.tumors import TumorRule
 from spinalprep.networks.cards import card_path
 from spinalprep.settings import Settings
-from spinalprep.template.files import Template, cache_folder
+from spinalprep.template.files import Template
 from spinalprep.template.levels import disc_heights
 from spinalprep.template.pack import packed_atlas
+from spinalprep.template.places import cache_folder
 from spinalprep.template.regions import combined_regions, region_names
 from spinalprep.workflows.cord import WeightFile, Weights
 from spinalprep.workflows.lesions import OtherLesions

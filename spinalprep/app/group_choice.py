@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from spinalprep.app.log import LOG
 from spinalprep.bids.cohort import Decision, choose_people, read_exclusions
 from spinalprep.bids.consistency import find_differences
-from spinalprep.bids.derivatives import MISSING
 from spinalprep.bids.people import PersonFiles, find_people, read_participants
+from spinalprep.bids.saved_tables import MISSING
 from spinalprep.errors import MixedResultsError, NoInputError
 from spinalprep.group.design import EVERYBODY, check_file_labels, file_label
 from spinalprep.settings import Settings

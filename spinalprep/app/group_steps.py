@@ -17,11 +17,12 @@ from spinalprep.app.group_choice import Group
 from spinalprep.app.log import LOG
 from spinalprep.bids.atomic import end_temporary
 from spinalprep.bids.cohort import decision_table
-from spinalprep.bids.dataset import group_viewer_path, write_ignored
+from spinalprep.bids.dataset import write_ignored
 from spinalprep.bids.derivative_kinds import Kind
 from spinalprep.bids.group_names import MAPS, MapKind, TableKind, map_path
 from spinalprep.bids.group_outputs import GroupWriter
 from spinalprep.bids.people import PersonFiles, gather_metrics, gather_tables
+from spinalprep.bids.places import group_viewer_path
 from spinalprep.group.comparisons import compare_profiles, compare_regions
 from spinalprep.group.crops import observations
 from spinalprep.group.curves import all_profiles, mean_curves

@@ -20,6 +20,7 @@ from spinalprep.app.graph_inputs import (
     weight_files,
 )
 from spinalprep.app.log import LOG
+from spinalprep.app.work_folder import cache_folder
 from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.labels import NOT_WANTED, unfitting_labels
 from spinalprep.bids.maps import glob_maps
@@ -131,11 +132,6 @@ class Plan:
     def cache(self, key: str) -> Path:
         """Return the cache of a job."""
         return cache_folder(self.shared.settings, self.jobs[key].session.participant)
-
-
-def cache_folder(settings: Settings, participant: str) -> Path:
-    """Return the cache of a participant; it can be deleted alone."""
-    return settings.work_dir / "cache-1" / f"sub-{participant}"
 
 
 def plan_run(shared: Shared, sessions: Sequence[Session]) -> Plan:

@@ -1,7 +1,9 @@
 """What a run says: short lines on the screen, or JSON."""
 
+import contextlib
 import json
 import logging
+from collections.abc import Iterator
 
 from spinalprep.errors import one_line
 
@@ -31,6 +33,33 @@ class _Json(logging.Formatter):
             "message": record.getMessage(),
         }
         return json.dumps(line)
+
+
+ONLY_ONCE = {"only_once": True}  # as `extra` of a record: not true of another run like this one
+
+
+class _Notes(logging.Handler):
+    """Keeps level and message of every record, those of `ONLY_ONCE` aside."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.kept: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        if not hasattr(record, "only_once"):
+            self.kept.append((record.levelno, record.getMessage()))
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[tuple[int, str]]]:
+    """Yield a list to which level and message of all that is said meanwhile are added."""
+    notes = _Notes()
+    LOG.addHandler(notes)
+    try:
+        yield notes.kept
+    finally:
+        LOG.removeHandler(notes)
 
 
 def start_log(verbose: int = 0, as_json: bool = False) -> None:

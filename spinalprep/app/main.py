@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from spinalprep.app.log import LOG, start_log
 from spinalprep.app.parser import parse
+from spinalprep.app.unchanged import repeat_unchanged
 from spinalprep.bids.container import CONTAINER_VARIABLE, mount_hint
 from spinalprep.device import find_device
 from spinalprep.engine.resources import largest_gb
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from spinalprep.app.group import run_group
 
             return run_group(settings)
+        if repeat_unchanged(settings):
+            return 0
         from spinalprep.app.run import run  # heavy: pybids, pydra
 
         return run(settings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from spinalprep import stages
 from spinalprep.app.jobs import Job
-from spinalprep.bids.derivatives import MISSING
+from spinalprep.bids.saved_tables import MISSING
 from spinalprep.bids.status import Status
 from spinalprep.engine.events import GRAPH, SessionResult
 from spinalprep.errors import DefectError

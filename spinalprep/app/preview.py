@@ -5,7 +5,7 @@ from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
 from spinalprep.app.report import report_facts, write_citation
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import citation_paths, log_folder
+from spinalprep.bids.places import citation_paths, log_folder
 from spinalprep.engine.graph import stages_of
 from spinalprep.engine.plan import plan_sessions
 from spinalprep.errors import UsageError

@@ -13,8 +13,9 @@ from spinalprep.app.jobs import Shared
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import age_and_sex, citation_paths, report_path, viewer_path
+from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.names import frame_name
+from spinalprep.bids.places import citation_paths, report_path, viewer_path
 from spinalprep.derivatives.comparable import why_uncalibrated
 from spinalprep.derivatives.quality import known_levels
 from spinalprep.normative.table import EVERYBODY, Subject, load_norms

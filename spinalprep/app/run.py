@@ -4,22 +4,26 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from logging import WARNING
 
-from spinalprep.app.jobs import Plan, Shared, cache_folder, gather_shared, plan_run
-from spinalprep.app.log import LOG
+from spinalprep.app.ending import say_end
+from spinalprep.app.jobs import Plan, Shared, gather_shared, plan_run
+from spinalprep.app.log import LOG, listening
 from spinalprep.app.observer import RunObserver
-from spinalprep.app.outcome import Outcome, exit_code
+from spinalprep.app.outcome import Outcome, exit_code, session_status
 from spinalprep.app.preview import print_plan, refuse_work, write_graphs, write_methods
 from spinalprep.app.report import write_citation, write_report
 from spinalprep.app.run_folder import RunFolder
 from spinalprep.app.time_spent import time_lines
-from spinalprep.bids.atomic import end_temporary
-from spinalprep.bids.dataset import check_folders, report_path, write_dataset
-from spinalprep.bids.derivatives import MISSING
+from spinalprep.app.unchanged import inputs_now, note_run
+from spinalprep.app.work_folder import cache_folder
+from spinalprep.bids.dataset import check_folders, write_dataset
 from spinalprep.bids.filters import read_filters
 from spinalprep.bids.query import find_sessions
-from spinalprep.bids.status import Status, read_status, write_status
+from spinalprep.bids.saved_tables import MISSING
+from spinalprep.bids.status import Status, write_status
 from spinalprep.engine.cache_repair import other_runs
 from spinalprep.engine.events import Observers
 from spinalprep.engine.progress import progress_to
@@ -36,12 +40,13 @@ def run(settings: Settings) -> int:
     _refuse_what_is_wrong(settings)
     gates = load_gates(settings.qc_gates)
     check_folders(settings)
-    started = time.monotonic()
-    shared = gather_shared(settings)  # before people are looked for: it concerns all of them
-    plan = plan_run(shared, list(find_sessions(settings)))
-    if settings.dry_run:
-        return print_plan(plan)
-    _prepare_folders(plan)
+    started, inputs = time.monotonic(), inputs_now(settings)
+    with listening() as said:
+        shared = gather_shared(settings)  # before people are looked for: it concerns all of them
+        plan = plan_run(shared, list(find_sessions(settings)))
+        if settings.dry_run:
+            return print_plan(plan)
+        _prepare_folders(plan)
     if settings.boilerplate_only:
         write_methods(plan)
         return 0
@@ -49,9 +54,31 @@ def run(settings: Settings) -> int:
         refuse_work(plan)
     if settings.write_graph:
         write_graphs(plan)
-    code = _carry_out(plan, gates)
-    _say_end(plan, time.monotonic() - started)
+    code, outcomes = _carry_out(plan, gates)
+    say_end(settings.out_dir, plan.participants, time.monotonic() - started)
+    if code == 0:
+        _note(settings, inputs, said, outcomes)
     return code
+
+
+def _note(
+    settings: Settings, inputs: str, said: Sequence[tuple[int, str]], outcomes: Sequence[Outcome]
+) -> None:
+    """Note a run in which nothing failed, so that the same one is soon over while it holds."""
+    if any(outcome.failures for outcome in outcomes):
+        return
+    hits, sessions = {}, {id(one.job.session): one.job.session for one in outcomes}
+    warned = [*said]
+    for one in outcomes:
+        key = one.job.files.key
+        hits[key] = len(one.tasks) + (one.end.cache_hits if one.end is not None else 0)
+        warned += [(WARNING, f"{key}: {line}") for line in one.results.warnings]
+    rows = []
+    for session in sessions.values():
+        mates = [one for one in outcomes if one.job.session is session]
+        total = sum(hits[one.job.files.key] for one in mates)
+        rows.append(replace(session_status(mates), cache_hits=total))
+    note_run(settings, inputs, warned, hits, rows)
 
 
 def _refuse_what_is_wrong(settings: Settings) -> None:
@@ -82,7 +109,7 @@ def _prepare_folders(plan: Plan) -> None:
         write_status(settings.out_dir, Status(who, visit, "failed", MISSING, f"input: {reason}"))
 
 
-def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
+def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> tuple[int, list[Outcome]]:
     """Run all jobs; derivatives, status and reports are written on the way."""
     settings = plan.shared.settings
     folder = RunFolder(settings)
@@ -106,12 +133,12 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> int:
             run_sessions(plan.tasks, plan.cache, options, everybody)
     except Interrupted as error:
         LOG.error("%s; the same command resumes", error)
-        return error.exit_code
+        return error.exit_code, []
     outcomes = [observer.outcomes[key] for key in plan.jobs]
     write_citation(plan.shared, outcomes)
     for line in time_lines([task for one in outcomes for task in one.tasks], settings):
         LOG.info(line)
-    return exit_code(outcomes, len(plan.unusable), fail_on_qc=settings.fail_on_qc)
+    return exit_code(outcomes, len(plan.unusable), fail_on_qc=settings.fail_on_qc), outcomes
 
 
 def _finish(shared: Shared, label: str, outcomes: Sequence[Outcome]) -> None:
@@ -122,20 +149,3 @@ def _finish(shared: Shared, label: str, outcomes: Sequence[Outcome]) -> None:
         folder = cache_folder(shared.settings, label)
         if not other_runs(folder):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _say_end(plan: Plan, seconds: float) -> None:
-    """Say how it ended and where the reports are."""
-    out_dir, labels = plan.shared.settings.out_dir, plan.participants
-    end_temporary(out_dir)
-    rows = [row for row in read_status(out_dir) if row.participant_id[4:] in labels]
-    finished = sum(row.state == "finished" for row in rows)
-    LOG.info("%d of %d sessions finished in %.0f s", finished, len(rows), seconds)
-    for row in rows:
-        if row.state != "finished":
-            LOG.info("%s %s: %s", row.participant_id, row.state, row.reason)
-    for label in labels[:20]:
-        path = report_path(out_dir, label)
-        if path.is_file():
-            LOG.info("report: %s", path)
-    LOG.info("status: %s", out_dir / "status.tsv")

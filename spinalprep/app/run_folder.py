@@ -14,7 +14,7 @@ from spinalprep.app.config import settings_toml
 from spinalprep.app.log import LOG
 from spinalprep.app.outcome import Outcome
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import group_settings_path, log_folder, monitor_path
+from spinalprep.bids.places import group_settings_path, log_folder, monitor_path
 from spinalprep.engine.events import Failure
 from spinalprep.engine.monitor import ResourceMonitor
 from spinalprep.settings import Settings

@@ -6,9 +6,11 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from spinalprep.jsontext import json_text
 from spinalprep.machine import machine
 
 TEMPORARY = ".spinalprep-tmp"
@@ -32,6 +34,11 @@ def put_bytes(out_dir: Path, path: Path, content: bytes) -> bool:
 def put_text(out_dir: Path, path: Path, text: str) -> bool:
     """Write ``text`` as UTF-8 with `put_bytes`."""
     return put_bytes(out_dir, path, text.encode("utf-8"))
+
+
+def put_json(out_dir: Path, path: Path, content: Mapping[str, Any]) -> bool:
+    """Write a JSON object with `put_bytes`; an undefined number is null."""
+    return put_text(out_dir, path, json_text(content) + "\n")
 
 
 def put_copy(out_dir: Path, path: Path, source: Path) -> bool:

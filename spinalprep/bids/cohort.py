@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from spinalprep.bids.derivatives import MISSING
+from spinalprep.bids.saved_tables import MISSING
 from spinalprep.errors import UsageError
 from spinalprep.flags import read_settings_text
 

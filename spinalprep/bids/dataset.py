@@ -15,15 +15,15 @@ from typing import Any
 import pandas as pd
 
 from spinalprep import __version__
-from spinalprep.bids.atomic import clear_temporary, put_copy, put_text
+from spinalprep.bids.atomic import clear_temporary, put_copy, put_json, put_text
 from spinalprep.bids.container import generated_by, mount_hint
 from spinalprep.bids.derivative_kinds import NOT_IN_BIDS
-from spinalprep.bids.derivatives import MISSING, PAM50_URL, write_json, write_table
+from spinalprep.bids.derivatives import PAM50_URL, write_table
 from spinalprep.bids.labelmaps import lookup_table, vertebra_labels
 from spinalprep.bids.labels import labels_folder
 from spinalprep.bids.names import is_label
 from spinalprep.bids.saved_json import read_object
-from spinalprep.bids.saved_tables import read_people
+from spinalprep.bids.saved_tables import MISSING, read_people
 from spinalprep.errors import InputError, UsageError
 from spinalprep.settings import Settings
 from spinalprep.template.files import Template
@@ -137,7 +137,7 @@ def write_dataset(
     labels = labels_folder(settings) if settings.manual_labels else None
     if labels is not None:
         links["labels"] = labels.resolve().as_uri()
-    write_json(out_dir, out_dir / "dataset_description.json", _description(links))
+    put_json(out_dir, out_dir / "dataset_description.json", _description(links))
     write_ignored(out_dir)
     put_text(out_dir, out_dir / "README.md", README.format(version=__version__))
     _write_changes(out_dir)
@@ -153,7 +153,7 @@ def write_ignored(out_dir: Path) -> None:
 def write_atlas_description(out_dir: Path, template: Template) -> None:
     """Describe the atlas of PAM50; called once an output of it exists, as BIDS wants."""
     if template.name == "PAM50":
-        write_json(out_dir, out_dir / "atlas-PAM50_description.json", _atlas(template))
+        put_json(out_dir, out_dir / "atlas-PAM50_description.json", _atlas(template))
 
 
 def write_participants(settings: Settings, participants: Sequence[str]) -> None:
@@ -194,46 +194,6 @@ def age_and_sex(bids_dir: Path, participant: str) -> tuple[float | None, str | N
         age = float("nan")
     sex = {"f": "F", "female": "F", "m": "M", "male": "M"}.get(row.get("sex", "").strip().lower())
     return (age if 0 < age < float("inf") else None), sex
-
-
-def log_folder(out_dir: Path, participant: str) -> Path:
-    """Return where a participant's logs and crash files go."""
-    return out_dir / f"sub-{participant}" / "log"
-
-
-def citation_paths(out_dir: Path) -> tuple[Path, Path]:
-    """Return the paths of the methods text and of its references."""
-    return out_dir / "logs" / "CITATION.md", out_dir / "logs" / "CITATION.bib"
-
-
-def monitor_path(out_dir: Path, run_name: str) -> Path:
-    """Return where ``--resource-monitor`` writes what a run took of the machine."""
-    return out_dir / "logs" / f"{run_name}_resources.tsv"
-
-
-def group_settings_path(out_dir: Path, run_name: str) -> Path:
-    """Return where a run of the group level writes its settings."""
-    return out_dir / "logs" / f"{run_name}_group_spinalprep.toml"
-
-
-def report_path(out_dir: Path, participant: str) -> Path:
-    """Return the path of a participant's report."""
-    return out_dir / f"sub-{participant}.html"
-
-
-def viewer_path(out_dir: Path, participant: str) -> Path:
-    """Return the path of a participant's viewer."""
-    return out_dir / f"sub-{participant}_viewer.html"
-
-
-def group_report_path(out_dir: Path) -> Path:
-    """Return the path of the report of the group level."""
-    return out_dir / "group.html"
-
-
-def group_viewer_path(out_dir: Path) -> Path:
-    """Return the path of the viewer of the group's maps."""
-    return out_dir / "group_viewer.html"
 
 
 def _description(links: Mapping[str, str]) -> dict[str, Any]:

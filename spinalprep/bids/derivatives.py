@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spinalprep.bids.atomic import put_copy, put_made, put_text
+from spinalprep.bids.atomic import put_copy, put_json, put_made, put_text
 from spinalprep.bids.columns import describe_columns
 from spinalprep.bids.container import generated_by
 from spinalprep.bids.derivative_kinds import OUTPUTS, Kind
 from spinalprep.bids.derivative_names import output_path
 from spinalprep.bids.names import image_stem
+from spinalprep.bids.saved_tables import MISSING
 from spinalprep.bids.session import Scan
 from spinalprep.errors import DefectError
 from spinalprep.image import Image, save
-from spinalprep.jsontext import json_text
 
 PAM50_URL = "https://github.com/spinalcordtoolbox/PAM50"
-MISSING = "n/a"
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def write_image(
         As in `spinalprep.image.save`.
     """
     changed = put_made(out_dir, path, lambda made: save(image, made, dtype))
-    write_json(out_dir, sidecar_path(path), sidecar)
+    put_json(out_dir, sidecar_path(path), sidecar)
     return changed
 
 
@@ -138,7 +137,7 @@ def write_file(out_dir: Path, path: Path, source: Path, sidecar: Mapping[str, An
     """Copy a finished file (of the cache) to its name, with a sidecar; tell whether it changed."""
     changed = put_copy(out_dir, path, source)
     if sidecar is not None:
-        write_json(out_dir, sidecar_path(path), sidecar)
+        put_json(out_dir, sidecar_path(path), sidecar)
     return changed
 
 
@@ -161,13 +160,8 @@ def write_table(
         described = describe_columns(map(str, table.columns))
         for name, facts in (more or {}).items():
             described[name] |= facts
-        write_json(out_dir, sidecar_path(path), {**(about or {}), **described})
+        put_json(out_dir, sidecar_path(path), {**(about or {}), **described})
     return changed
-
-
-def write_json(out_dir: Path, path: Path, content: Mapping[str, Any]) -> bool:
-    """Write a JSON object; an undefined number is null."""
-    return put_text(out_dir, path, json_text(content) + "\n")
 
 
 def remove_outputs(out_dir: Path, paths: Iterable[Path]) -> list[Path]:

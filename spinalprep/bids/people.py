@@ -12,11 +12,11 @@ from spinalprep.bids.cohort import Candidate
 from spinalprep.bids.consistency import Origin
 from spinalprep.bids.derivative_kinds import TABLE, Kind
 from spinalprep.bids.derivative_names import Derivative, find_outputs, output_path, outputs_of
-from spinalprep.bids.derivatives import MISSING, sidecar_path
+from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.names import CONTRASTS, ImageName
 from spinalprep.bids.saved_json import read_object
 from spinalprep.bids.saved_outputs import read_output
-from spinalprep.bids.saved_tables import read_people
+from spinalprep.bids.saved_tables import MISSING, read_people
 from spinalprep.bids.status import collect_status
 from spinalprep.errors import InputError, NoInputError, UsageError
 from spinalprep.settings import Settings

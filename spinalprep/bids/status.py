@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from spinalprep.bids.atomic import put_text
+from spinalprep.bids.atomic import put_json, put_text
 from spinalprep.bids.columns import describe_columns
-from spinalprep.bids.derivatives import MISSING, write_json
+from spinalprep.bids.saved_tables import MISSING
 from spinalprep.errors import DefectError
 
 STATES = ("finished", "failed", "skipped", "interrupted")
@@ -101,7 +101,7 @@ def rebuild_status(out_dir: Path, changed: str | None = None) -> None:
             rows = None if changed is None or behind else _merged(out_dir, changed)
             rows = collect_status(out_dir) if rows is None else rows
             put_text(out_dir, out_dir / "status.tsv", _text(rows))
-            write_json(out_dir, out_dir / "status.json", describe_columns(COLUMNS))
+            put_json(out_dir, out_dir / "status.json", describe_columns(COLUMNS))
     except Timeout:
         missed.touch()
         _log.warning(

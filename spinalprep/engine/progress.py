@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spinalprep.engine.events import Observer, SessionResult, Tally, TaskEvent
+from spinalprep.engine.lines import unchanged_line
 from spinalprep.streams import say
 
 _SIGNS = {"finished": "green", "failed": "red", "interrupted": "yellow", "skipped": "yellow"}
@@ -49,7 +50,7 @@ def task_line(session: str, stage: str, event: TaskEvent, tally: Tally) -> str:
 def session_line(session: str, result: SessionResult) -> str:
     """Return the line that says how a session ended."""
     if result.state == "finished" and not result.tasks_run:
-        return f"{session}: unchanged, {result.cache_hits} results from the cache"
+        return unchanged_line(session, result.cache_hits)
     if result.state == "finished":
         kept = f", {result.cache_hits} from the cache" if result.cache_hits else ""
         took = duration(result.wall_s)

@@ -14,20 +14,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinalprep.bids.atomic import end_temporary, put_bytes, put_text
+from spinalprep.bids.atomic import end_temporary, put_bytes, put_json, put_text
 from spinalprep.bids.derivative_kinds import IMAGE, Kind
 from spinalprep.bids.derivative_names import output_path, plain_name
 from spinalprep.bids.derivatives import (
-    MISSING,
     Provenance,
     image_sidecar,
     sidecar_path,
     template_uri,
     with_identity,
-    write_json,
     write_table,
 )
 from spinalprep.bids.names import join_name
+from spinalprep.bids.saved_tables import MISSING
 from spinalprep.bids.session import Scan
 from spinalprep.bids.status import Status, rebuild_status, write_own_status
 from spinalprep.defaults import MIN_LESION_MM3
@@ -214,7 +213,7 @@ def _write_person(results: Path, person: _Person, space: _Space, rng: np.random.
         made = Provenance(
             (scan.uri,), reference, PARAMETERS, model, manual=False, level_source=height
         )
-        write_json(results, sidecar_path(path), image_sidecar(key, made))
+        put_json(results, sidecar_path(path), image_sidecar(key, made))
     tables = _tables(person, space, _Shown(lesion, seen), rng)
     for key, content in tables.items():
         path = output_path(results, key, scan, template=template.name)
@@ -318,7 +317,7 @@ def _describe(out_dir: Path, results: Path, people: pd.DataFrame) -> None:
     made = {"DatasetType": "derivative", "DatasetLinks": {"raw": "../.."}}
     maker = [{"Name": "spinalprep", "Version": "phantom"}]
     for folder, content in ((out_dir, raw), (results, raw | made | {"GeneratedBy": maker})):
-        write_json(folder, folder / "dataset_description.json", content)
+        put_json(folder, folder / "dataset_description.json", content)
         write_table(folder, folder / "participants.tsv", people)
         put_text(
             folder,

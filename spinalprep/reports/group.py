@@ -15,9 +15,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from spinalprep.bids.atomic import put_bytes, put_text
-from spinalprep.bids.dataset import group_report_path, group_viewer_path
 from spinalprep.bids.derivatives import sidecar_path
 from spinalprep.bids.group_names import MapKind, TableKind, map_path, table_path
+from spinalprep.bids.places import group_report_path, group_viewer_path
 from spinalprep.bids.status import read_status
 from spinalprep.group.design import EVERYBODY, file_label
 from spinalprep.image import Image, load

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import group_report_path, group_viewer_path
 from spinalprep.bids.group_names import MapKind, map_path
+from spinalprep.bids.places import group_report_path, group_viewer_path
 from spinalprep.group.design import EVERYBODY
 from spinalprep.image import Image, load
 from spinalprep.levels.discs import level_name

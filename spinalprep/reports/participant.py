@@ -11,11 +11,12 @@ import pandas as pd
 from jinja2 import Environment
 
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import age_and_sex, report_path, viewer_path
+from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.derivative_kinds import Kind
 from spinalprep.bids.derivative_names import output_path, outputs_of
 from spinalprep.bids.labels import label_path
 from spinalprep.bids.names import ImageName
+from spinalprep.bids.places import report_path, viewer_path
 from spinalprep.errors import InputError
 from spinalprep.image import Image, load, reorient, resample_like
 from spinalprep.normative.calibration import calibrate_norms, load_calibration

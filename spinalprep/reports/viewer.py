@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from spinalprep.bids.atomic import put_text
-from spinalprep.bids.dataset import report_path, viewer_path
+from spinalprep.bids.places import report_path, viewer_path
 from spinalprep.image import Image
 from spinalprep.reports import views
 from spinalprep.reports.facts import ReportFacts

@@ -28,7 +28,7 @@ def fetch(
     Parameters
     ----------
     dest : Path
-        Folder of the template; `spinalprep.template.files.cache_folder` / ``PAM50`` is where
+        Folder of the template; `spinalprep.template.places.cache_folder` / ``PAM50`` is where
         runs look for it. It is created whole or not at all.
     release : str
         Name of a release.

@@ -50,6 +50,7 @@ def packed_atlas(template: Template, folder: Path, threads: int = 1) -> Path | N
         "packing the atlas of %s into one file (only once, takes a few seconds): %s",
         template.name,
         path,
+        extra={"only_once": True},
     )
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(threads) as pool:

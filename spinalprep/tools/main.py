@@ -106,7 +106,7 @@ def _template(given: Namespace) -> None:
 
     if given.action == "fetch":
         from spinalprep.template.fetch import fetch
-        from spinalprep.template.files import cache_folder
+        from spinalprep.template.places import cache_folder
 
         found = fetch(cache_folder(os.environ) / "PAM50", sha256=given.sha256)
         LOG.info("%s (%s) in %s", found.name, found.version, found.folder)

@@ -12,8 +12,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from spinalprep.bids.dataset import group_viewer_path
 from spinalprep.bids.group_names import MapKind, map_path
+from spinalprep.bids.places import group_viewer_path
 from spinalprep.image import Image, save
 from spinalprep.reports import viewer_page
 from spinalprep.reports.group import GroupFacts

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinalprep.bids.dataset import viewer_path
+from spinalprep.bids.places import viewer_path
 from spinalprep.image import Image, save
 from spinalprep.reports import viewer_page
 from spinalprep.reports.facts import ReportFacts, SessionRunFacts

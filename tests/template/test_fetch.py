@@ -16,7 +16,8 @@ import pytest
 
 from spinalprep.errors import TemplateError, UsageError
 from spinalprep.template.fetch import fetch
-from spinalprep.template.files import cache_folder, resolve_template
+from spinalprep.template.files import resolve_template
+from spinalprep.template.places import cache_folder
 
 RELEASE = "r20990101"
 STEMS = ("template/PAM50_cord", "template/PAM50_levels", "template/PAM50_label_disc")
