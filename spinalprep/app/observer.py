@@ -141,6 +141,10 @@ class RunObserver(Observer):
             )
         self._close(session, outcome)
 
+    def settled(self, session: str, result: SessionResult) -> SessionResult:
+        """Return how a session run that has ended is counted, see `Outcome.state`."""
+        return replace(result, state=self.outcomes[session].state)
+
     def _close(self, key: str, outcome: Outcome) -> None:
         """Keep an outcome; write status, log and report of whom nothing is left to do."""
         self.outcomes[key] = outcome

@@ -127,7 +127,8 @@ def _carry_out(plan: Plan, gates: tuple[Gate, ...]) -> tuple[int, list[Outcome]]
         max_jobs=settings.max_jobs,
         stop_on_first_crash=settings.stop_on_first_crash,
     )
-    everybody = Observers(observer, progress_to(sys.stderr, settings.log_json))
+    progress = progress_to(sys.stderr, settings.log_json, observer.settled)
+    everybody = Observers(observer, progress)
     try:
         with folder.monitor():
             run_sessions(plan.tasks, plan.cache, options, everybody)

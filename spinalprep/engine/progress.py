@@ -17,6 +17,7 @@ from spinalprep.engine.events import Observer, SessionResult, Tally, TaskEvent
 from spinalprep.engine.lines import unchanged_line
 from spinalprep.streams import say
 
+Settled = Callable[[str, SessionResult], SessionResult]
 _SIGNS = {"finished": "green", "failed": "red", "interrupted": "yellow", "skipped": "yellow"}
 
 
@@ -60,20 +61,30 @@ def session_line(session: str, result: SessionResult) -> str:
     return f"{session}: {result.state}: {result.reason}"
 
 
-def progress_to(stream: TextIO, in_log: bool = False) -> "PlainProgress | LiveProgress":
-    """Return the progress display that suits a stream, or one that speaks in the log."""
+def _as_it_is(_session: str, result: SessionResult) -> SessionResult:
+    return result
+
+
+def progress_to(
+    stream: TextIO, in_log: bool = False, settled: Settled = _as_it_is
+) -> "PlainProgress | LiveProgress":
+    """Return the progress display that suits a stream, or one that speaks in the log.
+
+    ``settled`` says what the engine's result of a session comes to: not every failed stage fails
+    the session.
+    """
     if in_log:
-        return PlainProgress(logging.getLogger("spinalprep").info)
+        return PlainProgress(logging.getLogger("spinalprep").info, settled)
     if stream.isatty():
-        return LiveProgress(stream)
-    return PlainProgress(partial(say, stream=stream))
+        return LiveProgress(stream, settled)
+    return PlainProgress(partial(say, stream=stream), settled)
 
 
 class PlainProgress(Observer):
     """One line for each task that was computed or failed, and one for each session."""
 
-    def __init__(self, say: Callable[[str], object]) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], object], settled: Settled) -> None:
+        self._say, self._settled = say, settled
 
     def on_task(self, session: str, stage: str, event: TaskEvent, tally: Tally) -> None:
         """Say when a task ends."""
@@ -82,13 +93,14 @@ class PlainProgress(Observer):
 
     def on_session(self, session: str, result: SessionResult) -> None:
         """Say how a session ended."""
-        self._say(session_line(session, result))
+        self._say(session_line(session, self._settled(session, result)))
 
 
 class LiveProgress(Observer):
     """A bar, what runs now and for how long, and an estimate of the rest."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, settled: Settled) -> None:
+        self._settled = settled
         self._console = Console(file=stream, highlight=False)
         self._lock = threading.Lock()
         self._running: dict[tuple[str, str, str], float] = {}
@@ -121,7 +133,8 @@ class LiveProgress(Observer):
 
     def on_session(self, session: str, result: SessionResult) -> None:
         """Leave a lasting line for each session."""
-        self._console.print(Text(session_line(session, result), style=_SIGNS.get(result.state, "")))
+        end = self._settled(session, result)
+        self._console.print(Text(session_line(session, end), style=_SIGNS.get(end.state, "")))
 
     def on_end(self, tally: Tally) -> None:
         """Remove the display."""

@@ -17,6 +17,8 @@ def test_it_is_measured_where_grey_matter_would_have_been_found_too(new_study, b
     assert "automatic: no cord found" in done.log
     assert "only the manual cord mask is used" in done.log
     assert done.code == 0
+    assert "sub-01: finished in" in done.log
+    assert "failed in" not in done.log
     table = study.out / "sub-01/anat/sub-01_space-T2starw_label-SC_desc-perslice_morph.tsv"
     slices = pd.read_csv(table, sep="\t")
     assert slices["area_mm2"].between(20, 200).sum() > 30

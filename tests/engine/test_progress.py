@@ -1,6 +1,7 @@
 """What a person sees."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -44,6 +45,13 @@ def test_a_plain_line_for_each_task_that_ended():
 )
 def test_a_line_for_each_session(result, line):
     assert session_line("sub-01", result) == f"sub-01: {line}"
+
+
+def test_a_session_ends_as_it_is_counted():
+    stream = io.StringIO()
+    progress = progress_to(stream, settled=lambda _, result: replace(result, state="finished"))
+    progress.on_session("sub-01", SessionResult("failed", "automatic", "input: x", tasks_run=1))
+    assert stream.getvalue().startswith("sub-01: finished in")
 
 
 def test_an_estimate_of_the_rest():

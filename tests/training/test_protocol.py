@@ -1,5 +1,6 @@
 """The table of the RA-U-Net paper: its slices, its rows, and how it is taken up again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -16,7 +17,14 @@ from spinalprep.training.material.cases import find_cases
 from spinalprep.training.material.whole_slices import fit_plane, read_whole_slices
 from spinalprep.training.protocol import run
 from spinalprep.training.protocol.rows import BY_NAME, ROWS
-from spinalprep.training.protocol.run import Protocol, Sites, Turn, check_protocol, run_turn
+from spinalprep.training.protocol.run import (
+    Protocol,
+    Sites,
+    Turn,
+    check_protocol,
+    run_turn,
+    start_at_prevalence,
+)
 from spinalprep.training.protocol.table import NOT_RUN, figures_of, make_table, read_results
 from spinalprep.training.recipes import find_recipe, task_of
 
@@ -170,3 +178,19 @@ def test_the_recipe_of_the_cascade_has_loss_and_rates_of_the_best_row() -> None:
         for words in (recipe.loss, best.loss)
     )
     assert float(ours) == pytest.approx(float(theirs))
+
+
+@pytest.mark.parametrize("name", ["unet-tl-0.4", "deep-unet-clr", "ra-unet-clr"])
+def test_a_network_starts_at_the_share_of_cord(name: str) -> None:
+    torch.manual_seed(0)
+    network = start_at_prevalence(BY_NAME[name].network(2), 0.01).eval()
+    with torch.no_grad():
+        shown = torch.sigmoid(network(torch.zeros(1, 1, 64, 64))).mean()
+    assert 0.002 < float(shown) < 0.05
+
+
+def test_more_passes_are_more_steps_of_an_epoch(sites: Sites) -> None:
+    turn = Turn(ROWS[0], 0, 1)
+    once, twice = (run._schedule(turn, sites.own, replace(SMALL, passes=n)) for n in (1, 2))
+    assert (twice.steps, twice.save_every) == (2 * once.steps, 2 * once.save_every)
+    assert once.save_every == 3  # twelve slices by four

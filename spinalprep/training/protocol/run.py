@@ -182,7 +182,8 @@ def start_at_prevalence(network: nn.Module, share: float) -> nn.Module:
     ----------
     .. [1] Lin et al. (2017), "Focal loss for dense object detection", ICCV, section 4.1.
     """
-    assert isinstance(network.head, nn.Conv2d) and network.head.bias is not None
+    assert isinstance(network.head, nn.Conv2d)
+    assert network.head.bias is not None
     nn.init.constant_(network.head.bias, float(np.log(share / (1 - share))))
     return network
 
