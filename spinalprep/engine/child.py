@@ -82,10 +82,10 @@ def run(payload: bytes) -> Report:
     """
     import cloudpickle
 
-    import spinalprep.engine.hashing  # noqa: F401  (children must hash as the main process does)
-    from spinalprep.engine import sources
+    from spinalprep.engine import hashing, sources  # children must hash as the main process does
 
     packages, stamps, output, pickled = pickle.loads(payload)
+    hashing.keep_hashes_beside([Path(output).parent])
     for package in packages:
         sources.follow(package)
     os.chdir(Path(output).parent)

@@ -19,14 +19,19 @@ class KeptSources:
 
     def __init__(self) -> None:
         self._path: Path | None = None
+        self._state = (0, 0)
         self._known: dict[str, Known] = {}
         self._fresh: dict[str, Known] = {}
 
     def open(self, folder: Path) -> None:
-        """Read what was kept in a folder, and keep more there from now on."""
+        """Read what was kept in a folder, if it is new, and keep more there from now on."""
         maker = hashlib.sha256(Path(__file__).with_name("sources.py").read_bytes()).hexdigest()
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        self._path = folder / f"sources-{version}-{maker[:12]}.json"
+        path = folder / f"sources-{version}-{maker[:12]}.json"
+        state = _state(path)
+        if (path, state) == (self._path, self._state):
+            return
+        self._path, self._state = path, state
         self._known, self._fresh = {}, {}
         with contextlib.suppress(OSError, ValueError, TypeError):  # not there, or damaged: anew
             kept = json.loads(self._path.read_text())
@@ -54,6 +59,16 @@ class KeptSources:
             partial.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text(json.dumps(self._known))
             os.replace(partial, self._path)
+            self._state = _state(self._path)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return inode and modification time of a file that is replaced with every change."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return status.st_ino, status.st_mtime_ns
 
 
 def _key(path: Path, package: str) -> str:

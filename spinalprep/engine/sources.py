@@ -5,7 +5,7 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,8 +188,10 @@ def _package_of(module: str, path: Path) -> str:
 def _parse(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
     """Return the digest of a source's normalized tree, and the names that it imports."""
     tree = ast.parse(path.read_bytes())
-    imports = tuple(sorted(set(_imported_names(tree, package))))
-    dump = ast.dump(_without_docstrings(tree), annotate_fields=False)
+    nodes = list(ast.walk(tree))
+    imports = tuple(sorted(set(_imported_names(nodes, package))))
+    _drop_docstrings(nodes)
+    dump = ast.dump(tree, annotate_fields=False)
     return hashlib.sha256(dump.encode()).hexdigest(), imports
 
 
@@ -199,18 +201,17 @@ def _stamp(path: Path) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _drop_docstrings(nodes: Sequence[ast.AST]) -> None:
     """Drop every docstring in place."""
     holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, holders) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return tree
 
 
-def _imported_names(tree: ast.Module, package: str) -> Iterator[str]:
+def _imported_names(nodes: Sequence[ast.AST], package: str) -> Iterator[str]:
     """Yield every dotted name that an import statement or ``import_module("x")`` may load."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

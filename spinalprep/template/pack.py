@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from spinalprep.image.gzipped import read_volume
+from spinalprep.image.gzipped import nonzero_voxels
 from spinalprep.image.volume import Image, read_grid, to_world
 from spinalprep.template.files import Template
 
@@ -72,12 +72,10 @@ def read_packed(path: Path) -> Iterator[Image]:
 
 def _sparse(file: Path) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
     """Return the voxels of a region that are not zero, shape (N, 3), and their values."""
-    volume = np.asarray(read_volume(file).dataobj)
-    flat = volume.reshape(-1, order="F")
-    places = np.flatnonzero(flat != 0)  # a thousandth of a volume: all else is left alone
-    share = np.clip(np.nan_to_num(flat[places].astype(np.float32)), 0.0, 1.0)
+    places, values, shape = nonzero_voxels(file)
+    share = np.clip(np.nan_to_num(values), 0.0, 1.0)
     whole = np.rint(share * SCALE).astype(np.uint16)
-    ijk = np.column_stack(np.unravel_index(places, volume.shape[:3], order="F"))
+    ijk = np.column_stack(np.unravel_index(places, shape[:3], order="F"))
     return ijk[whole > 0], whole[whole > 0]
 
 

@@ -56,3 +56,14 @@ def test_nothing_is_kept_where_no_folder_is_open(tmp_path: Path) -> None:
     store.add(source, "p", KNOWN)
     store.write()
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_what_another_process_has_read_since_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "a.py"
+    source.write_text("x = 1\n")
+    mine, other = kept(tmp_path / "sources"), kept(tmp_path / "sources")
+    other.add(source, "p", KNOWN)
+    other.write()
+    assert mine.find(source, "p") is None
+    mine.open(tmp_path / "sources")
+    assert mine.find(source, "p") == KNOWN

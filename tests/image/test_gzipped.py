@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spinalprep.errors import InputError
-from spinalprep.image import Image, load, save
+from spinalprep.image import Image, gzipped, load, save
 
 
 @pytest.fixture
@@ -52,3 +52,27 @@ def test_damaged_files_are_refused(image: Image, tmp_path: Path, damage: str) ->
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.nii\.gz can't be read"):
         load(path)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<i2", "<u1"])
+def test_voxels_that_are_not_zero_are_those_of_the_whole_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, kind: str
+) -> None:
+    monkeypatch.setattr(gzipped, "PIECE", 100)  # the image is 6.93 pieces
+    rng = np.random.default_rng(4)
+    data = (rng.integers(1, 99, (7, 9, 11)) * (rng.random((7, 9, 11)) < 0.1)).astype(kind)
+    volume = nib.Nifti1Image(data, np.eye(4))
+    if kind == "<i2":
+        volume.header.set_slope_inter(0.25, -2.0)  # zeros are then not what is stored as zero
+    volume.to_filename(tmp_path / f"a{ending}")
+    whole = np.asarray(gzipped.read_volume(tmp_path / f"a{ending}").dataobj).reshape(-1, order="F")
+    places, values, shape = gzipped.nonzero_voxels(tmp_path / f"a{ending}")
+    assert shape == (7, 9, 11)
+    assert values.dtype == np.float32
+    assert np.array_equal(places, np.flatnonzero(whole))
+    assert np.array_equal(values, whole[places].astype(np.float32))
+    content = (tmp_path / f"a{ending}").read_bytes()
+    (tmp_path / f"a{ending}").write_bytes(content[: len(content) - 60])
+    with pytest.raises((OSError, EOFError)):
+        gzipped.nonzero_voxels(tmp_path / f"a{ending}")
