@@ -55,7 +55,7 @@ def is_ours(module: str | None) -> bool:
 
 def forget() -> None:
     """Read every source anew at the next call."""
-    for cached in (code_key, reached_modules, _read, _root):
+    for cached in (code_key, reached_modules, source_file, _read, _root):
         cached.cache_clear()
 
 
@@ -144,6 +144,7 @@ def unchanged(stamps: dict[str, Stamp]) -> bool:
         return False
 
 
+@functools.cache
 def source_file(module: str) -> Path | None:
     """Return the file of a module of a followed package, or None where there is none."""
     top, *rest = module.split(".")
@@ -232,6 +233,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*base, *([node.module] if node.module else [])])
 
 
+@functools.cache
 def _version(distribution: str) -> str:
     """Return the installed version of a library, or an empty string."""
     try:

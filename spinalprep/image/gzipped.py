@@ -88,7 +88,7 @@ def _filled_pieces(
     buffer = np.zeros(PIECE, header.get_data_dtype())
     for start in range(0, n_voxels, PIECE):
         piece = buffer[: n_voxels - start]
-        _fill(file, memoryview(piece.view(np.uint8)))
+        _fill(file, piece.view(np.uint8).data)
         numbers = piece if slope is None else piece * np.float64(slope) + np.float64(intercept)
         places = np.flatnonzero(numbers != 0)
         yield places + start, numbers[places].astype(np.float32)
