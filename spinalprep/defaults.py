@@ -9,7 +9,8 @@ CordModel = Literal["unet", "ra-unet"]
 CORD_WEIGHTS: dict[CordModel, str] = {"unet": "cord", "ra-unet": "ra-unet"}  # packaged, by name
 
 LESION_CONTRASTS: tuple[Contrast, ...] = ("T2w", "T2starw")  # others: false ones in the healthy
-LesionFusion = Literal["reference", "union", "mean"]
+LesionFusion = Literal["auto", "reference", "union", "mean"]
+JOINED_BY: dict[LesionFusion, str] = {"auto": "union", "union": "union", "mean": "mean"}
 LESION_THRESHOLD = 0.9  # the probability that a lesion reaches
 MIN_LESION_MM3 = 3.0  # smaller lesions are dropped
 FAULT_KINDS = (

@@ -242,5 +242,5 @@ SEED = flag("workflow", "seed of all random numbers", read=seed, metavar="N")
 FUSION = flag(
     "workflow",
     "also search the session's other images of these contrasts and join the lesions: all (union), "
-    "or those of the mean probability; reference: search it alone",
+    "or those of the mean probability; auto: all of T2w images; reference: search it alone",
 )

@@ -142,7 +142,7 @@ class Settings:
         default=LESION_CONTRASTS,
         metadata=flag("workflow", "contrasts of reference images in which lesions are segmented"),
     )
-    lesion_fusion: LesionFusion = field(default="reference", metadata=FUSION)
+    lesion_fusion: LesionFusion = field(default="auto", metadata=FUSION)
     min_lesion_mm3: float = field(
         default=MIN_LESION_MM3,
         metadata=flag("workflow", "minimum volume of a lesion", read=volume, metavar="MM3"),

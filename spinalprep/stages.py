@@ -213,11 +213,16 @@ class FoundTumor(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class FoundLumbar(Result):
-    """Lumbar structures: one a voxel, probabilities (4D), measures; None without lumbar spine."""
+    """Lumbar structures: one a voxel, probabilities (4D), measures; None without lumbar spine.
+
+    ``alignment`` says how T1w came to T2w, ``registered``, ``by headers`` or ``refused``; None
+    where there is only one of them.
+    """
 
     structures: Path | None
     soft: Path | None
     table: Path | None
+    alignment: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

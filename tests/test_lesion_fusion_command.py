@@ -1,4 +1,4 @@
-"""An axial and a sagittal T2w of one session: lesions of both in one table, by the command line."""
+"""Axial and sagittal T2w of one session: lesions of both in one table, by the plain command."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ BOTH = Lesion((MIDDLE - 14, 2.6, 0.0), (8.0, 1.8, 1.6))
 ONE = Lesion((MIDDLE + 22, -2.6, 0.0), (8.0, 1.8, 1.6))
 STEM = "sub-01_acq-axial_space-T2w"
 SAGITTAL = (15, 76, 156), [3.3, 0.7, 0.7]
-FLAGS = "--skip template --skip n4 --sloppy --nprocs 2 --lesion-fusion union --no-viewer"
+FLAGS = "--skip template --skip n4 --sloppy --nprocs 2 --no-viewer"
 
 
 def drawn(lesions: tuple[Lesion, ...], shape: tuple[int, int, int], mm: list[float]) -> Image:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from spinalprep.app.main import main
-from spinalprep.image import save
+from spinalprep.image import Image, save
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
 from spinalprep.phantom.lumbar import LumbarRanges, make_lumbar
@@ -17,6 +17,8 @@ from spinalprep.phantom.lumbar_scans import LumbarProtocol, scan
 
 pytestmark = pytest.mark.slow
 
+MOTION = np.eye(4)  # between T2w and T1w, which the header does not know of
+MOTION[1:3, 3] = 5.0, -6.0
 PROTOCOL = LumbarProtocol(slices=7, slice_mm=5.0, pixel_mm=1.2, low=(-80, -70), high=(90, 140))
 
 
@@ -32,7 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "in").mkdir()
     told = {"Name": "lumbar", "BIDSVersion": "1.9.0"}
     (home / "in" / "dataset_description.json").write_text(json.dumps(told))
-    for name, image in (("low_T2w", scanned.t2w), ("low_T1w", scanned.t1w), ("neck_T2w", neck)):
+    t1w = Image(scanned.t1w.data, MOTION @ scanned.t1w.affine)
+    for name, image in (("low_T2w", scanned.t2w), ("low_T1w", t1w), ("neck_T2w", neck)):
         path = home / "in" / f"sub-{name[:-4]}" / "anat" / f"sub-{name}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         save(image, path)
@@ -63,6 +66,13 @@ def test_structures_lie_where_they_were_drawn(home: Path) -> None:
     page = (home / "out" / "sub-low.html").read_text()
     assert "Lumbar structures (experimental)" in page
     assert "L4/L5" in page
+
+
+def test_t1w_was_brought_to_t2w_where_there_is_no_cord_to_go_by(home: Path) -> None:
+    path = home / "out" / "sub-low" / "anat" / "sub-low_space-T2w_seg-lumbar_dseg.json"
+    assert json.loads(path.read_text())["Parameters"]["t1w_to_t2w"] == "registered"
+    page = (home / "out" / "sub-low.html").read_text()
+    assert "T1w was registered to T2w around the spinal canal" in page
 
 
 def test_a_neck_is_refused_in_one_line(home: Path) -> None:

@@ -11,6 +11,7 @@ from fileformats.medimage import NiftiGz
 
 from spinalprep.bids.names import SHOWS_GM, frame_name
 from spinalprep.bids.session_files import SessionFiles, lesion_images
+from spinalprep.defaults import JOINED_BY
 from spinalprep.device import Device
 from spinalprep.image.grids import same_voxels
 from spinalprep.lesion.tumors import TumorRule
@@ -126,7 +127,7 @@ def _other_lesions(settings: Settings, files: SessionFiles) -> OtherLesions | No
     if not names:
         return None
     own = frame_name(files.reference, files.reference)
-    return OtherLesions(names, own, settings.lesion_fusion)
+    return OtherLesions(names, own, JOINED_BY[settings.lesion_fusion])
 
 
 def _tumor_search(settings: Settings, files: SessionFiles) -> TumorSearch | None:

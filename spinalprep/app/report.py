@@ -16,6 +16,7 @@ from spinalprep.bids.atomic import put_text
 from spinalprep.bids.dataset import age_and_sex
 from spinalprep.bids.names import frame_name
 from spinalprep.bids.places import citation_paths, report_path, viewer_path
+from spinalprep.defaults import JOINED_BY
 from spinalprep.derivatives.comparable import why_uncalibrated
 from spinalprep.derivatives.quality import known_levels
 from spinalprep.normative.table import EVERYBODY, Subject, load_norms
@@ -114,7 +115,7 @@ def _session_facts(shared: Shared, outcome: Outcome) -> SessionRunFacts:
         mt_ratio=files.mt_pair is not None,
         lesions_sought=shared.settings.seeks_lesions(files.reference.contrast),
         lesions_joined=tuple(lesions.searched) if lesions is not None else (),
-        lesion_fusion=shared.settings.lesion_fusion,
+        lesion_fusion=JOINED_BY.get(shared.settings.lesion_fusion, "reference"),
         scored=known and not uncalibrated,
         uncalibrated=uncalibrated,
         **_tumor_facts(shared, outcome),
@@ -145,6 +146,7 @@ def _lumbar_facts(shared: Shared, outcome: Outcome) -> dict[str, Any]:
         "lumbar_sought": shared.settings.lumbar,
         "lumbar_t2w": t2w,
         "lumbar_t1w": t1w,
+        "lumbar_alignment": found.alignment if found is not None else None,
         "lumbar_refused": refused,
     }
 

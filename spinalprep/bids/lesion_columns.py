@@ -16,14 +16,14 @@ LESION_COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     ),
     "contrast_to_noise": ("the same in standard deviations of the noise", None, None),
     "seen_in": (
-        "with --lesion-fusion: images in which the lesion was called, the reference by its "
+        "where images were joined: those in which the lesion was called, the reference by its "
         "contrast; the evidence is that of the first",
         None,
         None,
     ),
     "not_seen_in": (
-        "with --lesion-fusion: images that cover at least half of the lesion, in which it was not "
-        "called",
+        "where images were joined: those that cover at least half of the lesion, in which it was "
+        "not called",
         None,
         None,
     ),

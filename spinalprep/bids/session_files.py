@@ -87,12 +87,16 @@ class SessionFiles:
 def lesion_images(files: SessionFiles, settings: Settings) -> tuple[str, ...]:
     """Return the other images in which lesions are looked for, by the names of their stages.
 
-    None where the reference is not searched, or a person drew its lesions.
+    None where the reference is not searched, or a person drew its lesions. ``auto`` takes further
+    T2w images of a T2w: what other contrasts add has not been measured enough.
     """
     alone = settings.lesion_fusion == "reference" or files.is_drawn("lesion")
     if alone or "coreg" in settings.skip or not settings.seeks_lesions(files.reference.contrast):
         return ()
     scans = files.contrasts.items()
+    if settings.lesion_fusion == "auto":
+        t2w = files.reference.contrast == "T2w"
+        return tuple(name for name, scan in scans if t2w and scan.contrast == "T2w")
     return tuple(name for name, scan in scans if settings.seeks_lesions(scan.contrast))
 
 

@@ -232,7 +232,7 @@ def _tumor(to: DerivativeWriter, found: stages.FoundTumor) -> bool:
 def _lumbar(to: DerivativeWriter, found: stages.FoundLumbar) -> bool:
     if found.structures is None or found.soft is None or found.table is None:
         return to.supersede(*map(to.path, LUMBAR))
-    names, origin = structure_labels(), to.lumbar_found()
+    names, origin = structure_labels(), to.lumbar_found(found.alignment)
     changed = to.image("lumbar", found.structures, origin, label_map=names)
     soft = {str(int(value) - 1): name for value, name in names.items()}
     changed |= to.image("lumbar_probability", found.soft, origin, label_map=soft)

@@ -25,7 +25,9 @@ from spinalprep.bids.derivatives import (
 from spinalprep.bids.names import SHOWS_GM, frame_name
 from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
+from spinalprep.defaults import JOINED_BY
 from spinalprep.derivatives.comparable import why_uncalibrated
+from spinalprep.lumbar.structures import Alignment
 from spinalprep.normative.calibration import load_calibration
 from spinalprep.normative.table import Z_COLUMNS
 from spinalprep.settings import Settings
@@ -292,7 +294,7 @@ class DerivativeWriter:
         own: dict[str, object] = {"lesion_threshold": s.lesion_threshold}
         own["min_lesion_mm3"] = s.min_lesion_mm3
         if self.searched:
-            own["lesion_fusion"] = s.lesion_fusion
+            own["lesion_fusion"] = JOINED_BY[s.lesion_fusion]
         return Origin(self.model("lesion"), parameters=own, sources=self._searched_uris())
 
     def _searched_uris(self) -> tuple[str, ...]:
@@ -327,10 +329,13 @@ class DerivativeWriter:
         """Whether lumbar structures are looked for, and there is an image that could show them."""
         return self.settings.lumbar and any(n is not None for n in self.files.lumbar_contrasts)
 
-    def lumbar_found(self) -> Origin:
-        """Return the origin of lumbar structures."""
-        seen = (self.files.scans[n].uri for n in self.files.lumbar_contrasts if n is not None)
-        return Origin(self.model("lumbar"), sources=tuple(seen))
+    def lumbar_found(self, alignment: str | None) -> Origin:
+        """Return the origin of lumbar structures, given how T1w came to T2w."""
+        t2w, t1w = self.files.lumbar_contrasts
+        used = (t2w, None if alignment == Alignment.REFUSED else t1w)
+        own = {"t1w_to_t2w": alignment} if alignment is not None else {}
+        sources = tuple(self.files.scans[name].uri for name in used if name is not None)
+        return Origin(self.model("lumbar"), parameters=own, sources=sources)
 
     def model(self, name: str) -> dict[str, object]:
         """Return what sidecars tell of a network."""

@@ -1,5 +1,7 @@
 """The structures of a lumbar segmentation, in the order of the published table."""
 
+from enum import StrEnum
+
 STRUCTURES = (
     "background",
     "vertebrae",
@@ -16,6 +18,14 @@ STRUCTURES = (
 )
 VERTEBRAE, SACRUM, DISCS, CANAL = 1, 2, 3, 4
 MUSCLE_FAT, MUSCLE = 7, 11
+
+
+class Alignment(StrEnum):
+    """How T1w came to T2w."""
+
+    REGISTERED = "registered"
+    HEADERS = "by headers"
+    REFUSED = "refused"
 
 
 def structure_labels() -> dict[str, str]:

@@ -59,7 +59,7 @@ class SessionRunFacts:
     lesions_joined : tuple of str
         Images whose lesions were joined, the reference first; empty where it was alone.
     lesion_fusion : str
-        How, see ``--lesion-fusion``.
+        How they were joined: ``union`` or ``mean``; ``reference`` where it is searched alone.
     tumor_sought : bool
         Whether a tumor was looked for.
     tumor_t2w, tumor_gd_t1w : str or None
@@ -70,6 +70,8 @@ class SessionRunFacts:
         Whether lumbar structures were looked for.
     lumbar_t2w, lumbar_t1w : str or None
         In which raw images, relative to the BIDS folder; None where there is none.
+    lumbar_alignment : str or None
+        How T1w came to T2w, see `lumbar.structures.Alignment`; None where there is only one.
     lumbar_refused : str
         Why there are none; empty where there are.
     scored : bool
@@ -93,6 +95,7 @@ class SessionRunFacts:
     lumbar_sought: bool = False
     lumbar_t2w: str | None = None
     lumbar_t1w: str | None = None
+    lumbar_alignment: str | None = None
     lumbar_refused: str = ""
     tumor_sought: bool = False
     tumor_t2w: str | None = None

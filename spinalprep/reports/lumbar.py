@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spinalprep.image import Image, reorient
-from spinalprep.lumbar.structures import CANAL, STRUCTURES
+from spinalprep.lumbar.structures import CANAL, STRUCTURES, Alignment
 from spinalprep.reports.facts import SessionRunFacts
 from spinalprep.reports.pictures import to_uri
 from spinalprep.reports.tables import Rows, known_rows
@@ -41,6 +41,13 @@ WARNING = (
     "Research use only. The network was trained on synthetic subjects and was never tried on a "
     "patient's labels. Volumes and levels are no findings: look at the overlay first."
 )
+ALIGNMENT_NOTES = {
+    Alignment.REGISTERED: "T1w was registered to T2w around the spinal canal.",
+    Alignment.HEADERS: "T1w was placed on T2w by the headers of the two: registration around the "
+    "spinal canal did not improve their alignment.",
+    Alignment.REFUSED: "From T2w alone: T1w could not be registered to T2w around the spinal "
+    "canal.",
+}
 DARK, BESIDE_MM, OPAQUE = "#101418", 15.0, 0.45
 
 
@@ -80,8 +87,8 @@ def lumbar_notes(run: SessionRunFacts) -> list[str]:
     there = [name for name, source in seen.items() if source is not None]
     if not there:
         return ["No T2w and no T1w image: nothing was looked for."]
-    if len(there) == 2:  # both contrasts
-        return ["T1w lies on T2w as the headers of the two say; no registration was applied."]
+    if len(there) == 2 and run.lumbar_alignment is not None:
+        return [ALIGNMENT_NOTES[Alignment(run.lumbar_alignment)]]
     return [f"From {there[0]} alone: borders that the other contrast shows are less sure."]
 
 

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from spinalprep.bids.session import ReferenceRun, Scan
-from spinalprep.bids.session_files import gather_files
+from spinalprep.bids.session_files import gather_files, lesion_images
 from spinalprep.errors import InputError
 from spinalprep.settings import Settings
 
@@ -90,6 +91,29 @@ def test_a_tumor_is_looked_for_in_t2w_and_in_t1w_with_gadolinium(tmp_path: Path)
     assert found(enhanced) == (None, "")
     assert found(plain, t2w) == ("T2w", None)
     assert found(plain) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("T2wsagittal",)),
+        ({"lesion_fusion": "reference"}, ()),
+        ({"lesion_fusion": "union"}, ("T2wsagittal", "T2starw")),
+        ({"skip": ("coreg",)}, ()),
+        ({"skip": ("lesion",)}, ()),
+    ],
+)
+def test_lesions_are_looked_for_in_further_t2w_images_unless_others_are_asked_for(
+    tmp_path: Path, options: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    axial = scan(tmp_path, "sub-1_acq-axial", "T2w", acq="axial")
+    sagittal = scan(tmp_path, "sub-1_acq-sagittal", "T2w", acq="sagittal")
+    others = scan(tmp_path, "sub-1", "T2starw"), scan(tmp_path, "sub-1", "T1w")
+    told = settings(tmp_path, **options)
+    files = gather_files(ReferenceRun(axial, (sagittal, *others)), told, {}).files
+    assert lesion_images(files, told) == expected
+    files = gather_files(ReferenceRun(others[0], (sagittal,)), settings(tmp_path), {}).files
+    assert lesion_images(files, settings(tmp_path)) == ()
 
 
 @pytest.mark.parametrize("how", ["annex", "pipe"])

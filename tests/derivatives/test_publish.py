@@ -389,7 +389,10 @@ def test_lumbar_structures_come_with_their_names_and_leave_when_there_are_none(
     to = dataset.writer(lumbar=True)
     table = dataset.table("lumbar", structure=["vertebrae"], volume_mm3=[12.0])
     found = stages.FoundLumbar(
-        structures=dataset.image("structures"), soft=dataset.image("soft"), table=table
+        structures=dataset.image("structures"),
+        soft=dataset.image("soft"),
+        table=table,
+        alignment="registered",
     )
     node = Node(stages.LUMBAR)
     assert publish(to, node, found)
@@ -406,6 +409,10 @@ def test_lumbar_structures_come_with_their_names_and_leave_when_there_are_none(
         "sub-1_T2w.nii.gz",
         "sub-1_T1w.nii.gz",
     ]
-    nothing = stages.FoundLumbar(structures=None, soft=None, table=None)
+    assert sidecar["Parameters"]["t1w_to_t2w"] == "registered"
+    publish(to, node, replace(found, alignment="refused"))
+    sidecar = json.loads((dataset.anat / "sub-1_space-T2w_seg-lumbar_dseg.json").read_text())
+    assert [s.rpartition("/")[2] for s in sidecar["Sources"]] == ["sub-1_T2w.nii.gz"]
+    nothing = stages.FoundLumbar(structures=None, soft=None, table=None, alignment=None)
     assert publish(to, node, nothing)
     assert not any("lumbar" in name for name in dataset.names())
