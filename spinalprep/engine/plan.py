@@ -155,6 +155,8 @@ def _workflow_outputs(workflow: Any, outputs: Mapping[str, Any]) -> Any:
 
 def remember(folder: Path, session: str, node: str, fields: dict[str, str]) -> None:
     """Keep the hashes of the inputs of a node's last success, to explain a later miss."""
+    if recall(folder, session, node) == fields:
+        return
     path = _memory(folder, session, node)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")

@@ -18,7 +18,7 @@ from spinalprep.engine.child import Failure, explain
 from spinalprep.engine.events import GRAPH, Observer, SessionResult
 from spinalprep.engine.graph import StageTask, leaves, stages_of
 from spinalprep.engine.plan import remember
-from spinalprep.engine.record import tasks_of_result
+from spinalprep.engine.record import outputs_of_result, tasks_of_result
 from spinalprep.engine.worker import LocalWorker, TaskEvent
 from spinalprep.errors import SpinalprepError
 
@@ -141,7 +141,7 @@ class SessionRun:
         job = Job(task, submitter=submitter, name=stage.name)
         self._count(stage.name, len(tasks_of_result(task, Path(job.cache_dir))))
         result = await self.worker.submit(job)
-        return (result or job.result()).outputs
+        return outputs_of_result(Path(job.cache_dir)) if result is None else result.outputs
 
     def hear(self, stage: str, event: TaskEvent) -> None:
         """Add up what happens to the tasks of this session."""
