@@ -1,8 +1,9 @@
 """Areas of automatic masks over those of manual masks, by vertebral level.
 
-``python benchmarks/drawn_areas.py SHARED CACHE [CORD.safetensors ...]`` goes through the T2w necks
-of SHARED/data/bids-neck that have a manual mask, with the packaged cord network and with every
-other one that is given, and prints the ratio of mean areas per level, for each subject and on
+``python benchmarks/drawn_areas.py SHARED CACHE [edge | CORD.safetensors ...]`` goes through the T2w
+necks of SHARED/data/bids-neck that have a manual mask, with the packaged cord network, with the
+same and its outline moved to the visible edge (``edge``), and with every other one that is given,
+and prints the ratio of mean areas per level, for each subject and on
 average. The manual masks are ragged (their README says so): areas are averaged over a level, and
 the first and last five drawn slices are left out. For judging only: nothing is to be tuned on it.
 """
@@ -20,12 +21,14 @@ from spinalprep.levels.discs import level_name
 
 ENDS = 5  # drawn slices at either end that are left out
 LEAST_SLICES = 5  # of a level
+EDGE = Path("edge")
 
 
 def ratios(path: Path, cache: Path, template: Path, cord: Path | None) -> "pd.Series[float]":
     """Return mean automatic area over mean manual area by level number, for one image."""
-    weights = {"cord": cord} if cord is not None else None
-    found = predict(path, cache, weights, template)
+    moved = cord == EDGE
+    weights = {"cord": cord} if cord is not None and not moved else None
+    found = predict(path, cache, weights, template, ("edge",) if moved else ())
     drawn = conform_label(label_of(path), found.cord)
     pixels = (drawn.data > 0.5).sum(axis=(0, 1))
     slices = np.flatnonzero(pixels)

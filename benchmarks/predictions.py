@@ -73,6 +73,7 @@ def predict(
     cache: Path,
     weights: Mapping[str, Path] | None = None,
     template: Path | None = None,
+    post_process: tuple[str, ...] = (),
 ) -> Prediction:
     """Return what the program finds in an image; from the cache where it is there.
 
@@ -87,14 +88,19 @@ def predict(
     template : Path, optional
         Folder of PAM50, whose spacings place discs that are not seen; by default what the
         program finds. The cache knows nothing of it.
+    post_process : tuple of str
+        See `spinalprep.segment`.
     """
     weights = dict(weights or {})
     files = [weights.get(name, packaged_weights(name)) for name in NETWORKS]
     print_of_all = sha256(b"".join(sha256(f.read_bytes()).digest() for f in files)).hexdigest()
-    kept = cache / f"{path.name.removesuffix('.nii.gz')}_{print_of_all[:12]}.pkl"
+    kept = (
+        cache
+        / f"{path.name.removesuffix('.nii.gz')}_{'_'.join((print_of_all[:12], *post_process))}.pkl"
+    )
     if not kept.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        found = _predict(path, weights, template)
+        found = _predict(path, weights, template, post_process)
         partial = kept.with_suffix(".part")
         partial.write_bytes(pickle.dumps(found))
         partial.rename(kept)
@@ -102,10 +108,12 @@ def predict(
     return result
 
 
-def _predict(path: Path, weights: dict[str, Path], template: Path | None) -> Prediction:
+def _predict(
+    path: Path, weights: dict[str, Path], template: Path | None, post_process: tuple[str, ...]
+) -> Prediction:
     image = sp.load(path)
     models: dict[str, Any] = dict(weights)
-    found = sp.segment(image, models=models or None)
+    found = sp.segment(image, models=models or None, post_process=post_process)
     levels = sp.label_levels(image, found, template=template)
     sections, line = measure_sections(found), found.centerline
     sections["level_at"] = levels.levels.level_at(sections["s_mm"].to_numpy(float))

@@ -12,6 +12,7 @@ from spinalprep.cord.ends import trim_ends
 from spinalprep.cord.files import read_centerline, write_centerline
 from spinalprep.cord.mask import binarise, fill_drawn, mask_of_drawn
 from spinalprep.cord.trace import find_centerline
+from spinalprep.cord.visible_edge import MovedOutline
 from spinalprep.image import load, save
 
 LINE = Path("centerline.tsv")  # in the working folder of a task
@@ -40,22 +41,26 @@ def CenterlineFromCord(cord: NiftiGz) -> File:
     return write_centerline(centerline_from_mask(load(cord.fspath)), LINE)
 
 
-@python.define(outputs=["cord", "gm", "lesion", "uncertainty", "plain"])
+@python.define(outputs=["cord", "gm", "lesion", "uncertainty", "plain", "moved"])
 def SegmentCord(
-    image: NiftiGz, centerline: File, weights: File, card: File
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
-    """Map the probability of cord, gray matter and lesion; ``plain`` is before its temperature."""
+    image: NiftiGz, centerline: File, weights: File, card: File, at_edge: bool = False
+) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, MovedOutline | None]:
+    """Map the probability of cord, gray matter and lesion; ``plain`` is before its temperature.
+
+    ``at_edge``: the outline is moved to the edge that the image shows, ``moved`` says how far.
+    """
     from spinalprep.networks.predict import segment_cord
     from spinalprep.networks.weights import load_model
 
     source = load(image.fspath)
     model = load_model(Path(weights.fspath))
-    found = segment_cord(source, read_centerline(Path(centerline.fspath)), model)
+    line = read_centerline(Path(centerline.fspath))
+    found = segment_cord(source, line, model, at_edge=at_edge)
     cord, gm, lesion, sd, plain = (
         save(source.with_data(getattr(found, name)), Path(f"{name}.nii.gz"))
         for name in ("cord", "gm", "lesion", "sd", "plain")
     )
-    return cord, gm, lesion, sd, plain
+    return cord, gm, lesion, sd, plain, found.moved
 
 
 @python.define(outputs=["gm"])

@@ -9,6 +9,8 @@ CordModel = Literal["unet", "ra-unet"]
 CORD_WEIGHTS: dict[CordModel, str] = {"unet": "cord", "ra-unet": "ra-unet"}  # packaged, by name
 
 LESION_CONTRASTS: tuple[Contrast, ...] = ("T2w", "T2starw")  # others: false ones in the healthy
+EdgeContrast = Literal["T2w", "T1w", "T2starw", "MTS", "none"]
+EDGE_CONTRASTS: tuple[EdgeContrast, ...] = ("none",)  # raters draw inside the visible edge
 LesionFusion = Literal["auto", "reference", "union", "mean"]
 JOINED_BY: dict[LesionFusion, str] = {"auto": "union", "union": "union", "mean": "mean"}
 LESION_THRESHOLD = 0.9  # the probability that a lesion reaches

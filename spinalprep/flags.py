@@ -244,3 +244,14 @@ FUSION = flag(
     "also search the session's other images of these contrasts and join the lesions: all (union), "
     "or those of the mean probability; auto: all of T2w images; reference: search it alone",
 )
+EDGE = flag(
+    "workflow",
+    "contrasts of reference images in which the outline of the cord is moved to the edge visible "
+    "in the image",
+)
+LESION_SHARE = flag(
+    "workflow",
+    "upper hysteresis threshold of the lesion probability; the lower one is 0.6",
+    read=share,
+    metavar="P",
+)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from spinalprep.defaults import (
+    EDGE_CONTRASTS,
     LESION_CONTRASTS,
     LESION_THRESHOLD,
     MIN_CAVITY_CM3,
@@ -19,12 +20,15 @@ from spinalprep.defaults import (
     TUMOR_THRESHOLD,
     Contrast,
     CordModel,
+    EdgeContrast,
     LesionFusion,
     TumorCrop,
 )
 from spinalprep.flags import (
     CLASS_VALUES,
+    EDGE,
     FUSION,
+    LESION_SHARE,
     SEED,
     absolute,
     argument,
@@ -129,15 +133,8 @@ class Settings:
             one_each=True,
         ),
     )
-    lesion_threshold: float = field(
-        default=LESION_THRESHOLD,
-        metadata=flag(
-            "workflow",
-            "upper hysteresis threshold of the lesion probability; the lower one is 0.6",
-            read=share,
-            metavar="P",
-        ),
-    )
+    edge_contrasts: tuple[EdgeContrast, ...] = field(default=EDGE_CONTRASTS, metadata=EDGE)
+    lesion_threshold: float = field(default=LESION_THRESHOLD, metadata=LESION_SHARE)
     lesion_contrasts: tuple[Contrast, ...] = field(
         default=LESION_CONTRASTS,
         metadata=flag("workflow", "contrasts of reference images in which lesions are segmented"),
@@ -392,6 +389,10 @@ class Settings:
         """
         most = self.omp_nthreads if self.worker == "slurm" else self.nprocs
         return 1 if self.reproducible else min(self.omp_nthreads, most)
+
+    def moves_outline(self, contrast: str) -> bool:
+        """Tell whether outlines of a contrast are moved; those of own weights follow own labels."""
+        return contrast in self.edge_contrasts and "cord" not in self.models
 
     def seeks_lesions(self, contrast: str) -> bool:
         """Tell whether a network looks for lesions in reference images of a contrast."""

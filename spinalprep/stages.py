@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from spinalprep.cord.visible_edge import MovedOutline
 from spinalprep.errors import DefectError
 from spinalprep.registration.measures import CoregistrationMeasures, TemplateMeasures
 
@@ -38,7 +39,7 @@ class SegmentedCord(Result):
 
     ``cord`` is a mask, the other maps are probabilities; ``confidence`` is that of the centerline,
     ``unseen`` the number of slices in which it goes on without a cord, ``doubtful`` the slices of
-    the cord in which its outline is.
+    the cord in which its outline is, ``moved`` how far that was moved to the visible edge.
     """
 
     cord: Path
@@ -50,6 +51,7 @@ class SegmentedCord(Result):
     confidence: float
     unseen: int
     doubtful: list[int]
+    moved: MovedOutline | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasteri
 from spinalprep.cord.edge import edge_shares
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.straight import StraightSpace
+from spinalprep.cord.visible_edge import EdgeShift, move_outline, visible_edge
 from spinalprep.errors import InputError
 from spinalprep.image import (
     Image,
@@ -235,7 +236,7 @@ def found_cord(s: Scene) -> list[object]:
 
 def prediction(s: Scene) -> list[object]:
     found = predict.segment(s.image, s.line, *models("cord"), views=2)
-    return [s.on(values) for values in vars(found).values()]
+    return [s.on(v) for v in vars(found).values() if isinstance(v, np.ndarray)]
 
 
 def windows_shown(s: Scene) -> object:
@@ -255,12 +256,22 @@ def looked_along(s: Scene) -> list[object]:
         return [shown, shown / 2, shown / 3, shown / 4]
 
     found = predict.look_along(s.image, s.line, *models("cord"), look)
-    return [s.on(values) for values in vars(found).values()]
+    return [s.on(v) for v in vars(found).values() if isinstance(v, np.ndarray)]
 
 
 def cord_segmented(s: Scene) -> list[object]:
-    found = predict.segment_cord(s.image, s.line, *models("cord"), views=2)
-    return [s.on(values) for values in vars(found).values()]
+    found = predict.segment_cord(s.image, s.line, *models("cord"), views=2, at_edge=True)
+    assert found.moved is not None
+    return [s.on(v) for v in vars(found).values() if isinstance(v, np.ndarray)] + [found.moved]
+
+
+def edge_seen(s: Scene) -> object:
+    return visible_edge(s.image, s.cord)
+
+
+def outline_moved(s: Scene) -> object:
+    shift = EdgeShift(np.linspace(-0.3, 0.3, upright(s.cord).shape[2]), np.arange(2), 1.0)
+    return [s.on(values) for values in move_outline(s.cord, [s.cord], shift)]
 
 
 def carried(s: Scene) -> list[object]:
@@ -467,6 +478,8 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "cord.centerline.rasterise": lambda s: s.on(rasterise(s.line, s.image)),
     "cord.carried.carry_outline": carried,
     "cord.edge.edge_shares": lambda s: edge_shares(s.image, s.cord),
+    "cord.visible_edge.visible_edge": edge_seen,
+    "cord.visible_edge.move_outline": outline_moved,
     "cord.ends.trim_ends": lambda s: list(
         vars(ends.trim_ends(s.cord, s.gm, s.lesion, faded(s), s.line)).values()
     ),

@@ -7,6 +7,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.cord.ends import Trimmed
+from spinalprep.cord.visible_edge import MovedOutline
 from spinalprep.interfaces.cord import (
     BinariseCord,
     CenterlineFromCord,
@@ -68,13 +69,19 @@ class Graph(Steps[NiftiGz, File, WeightFile]):
         trace = workflow.add(TraceCenterline(heat=heat))
         return trace.centerline, trace.confidence
 
-    def segment_cord(self, image: NiftiGz, centerline: File, network: WeightFile) -> Maps[NiftiGz]:
+    def segment_cord(
+        self, image: NiftiGz, centerline: File, network: WeightFile, *, at_edge: bool
+    ) -> Maps[NiftiGz]:
         """Add `SegmentCord`."""
         step = SegmentCord(
-            image=image, centerline=centerline, weights=network.weights, card=network.card
+            image=image,
+            centerline=centerline,
+            weights=network.weights,
+            card=network.card,
+            at_edge=at_edge,
         )
         maps = workflow.add(step)
-        return Maps(maps.cord, maps.gm, maps.lesion, maps.uncertainty, maps.plain)
+        return Maps(maps.cord, maps.gm, maps.lesion, maps.uncertainty, maps.plain, maps.moved)
 
     def segment_gm(
         self, image: NiftiGz, centerline: File, cord: NiftiGz, network: WeightFile
@@ -120,15 +127,30 @@ class Graph(Steps[NiftiGz, File, WeightFile]):
 
 @workflow.define(outputs=[field.name for field in fields(Found)])
 def AutomaticCord(
-    image: NiftiGz, networks: CordWeights, centerline_label: File | None = None
-) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, File, float, list[str], int, list[int]]:
+    image: NiftiGz,
+    networks: CordWeights,
+    centerline_label: File | None = None,
+    at_edge: bool = False,
+) -> tuple[
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    NiftiGz,
+    File,
+    float,
+    list[str],
+    int,
+    list[int],
+    MovedOutline | None,
+]:
     """Find the cord as `run_cascade` says; a centerline that a person drew leads to it."""
     centerline = None
     if centerline_label is not None:
         line = ConformLabel(label=centerline_label, image=image, role="centerline")
         drawn = workflow.add(line).label
         centerline = workflow.add(CenterlineFromCord(cord=drawn)).centerline
-    found = run_cascade(Graph(), image, Networks(**vars(networks)), centerline)
+    found = run_cascade(Graph(), image, Networks(**vars(networks)), centerline, at_edge=at_edge)
     return tuple(getattr(found, field.name) for field in fields(found))
 
 

@@ -42,6 +42,7 @@ class Parameters:
     template: bool = True
     lesion: bool = True
     shows_gm: bool = False
+    at_edge: bool = False
     spaces: tuple[str, ...] = ("reference", "template")
     lesion_threshold: float = LESION_THRESHOLD
     min_lesion_mm3: float = MIN_LESION_MM3
@@ -168,7 +169,7 @@ def _automatic(image: Path, told: Inputs) -> stages.SegmentedCord:
         lesion=weights.lesion if p.lesion else None,
     )
     drawn = None if "cord" in labels else labels.get("centerline")
-    task = AutomaticCord(image=image, networks=networks, centerline_label=drawn)
+    task = AutomaticCord(image=image, networks=networks, centerline_label=drawn, at_edge=p.at_edge)
     return add_stage(stages.AUTOMATIC, task)
 
 

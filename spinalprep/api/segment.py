@@ -16,6 +16,7 @@ from spinalprep.bids.lookups import label_value
 from spinalprep.bids.names import SHOWS_GM
 from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.cord.mask import fill_drawn, mask_of_drawn
+from spinalprep.cord.visible_edge import MovedOutline
 from spinalprep.defaults import LESION_CONTRASTS
 from spinalprep.errors import UsageError
 from spinalprep.image import Image, upright
@@ -25,7 +26,7 @@ from spinalprep.image.sanity import conform_loaded_label
 from spinalprep.lesion.calling import DRAWN, CalledLesions, LesionRule, call_lesions
 from spinalprep.lesion.instances import lesion_volumes
 from spinalprep.networks.cascade import TASKS, Found, Networks, find_cord
-from spinalprep.networks.postprocess import STEPS
+from spinalprep.networks.postprocess import EDGE, STEPS
 from spinalprep.networks.postprocess import post_process as run_steps
 from spinalprep.networks.views import VIEWS
 from spinalprep.networks.weights import Model, load_model
@@ -72,6 +73,8 @@ class Segmentation:
         Manual structures: ``cord``, ``centerline``, ``gm``, ``lesion``.
     cards : mapping of str to mapping
         The cards of the networks, by task.
+    moved : MovedOutline or None
+        How far the outline of the cord was moved to the visible edge; None where it was not to be.
     """
 
     image: Scan
@@ -88,6 +91,7 @@ class Segmentation:
     doubtful: tuple[int, ...] = ()
     drawn: frozenset[str] = frozenset()
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    moved: MovedOutline | None = None
 
     @property
     def volume_mm3(self) -> float:
@@ -147,7 +151,8 @@ def segment(
     views : int
         Number of augmented views, 1 to 4; with a single view there is no spread.
     post_process : collection of str
-        ``crf`` and ``largest``, see `networks.postprocess.post_process`.
+        ``edge``, the outline of the cord is moved to the edge visible in the image (see
+        `cord.visible_edge`); ``crf`` and ``largest``, see `networks.postprocess.post_process`.
 
     Returns
     -------
@@ -179,7 +184,7 @@ def segment(
     wanted = {"lesion": rule not in (None, DRAWN), "gm": shows_gm and "gm" not in labels}
     networks = _networks(models or {}, [name for name, yes in wanted.items() if yes])
     line = _line(labels) if "cord" not in labels else None
-    maps = find_cord(las, Networks(**networks), line, views=views)
+    maps = find_cord(las, Networks(**networks), line, views=views, at_edge=EDGE in post_process)
     found = _with_drawn(run_steps(maps, las, post_process), labels)
     called = None
     if rule is not None:
@@ -199,6 +204,7 @@ def segment(
         doubtful=tuple(found.doubtful),
         drawn=frozenset(labels),
         cards={name: model.card for name, model in networks.items()},
+        moved=found.moved,
     )
 
 
@@ -315,6 +321,7 @@ def _with_drawn(
         confidence=1.0,
         warnings=list(warnings),
         doubtful=[],
+        moved=None,
     )
 
 

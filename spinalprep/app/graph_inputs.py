@@ -109,6 +109,7 @@ def graph_parameters(
         template=template is not None,
         lesion=settings.seeks_lesions(contrast),
         shows_gm=contrast in SHOWS_GM,
+        at_edge=settings.moves_outline(contrast),
         spaces=settings.output_spaces,
         lesion_threshold=settings.lesion_threshold,
         min_lesion_mm3=settings.min_lesion_mm3,

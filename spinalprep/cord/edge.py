@@ -40,6 +40,22 @@ class Steps:
     error: float
 
 
+@dataclass(frozen=True)
+class Outline:
+    """The outline of one section.
+
+    Attributes
+    ----------
+    points : ndarray of float, shape (N, 2)
+        At even distances, in mm along i and j.
+    normal : ndarray of float, shape (N, 2)
+        Unit vectors that point outwards.
+    """
+
+    points: Array
+    normal: Array
+
+
 def edge_shares(image: Image, cord: Image) -> dict[int, float]:
     """Return the share of the outline that the image shows, slice by slice.
 
@@ -74,7 +90,7 @@ def edge_shares(image: Image, cord: Image) -> dict[int, float]:
     pitch = np.asarray(image.voxel_sizes[:2], float)
     found: dict[int, Steps] = {}
     for k in np.flatnonzero(weights.any(axis=(0, 1))):
-        box = _box(weights[:, :, k] > 0, pitch)
+        box = section_box(weights[:, :, k] > 0, pitch)
         section = weights[:, :, k][box]
         steps = _steps(image.data[:, :, k][box].astype(np.float64), section, level, pitch)
         if steps is not None:
@@ -111,7 +127,7 @@ def worst_stretch(shares: dict[int, float], spacing_mm: float) -> float | None:
     return float(np.convolve(values, np.full(count, 1.0 / count), mode="valid").min())
 
 
-def _box(mask: NDArray[np.bool_], pitch: Array) -> tuple[slice, slice]:
+def section_box(mask: NDArray[np.bool_], pitch: Array) -> tuple[slice, slice]:
     """Return the part of a slice that holds the cord and where the image is read around it."""
     margin = np.ceil(MARGIN_MM / pitch).astype(int) + 1
     i, j = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
@@ -121,21 +137,48 @@ def _box(mask: NDArray[np.bool_], pitch: Array) -> tuple[slice, slice]:
     )
 
 
-def _steps(grey: Array, weights: Array, level: float, pitch: Array) -> Steps | None:
-    """Return the steps across the outline of one section; None where it is too short."""
+def outline_of(weights: Array, level: float, pitch: Array) -> Outline | None:
+    """Return the outline of one section; None where it is too short.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (I, J)
+        Mask or probability in one axial slice, one body.
+    level : float
+        Where the outline is drawn.
+    pitch : ndarray, shape (2,)
+        Edges of a pixel in mm.
+    """
     contours = find_contours(np.pad(weights, 1), level)  # type: ignore[no-untyped-call]
     longest = max(contours, key=len, default=np.empty((0, 2)))
-    outline = _evenly((longest - 1) * pitch)
-    if len(outline) < LEAST_POINTS:
+    points = _evenly((longest - 1) * pitch)
+    if len(points) < LEAST_POINTS:
         return None
-    smooth = ndimage.gaussian_filter1d(outline, 1.0 / SPACING_MM, axis=0, mode="wrap")
+    smooth = ndimage.gaussian_filter1d(points, 1.0 / SPACING_MM, axis=0, mode="wrap")
     tangent = np.roll(smooth, -1, axis=0) - np.roll(smooth, 1, axis=0)
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
     normal = np.stack([tangent[:, 1], -tangent[:, 0]], axis=1)
-    normal *= np.sign(np.sum(normal * (outline - outline.mean(axis=0)), axis=1).sum())
+    normal *= np.sign(np.sum(normal * (points - points.mean(axis=0)), axis=1).sum())
+    return Outline(points, normal)
+
+
+def read_along(grey: Array, outline: Outline, away: Array, pitch: Array) -> Array:
+    """Return the image at distances (M,) in mm outside every point of an outline, (N, M)."""
+    at = (outline.points[:, None] + away[None, :, None] * outline.normal[:, None]) / pitch
+    values = ndimage.map_coordinates(grey, np.moveaxis(at, -1, 0), order=1, mode="nearest")
+    return np.asarray(values)
+
+
+def _steps(grey: Array, weights: Array, level: float, pitch: Array) -> Steps | None:
+    """Return the steps across the outline of one section; None where it is too short."""
+    outline = outline_of(weights, level, pitch)
+    if outline is None:
+        return None
     first = max(FROM_MM, LEAST_PIXELS * float(pitch.max()))
     away: Array = np.arange(first, first + TO_MM - FROM_MM + 1e-6, SPACING_MM).astype(np.float64)
-    outer, inner = (_read(grey, outline, sign * normal, away, pitch) for sign in (1.0, -1.0))
+    outer, inner = (
+        read_along(grey, outline, sign * away, pitch).mean(axis=1) for sign in (1.0, -1.0)
+    )
     window = max(round(ALONG_MM / SPACING_MM), 1)
     step = ndimage.uniform_filter1d(outer - inner, window, mode="wrap")
     pixels = max(ALONG_MM * (TO_MM - FROM_MM) / float(np.prod(pitch)), 1.0)
@@ -149,13 +192,6 @@ def _evenly(points: Array) -> Array:
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     at = np.linspace(0.0, length[-1], max(round(float(length[-1]) / SPACING_MM), 1), endpoint=False)
     return np.stack([np.interp(at, length, points[:, axis]) for axis in (0, 1)], axis=1)
-
-
-def _read(grey: Array, outline: Array, normal: Array, away: Array, pitch: Array) -> Array:
-    """Return the mean of the image at some distances from every point of the outline."""
-    at = (outline[:, None] + away[None, :, None] * normal[:, None]) / pitch
-    values = ndimage.map_coordinates(grey, np.moveaxis(at, -1, 0), order=1, mode="nearest")
-    return np.asarray(values.mean(axis=1))
 
 
 def pixel_noise(grey: Array, mask: NDArray[np.bool_]) -> float:

@@ -34,6 +34,7 @@ def why_uncalibrated(
         "--sloppy": settings.sloppy,
         "--skip n4": "n4" in settings.skip,
         "--model centerline": "centerline" in settings.models,
+        "--edge-contrasts": settings.moves_outline(files.reference.contrast),
         "a manual centerline": files.is_drawn("centerline"),
     }
     source = MaskSource(

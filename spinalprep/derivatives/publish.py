@@ -69,7 +69,8 @@ def _preprocess(to: DerivativeWriter, found: stages.Preprocessed) -> bool:
 
 def _automatic(to: DerivativeWriter, found: stages.SegmentedCord) -> bool:
     """Write all that the networks found; beside what a person drew as ``desc-auto``."""
-    cord, drawn = Origin(to.model("cord")), to.files.is_drawn("cord")
+    moved = {"outline_moved": asdict(found.moved)} if found.moved is not None else {}
+    cord, drawn = Origin(to.model("cord"), parameters=moved), to.files.is_drawn("cord")
     changed = to.image("cord", found.cord, cord, auto=drawn)
     changed |= to.image("cord_probability", found.probability, cord, auto=drawn)
     changed |= to.image("cord_uncertainty", found.uncertainty, cord)

@@ -14,6 +14,7 @@ from spinalprep.cord.centerline import Centerline, centerline_from_mask
 from spinalprep.cord.ends import Trimmed, trim_ends
 from spinalprep.cord.mask import binarise
 from spinalprep.cord.trace import find_centerline
+from spinalprep.cord.visible_edge import MovedOutline
 from spinalprep.errors import ModelError
 from spinalprep.image import Image, back_on, upright
 from spinalprep.networks.views import VIEWS
@@ -57,6 +58,7 @@ class Maps(Generic[Volume]):
     lesion: Volume
     uncertainty: Volume
     plain: Volume
+    moved: MovedOutline | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Found(Generic[Volume, Line]):
     doubtful : list of int
         Axial slices of the cord in which its outline is doubtful: in the mask, but
         excluded from all means.
+    moved : MovedOutline or None
+        How far the outline was moved to the visible edge; None where it was not to be.
     """
 
     cord: Volume
@@ -95,6 +99,7 @@ class Found(Generic[Volume, Line]):
     warnings: list[str]
     unseen: int
     doubtful: list[int]
+    moved: MovedOutline | None = None
 
 
 class Steps(ABC, Generic[Volume, Line, Network]):
@@ -109,7 +114,9 @@ class Steps(ABC, Generic[Volume, Line, Network]):
         """Find the best curve through a heat map, and how sure it is."""
 
     @abstractmethod
-    def segment_cord(self, image: Volume, centerline: Line, network: Network) -> Maps[Volume]:
+    def segment_cord(
+        self, image: Volume, centerline: Line, network: Network, *, at_edge: bool
+    ) -> Maps[Volume]:
         """Map cord, gray matter and lesions along a centerline."""
 
     @abstractmethod
@@ -138,16 +145,19 @@ def run_cascade(
     image: Volume,
     networks: Networks[Network],
     centerline: Line | None = None,
+    *,
+    at_edge: bool = False,
 ) -> Found[Volume, Line]:
     """Find the centerline, or take a given one; then cord, gray matter and lesions along it.
 
     A centerline that was found leads to the cord only: the one that comes out runs through the
-    middle of that cord. A given one stays as it is, within the ends of the cord.
+    middle of that cord. A given one stays as it is, within the ends of the cord. ``at_edge``: the
+    outline of the cord is moved to the edge that the image shows.
     """
     line, confidence = centerline, 1.0
     if line is None:
         line, confidence = steps.find_centerline(steps.find_heat(image, networks.centerline))
-    maps = steps.segment_cord(image, line, networks.cord)
+    maps = steps.segment_cord(image, line, networks.cord, at_edge=at_edge)
     if networks.gm is not None:
         maps = replace(maps, gm=steps.segment_gm(image, line, maps.cord, networks.gm))
     if networks.lesion is not None:
@@ -165,6 +175,7 @@ def run_cascade(
         warnings=kept.warnings,
         unseen=kept.unseen,
         doubtful=kept.doubtful,
+        moved=maps.moved,
     )
 
 
@@ -174,6 +185,7 @@ def find_cord(
     centerline: Centerline | None = None,
     *,
     views: int = VIEWS,
+    at_edge: bool = False,
 ) -> Found[Image, Centerline]:
     """Find centerline, cord, gray matter and lesions.
 
@@ -186,6 +198,8 @@ def find_cord(
         RAS+ mm; by default it is found.
     views : int
         See `segment`.
+    at_edge : bool
+        Move the outline of the cord to the edge that the image shows.
 
     Returns
     -------
@@ -198,7 +212,9 @@ def find_cord(
     NoCordError
         If the networks see none.
     """
-    found = run_cascade(Here(views), upright(image).as_saved(), networks, centerline)
+    found = run_cascade(
+        Here(views), upright(image).as_saved(), networks, centerline, at_edge=at_edge
+    )
     volumes = (found.cord, found.probability, found.gm, found.lesion, found.uncertainty)
     cord, soft, gm, lesion, spread = (image.with_data(back_on(v.data, image)) for v in volumes)
     return replace(found, cord=cord, probability=soft, gm=gm, lesion=lesion, uncertainty=spread)
@@ -238,11 +254,14 @@ class Here(Steps[Image, Centerline, "Model"]):
         line, confidence = find_centerline(heat)
         return line.as_saved(), confidence
 
-    def segment_cord(self, image: Image, centerline: Centerline, network: "Model") -> Maps[Image]:
+    def segment_cord(
+        self, image: Image, centerline: Centerline, network: "Model", *, at_edge: bool = False
+    ) -> Maps[Image]:
         """See `predict.segment_cord`."""
         from spinalprep.networks.predict import segment_cord
 
-        return as_maps(image, segment_cord(image, centerline, network, self.views))
+        found = segment_cord(image, centerline, network, self.views, at_edge=at_edge)
+        return as_maps(image, found)
 
     def segment_gm(
         self, image: Image, centerline: Centerline, cord: Image, network: "Model"
@@ -279,4 +298,4 @@ def as_maps(image: Image, found: "Prediction") -> Maps[Image]:
     """Return what was predicted as images on the grid of the one that was looked at."""
     volumes = (found.cord, found.gm, found.lesion, found.sd, found.plain)
     cord, gm, lesion, sd, plain = (image.with_data(volume).as_saved() for volume in volumes)
-    return Maps(cord, gm, lesion, sd, plain)
+    return Maps(cord, gm, lesion, sd, plain, found.moved)

@@ -13,7 +13,8 @@ from spinalprep.image import Image
 from spinalprep.networks.cascade import Found
 from spinalprep.networks.crf import refine
 
-STEPS = ("crf", "largest")
+EDGE = "edge"  # done by `cascade.find_cord`, before the ends of the cord are found
+STEPS = ("crf", EDGE, "largest")
 
 
 def post_process(
@@ -28,9 +29,10 @@ def post_process(
     image : Image, shape (I, J, K)
         Intensities of the same voxels.
     steps : collection of str
-        ``crf``: `crf.refine` of the maps of cord and lesions. ``largest``: of each, what is not
-        connected with its largest component gets probability 0; the centerline already sees to
-        that for most of the cord, and a person with two lesions keeps one.
+        ``crf``: `crf.refine` of the maps of cord and lesions. ``edge``: nothing, it is done already
+        where `cascade.find_cord` was asked for it. ``largest``: of each map, what is not connected
+        with its largest component gets probability 0; the centerline already sees to that for most
+        of the cord, and a person with two lesions keeps one.
     """
     cord, lesion = found.probability, found.lesion
     if "crf" in steps:

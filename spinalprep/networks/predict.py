@@ -12,6 +12,7 @@ from scipy import ndimage
 from spinalprep.cord.carried import carry_outline
 from spinalprep.cord.centerline import Centerline, cross_slices
 from spinalprep.cord.straight import StraightSpace
+from spinalprep.cord.visible_edge import MovedOutline, move_outline, visible_edge
 from spinalprep.image import Image, back_on, sample, to_voxel, to_world, upright
 from spinalprep.networks.parallel import run_parts
 from spinalprep.networks.patches import predict_stacks
@@ -52,6 +53,8 @@ class Prediction:
         Standard deviation of the cord over these views; 0 with one view.
     plain : ndarray
         The cord at temperature 1, by which its ends are judged.
+    moved : MovedOutline or None
+        How far the outline was moved to the visible edge; None where it was not to be.
     """
 
     cord: Volume
@@ -59,6 +62,7 @@ class Prediction:
     lesion: Volume
     sd: Volume
     plain: Volume
+    moved: MovedOutline | None = None
 
 
 def find_heat(image: Image, model: Model) -> Image:
@@ -174,7 +178,12 @@ def look_along(image: Image, centerline: Centerline, model: Model, look: Look) -
 
 
 def segment_cord(
-    image: Image, centerline: Centerline, model: Model, views: int = VIEWS
+    image: Image,
+    centerline: Centerline,
+    model: Model,
+    views: int = VIEWS,
+    *,
+    at_edge: bool = False,
 ) -> Prediction:
     """Map the cord, and carry its outline where it ran away from the cord; see `carry_outline`.
 
@@ -182,14 +191,23 @@ def segment_cord(
     ----------
     image, centerline, model, views
         As in `segment`.
+    at_edge : bool
+        Move the outline to the edge that the image shows; see `visible_edge`.
 
     Notes
     -----
-    ``plain`` stays what the network says: the ends of the cord are judged by it.
+    ``plain``, by which the ends of the cord are judged, has no carried outlines; it is moved
+    along with the cord.
     """
     found = segment(image, centerline, model, views)
     carried = carry_outline(image, found.cord, centerline)
-    return replace(found, cord=carried.cord(found.cord), sd=carried.spread(found.sd))
+    found = replace(found, cord=carried.cord(found.cord), sd=carried.spread(found.sd))
+    if not at_edge:
+        return found
+    volumes = [image.with_data(volume) for volume in (found.cord, found.sd, found.plain)]
+    shift = visible_edge(image, volumes[0])
+    cord, sd, plain = move_outline(volumes[0], volumes, shift)
+    return replace(found, cord=cord, sd=sd, plain=plain, moved=shift.summary())
 
 
 def grey_matter(

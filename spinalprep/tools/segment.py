@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,7 @@ def summarise_result(result: Result, path: Path) -> dict[str, Any]:
         "doubtful_slices": sorted(found.doubtful),
         "centerline_length_mm": round(found.centerline.length, 1),
         "confidence": round(found.confidence, 3),
+        "outline_moved": asdict(found.moved) if found.moved is not None else None,
         "gm_mm3": gm_mm3,
         "lesions_mm3": [round(size, 1) for size in found.lesion_volumes_mm3],
         "interval": "95 %, from the uncertainty of the networks",

@@ -32,11 +32,12 @@ def add_post_process(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--post-process",
         nargs="+",
-        choices=("crf", "largest"),
+        choices=("crf", "edge", "largest"),
         default=[],
         metavar="STEP",
-        help="of cord and lesion maps: crf, a conditional random field; largest, keep only the "
-        "largest component of each (default: none)",
+        help="of cord and lesion maps: crf, a conditional random field; edge, move the outline of "
+        "the cord to the edge visible in the image; largest, keep only the largest component of "
+        "each (default: none)",
     )
 
 

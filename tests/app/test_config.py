@@ -45,6 +45,7 @@ ASKED: dict[str, tuple[Any, list[str]]] = {
     "lesion_fusion": ("union", ["--lesion-fusion", "union"]),
     "lesion_threshold": (0.7, ["--lesion-threshold", "0.7"]),
     "lesion_contrasts": (("T1w", "MTS"), ["--lesion-contrasts", "T1w", "MTS"]),
+    "edge_contrasts": (("T1w", "MTS"), ["--edge-contrasts", "T1w", "MTS"]),
     "min_lesion_mm3": (2.5, ["--min-lesion-mm3", "2.5"]),
     "template": ("Generic", ["--template", "Generic"]),
     "level_hint": ("C3@z=5", ["--level-hint", "C3@z=5"]),

@@ -15,6 +15,7 @@ from spinalprep.bids.derivative_kinds import OUTPUTS, TABLE, Kind
 from spinalprep.bids.labels import Label, Labels
 from spinalprep.bids.session import Scan
 from spinalprep.bids.session_files import SessionFiles
+from spinalprep.cord.visible_edge import MovedOutline
 from spinalprep.derivatives.publish import publish
 from spinalprep.derivatives.writer import PARTS_OF_TABLES, DerivativeWriter
 from spinalprep.image import Image, save
@@ -75,7 +76,16 @@ def segmented(dataset: Dataset) -> stages.SegmentedCord:
         name: dataset.image(name) for name in ("cord", "probability", "gm", "lesion", "uncertainty")
     }
     line = dataset.table("line", s_mm=[0.0], x_mm=[1.0])
-    return stages.SegmentedCord(**maps, centerline=line, confidence=0.9, unseen=0, doubtful=[])
+    return stages.SegmentedCord(
+        **maps, centerline=line, confidence=0.9, unseen=0, doubtful=[], moved=None
+    )
+
+
+def test_a_moved_outline_is_told(dataset: Dataset) -> None:
+    found = replace(segmented(dataset), moved=MovedOutline(0.12, 0.0, 0.2, 0.75))
+    publish(dataset.writer(), Node(stages.AUTOMATIC), found)
+    told = dataset.sidecar("space-T2w_label-SC_mask")["Parameters"]["outline_moved"]
+    assert told == {"median_mm": 0.12, "least_mm": 0.0, "most_mm": 0.2, "evident": 0.75}
 
 
 def test_what_networks_found_says_which(dataset: Dataset) -> None:

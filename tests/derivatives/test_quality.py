@@ -23,7 +23,9 @@ def results(*left: tuple[Stage[stages.R], stages.R]) -> Results:
 
 def segmented(cord: Path, unseen: int = 0) -> stages.SegmentedCord:
     maps = dict.fromkeys(("probability", "gm", "lesion", "uncertainty", "centerline"), ANY)
-    return stages.SegmentedCord(cord=cord, confidence=1.0, unseen=unseen, doubtful=[], **maps)
+    return stages.SegmentedCord(
+        cord=cord, confidence=1.0, unseen=unseen, doubtful=[], moved=None, **maps
+    )
 
 
 def shapes(perslice: Path) -> stages.CordShape:

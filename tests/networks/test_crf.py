@@ -124,7 +124,7 @@ def test_mask_and_maps_follow_the_steps() -> None:
 
 
 def test_steps_that_do_not_exist_or_do_not_apply_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="expected some of crf, largest"):
+    with pytest.raises(UsageError, match="expected some of crf, edge, largest"):
         segment("nowhere.nii.gz", post_process=("crt",))
     (tmp_path / "sub-1" / "anat").mkdir(parents=True)
     words = ["--derivatives", str(tmp_path), "-o", str(tmp_path), "--post-process", "crf"]

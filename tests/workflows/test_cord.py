@@ -36,14 +36,23 @@ def scan(person: Person, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def find_cord_by_graph(
-    scan: Path, cache: Path, centerline: Path | None = None, more: tuple[str, ...] = ()
+    scan: Path,
+    cache: Path,
+    centerline: Path | None = None,
+    more: tuple[str, ...] = (),
+    at_edge: bool = False,
 ) -> Any:
     names = ("centerline", "cord", *more)
     files = {
         name: WeightFile(path, card_path(path))
         for name, path in zip(names, map(packaged_weights, names), strict=True)
     }
-    graph = AutomaticCord(image=scan, networks=CordWeights(**files), centerline_label=centerline)
+    graph = AutomaticCord(
+        image=scan,
+        networks=CordWeights(**files),
+        centerline_label=centerline,
+        at_edge=at_edge,
+    )
     return graph(cache_root=cache, worker="debug")
 
 
@@ -67,18 +76,19 @@ def test_found_centerline_runs_through_the_middle_of_the_cord(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("drawn", [False, True])
+@pytest.mark.parametrize(("drawn", "at_edge"), [(False, False), (True, True)])
 def test_graph_and_library_give_the_same_bits(
-    person: Person, scan: Path, tmp_path: Path, drawn: bool
+    person: Person, scan: Path, tmp_path: Path, drawn: bool, at_edge: bool
 ) -> None:
     image, label, line = load(scan), None, None
     if drawn:
         mask = image.with_data(rasterise(person.centerline, image))
         label = save(mask, tmp_path / "drawn.nii.gz", np.uint8)
         line = centerline_from_mask(mask).as_saved()
-    graph = find_cord_by_graph(scan, tmp_path / "cache", label, more=("gm", "lesion"))
+    more = ("gm", "lesion")
+    graph = find_cord_by_graph(scan, tmp_path / "cache", label, more, at_edge)
     models = {name: load_model(name) for name in ("centerline", "cord", "gm", "lesion")}
-    found = find_cord(image, Networks(**models), line)
+    found = find_cord(image, Networks(**models), line, at_edge=at_edge)
     for name in ("cord", "probability", "gm", "lesion", "uncertainty"):
         file, here = load(getattr(graph, name)), getattr(found, name)
         assert here.data.max() > 0
@@ -86,8 +96,10 @@ def test_graph_and_library_give_the_same_bits(
         np.testing.assert_array_equal(file.affine, here.affine)
     points = read_centerline(Path(graph.centerline)).points
     np.testing.assert_array_equal(points, found.centerline.points)
-    told = graph.confidence, graph.warnings, graph.unseen, graph.doubtful
-    assert told == (found.confidence, found.warnings, found.unseen, found.doubtful)
+    told = graph.confidence, graph.warnings, graph.unseen, graph.doubtful, graph.moved
+    own = found.confidence, found.warnings, found.unseen, found.doubtful, found.moved
+    assert told == own
+    assert (found.moved is not None) == at_edge
 
 
 @pytest.mark.slow

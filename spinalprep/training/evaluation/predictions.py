@@ -21,6 +21,7 @@ from spinalprep.image.sanity import conform
 from spinalprep.lesion.calling import LesionRule, call_lesions
 from spinalprep.memory import peak_mib, reset_peak
 from spinalprep.networks.cascade import Networks, by_task, find_cord
+from spinalprep.networks.postprocess import EDGE
 from spinalprep.networks.postprocess import post_process as run_steps
 from spinalprep.networks.weights import Model
 
@@ -114,7 +115,8 @@ def from_networks(
         del tasks["gm"]
     told = [role for role in MASKS if role != "gm" or not silent]
     try:
-        found = run_steps(find_cord(grid, Networks(**tasks)), grid, post_process)
+        found = find_cord(grid, Networks(**tasks), at_edge=EDGE in post_process)
+        found = run_steps(found, grid, post_process)
     except NoCordError:
         nowhere = np.full((grid.shape[2], 2), np.nan)
         nothing = dict.fromkeys(told, empty)
