@@ -381,6 +381,7 @@ def test_scores_say_who_calibrated_the_masks_or_why_there_are_none(dataset: Data
         "other weights": dataset.writer(),
         "--denoise, --skip n4": replace(dataset.writer(denoise=True, skip=("n4",)), cards=cards),
         "manual centerline": replace(dataset.writer("centerline"), cards=cards),
+        "--edge-contrasts": replace(dataset.writer(edge_contrasts=("T1w", "T2w")), cards=cards),
     }
     for reason, writer in others.items():
         publish(writer, Node(stages.SHAPE), shape_with_scores(dataset))
