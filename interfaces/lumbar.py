@@ -10,7 +10,13 @@ from pydra.compose import python
 from spinalprep.image import load, resample_like, save
 from spinalprep.image.volume import save_inside
 from spinalprep.lumbar.measures import measure_lumbar
-from spinalprep.lumbar.spine import clean_spine, find_discs, name_discs, why_not_lumbar
+from spinalprep.lumbar.spine import (
+    clean_spine,
+    find_discs,
+    name_discs,
+    why_not_counted,
+    why_not_lumbar,
+)
 from spinalprep.lumbar.structures import Alignment
 from spinalprep.tables import write_table
 
@@ -18,7 +24,6 @@ REFUSED = (
     "T1w could not be registered to T2w: lumbar structures were looked for in T2w alone; check "
     "that both images show the same part of the spine"
 )
-UNNAMED = "lumbar levels are unknown: the sacrum is not in view, or doubtful"
 
 
 @python.define(outputs=["structures", "soft", "table", "alignment", "warnings"])
@@ -39,13 +44,13 @@ def SegmentLumbar(
     if reason:
         refused = f"no lumbar spine in view: {reason}; --lumbar writes nothing"
         return None, None, None, alignment, [refused]
-    named = name_discs(structures, discs)
+    named, unknown = name_discs(structures, discs), why_not_counted(structures, discs)
     here = resample_like(bright, like) if bright is not None else None
     table = measure_lumbar(structures, named, here)
     inside = like.with_data(soft[0] < 0.99)
     warnings = [REFUSED] if how is Alignment.REFUSED else []
-    if not named[0].name:
-        warnings.append(UNNAMED)
+    if unknown:
+        warnings.append(f"lumbar levels are unknown: {unknown}")
     values = soft[1:][:, inside.data].T
     return (
         save(structures, Path("lumbar.nii.gz"), dtype=np.uint8),

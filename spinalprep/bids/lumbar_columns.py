@@ -3,7 +3,7 @@
 LUMBAR_COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
     "level": (
         "the two vertebrae of the disc, counted from the sacrum as if there were five free lumbar "
-        "vertebrae; n/a where the sacrum is not in view or the lowest disc is rudimentary",
+        "vertebrae; n/a where the sacrum is not in view or a transitional vertebra is likely",
         None,
         None,
     ),

@@ -5,10 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinalprep.image import Image, reorient
+from spinalprep.image import Image, grid_points, reorient
 from spinalprep.lumbar.measures import measure_lumbar
-from spinalprep.lumbar.spine import clean_spine, find_discs, name_discs, why_not_lumbar
-from spinalprep.lumbar.structures import CANAL, DISCS, SACRUM, STRUCTURES, structure_labels
+from spinalprep.lumbar.spine import (
+    TO_SACRUM_MM,
+    clean_spine,
+    find_discs,
+    name_discs,
+    why_not_counted,
+    why_not_lumbar,
+)
+from spinalprep.lumbar.structures import (
+    CANAL,
+    DISCS,
+    SACRUM,
+    STRUCTURES,
+    VERTEBRAE,
+    structure_labels,
+)
 from spinalprep.phantom.lumbar import LumbarPerson, LumbarRanges, make_lumbar
 from spinalprep.phantom.lumbar_scans import draw_tissues
 from spinalprep.phantom.lumbar_tissues import to_structures
@@ -66,6 +80,7 @@ def test_heights_follow_those_of_the_discs(person: LumbarPerson, truth: Image) -
 def test_without_sacrum_nothing_is_named(truth: Image) -> None:
     cut = truth.with_data(np.where(truth.data == SACRUM, 0, truth.data))
     assert {disc.name for disc in name_discs(cut, find_discs(cut))} == {None}
+    assert "sacrum is not in view" in why_not_counted(cut, find_discs(cut))
     upper = Image(truth.data[:, :, 75:], truth.affine)
     assert {disc.name for disc in name_discs(upper, find_discs(upper))} == {None}
 
@@ -82,6 +97,19 @@ def test_a_flat_lowest_disc_may_be_a_transitional_one(truth: Image) -> None:
     discs = find_discs(truth)
     flat = [replace(discs[0], height_mm=0.3 * discs[1].height_mm), *discs[1:]]
     assert {disc.name for disc in name_discs(truth, flat)} == {None}
+    assert "transitional" in why_not_counted(truth, flat)
+    assert why_not_counted(truth, discs) == ""
+
+
+def test_a_disc_within_the_sacrum_makes_the_count_doubtful(truth: Image) -> None:
+    """A first sacral vertebra that is half free has a disc below it, and sacrum on both sides."""
+    lowest = find_discs(truth)[0]
+    points = grid_points(truth.shape, truth.affine) - lowest.centre
+    on_top = (points @ lowest.way > 0) & (np.linalg.norm(points, axis=-1) < 1.5 * TO_SACRUM_MM)
+    fused = truth.with_data(np.where(on_top & (truth.data == VERTEBRAE), SACRUM, truth.data))
+    discs = find_discs(fused)
+    assert "within the sacrum" in why_not_counted(fused, discs)
+    assert {disc.name for disc in name_discs(fused, discs)} == {None}
 
 
 def test_a_neck_is_refused_by_its_size(truth: Image) -> None:
