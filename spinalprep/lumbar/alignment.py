@@ -13,6 +13,7 @@ from spinalprep.networks.weights import Model
 from spinalprep.registration.coregister import coregister
 
 LEAST_CANAL_MM3 = 2000.0
+ALIKE = 1.01  # normalized mutual information; of noise it is up to 1.001
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def align_t1w(t1w: Image, t2w: Image, structures: Image) -> AlignedT1w:
     Returns
     -------
     aligned : AlignedT1w
-        Registered where that gains enough (`coregister`), by the headers where these hold or where
-        T2w shows no canal to go by, else refused.
+        Registered where that gains enough (`coregister`); by the headers where these hold, where
+        the two are alike by them and no better place was found, or where T2w shows no canal to go
+        by; else refused.
     """
     canal = structures.data == CANAL
     if canal.sum() * structures.voxel_volume < LEAST_CANAL_MM3:
@@ -60,7 +62,7 @@ def align_t1w(t1w: Image, t2w: Image, structures: Image) -> AlignedT1w:
     if fit.accepted:
         moved = Image(t1w.data, np.linalg.inv(fit.forward.matrix) @ t1w.affine)
         return AlignedT1w(moved, Alignment.REGISTERED, fit.gain)
-    if fit.headers_hold:
+    if fit.headers_hold or fit.before >= ALIKE:  # thick slices look alike a step aside, too
         return AlignedT1w(t1w, Alignment.HEADERS, fit.gain)
     return AlignedT1w(None, Alignment.REFUSED, fit.gain)
 

@@ -5,10 +5,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from spinalprep.image import Image
+from spinalprep.lumbar import alignment
 from spinalprep.lumbar.alignment import align_t1w
 from spinalprep.lumbar.structures import CANAL, Alignment
 from spinalprep.phantom.lumbar import make_lumbar
 from spinalprep.phantom.lumbar_scans import LumbarProtocol, LumbarScan, scan
+from spinalprep.registration.coregister import Coregistration
+from spinalprep.registration.transform import Affine
 
 PROTOCOL = LumbarProtocol(slices=9, slice_mm=4.5, pixel_mm=1.2, low=(-80, -60), high=(60, 140))
 
@@ -45,6 +48,18 @@ def test_noise_is_refused(scanned: LumbarScan) -> None:
     noise = np.random.default_rng(0).normal(100, 5, scanned.t1w.shape).astype(np.float32)
     aligned = align_t1w(scanned.t1w.with_data(noise), scanned.t2w, scanned.structures)
     assert (aligned.image, aligned.alignment) == (None, Alignment.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [(1.03, Alignment.HEADERS), (1.002, Alignment.REFUSED)]
+)
+def test_images_alike_by_their_headers_need_no_peak(
+    scanned: LumbarScan, monkeypatch: pytest.MonkeyPatch, before: float, expected: Alignment
+) -> None:
+    still = Affine.identity()
+    fit = Coregistration(still, still, before, before, accepted=False, peak=0.001)
+    monkeypatch.setattr(alignment, "coregister", lambda *_: fit)
+    assert align_t1w(scanned.t1w, scanned.t2w, scanned.structures).alignment == expected
 
 
 def test_without_a_canal_headers_count(scanned: LumbarScan) -> None:
