@@ -17,14 +17,12 @@ from pathlib import Path
 import numpy as np
 from lesion_fusion import Case, aligned_pair, look, tell
 from numpy.typing import NDArray
-from scipy import ndimage
-from several_scans_real import Real, cloud
+from several_scans_real import CLOUD_STEPS, CLOUDS, Real, cloud, step_to_fluid
 
 from spinalprep.image import Image
 from spinalprep.networks.cascade import Networks
 from spinalprep.networks.weights import Model, load_model
 
-VOLUMES, STEPS = (60.0, 200.0), (0.2, 0.6)  # mm3; of the step to the fluid
 LESIONS = 3
 APART_MM = 20.0
 CLOUD_DRAWS = 6
@@ -47,7 +45,7 @@ def place_clouds(person: Real, chance: np.random.Generator) -> Clouds:
     heights = np.linspace(low + APART_MM, high - APART_MM, count)
     heights = heights + chance.uniform(-APART_MM / 4, APART_MM / 4, count)
     side = chance.uniform((-3, -2), (3, 2), (count, 2))
-    volumes = chance.uniform(*VOLUMES, count)
+    volumes = chance.uniform(*CLOUDS, count)
     halves = (3 * volumes / (8 * np.pi)) ** (1 / 3)
     return Clouds(np.column_stack([side, heights]), halves, volumes)
 
@@ -59,12 +57,11 @@ def with_clouds(
     changed, truth = {}, []
     for name, image in person.images.items():
         cord = person.cords[name]
-        around = ndimage.binary_dilation(cord, iterations=3) & ~cord
-        step = np.median(image.data[around]) - np.median(image.data[cord])
+        step = step_to_fluid(image, cord)
         data = image.data.astype(np.float32)
         for place, half in zip(clouds.places, clouds.half_mm, strict=True):
             shape = cloud(image, cord, place, half)
-            data = data + np.float32(chance.uniform(*STEPS) * step) * shape
+            data = data + np.float32(chance.uniform(*CLOUD_STEPS) * step) * shape
             if not changed:
                 truth.append(shape >= 0.5)
         changed[name] = image.with_data(data)

@@ -47,9 +47,9 @@ def main() -> None:
         scanned = scan(person, draw_protocol(seed))
         for seen, t1w in (("T2w and T1w", scanned.t1w), ("T2w", None)):
             began = time.monotonic()
-            found = _segment(scanned.t2w, t1w, model)
+            found = segment(scanned.t2w, t1w, model)
             spent = time.monotonic() - began
-            both = _confusion(scanned.structures.data, found.data)
+            both = confusion(scanned.structures.data, found.data)
             counts[seen] = counts.get(seen, np.zeros_like(both)) + both
             rows.append({"seed": seed, "seen": seen, "seconds": spent, **_discs(person, found)})
         _write_iou(counts, given.out / "iou.tsv")
@@ -60,23 +60,29 @@ def main() -> None:
         sys.stdout.write((given.out / f"{name}.tsv").read_text() + "\n")
 
 
-def _segment(t2w: Image, t1w: Image | None, model: Model) -> Image:
+def segment(t2w: Image, t1w: Image | None, model: Model) -> Image:
+    """Return the structures as the App has them."""
     soft = map_structures(t2w, t1w, model)
     return clean_spine(t2w.with_data(soft.argmax(axis=0).astype(np.uint8)))
 
 
-def _confusion(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+def confusion(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Return how many voxels of each structure (rows) were called what (columns)."""
     n = len(STRUCTURES)
     pairs = truth.astype(int).ravel() * n + found.astype(int).ravel()
     return np.bincount(pairs, minlength=n * n).reshape(n, n)
 
 
+def overlap_percent(both: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of each structure in percent."""
+    shared = np.diag(both)
+    return np.asarray(100 * shared / np.maximum(both.sum(axis=0) + both.sum(axis=1) - shared, 1))
+
+
 def _write_iou(counts: dict[str, np.ndarray], path: Path) -> None:
     table = pd.DataFrame(index=[*STRUCTURES, "without background", "with background"])
     for seen, both in counts.items():
-        shared = np.diag(both)
-        each = 100 * shared / np.maximum(both.sum(axis=0) + both.sum(axis=1) - shared, 1)
+        each = overlap_percent(both)
         table[seen] = [*each, each[1:].mean(), each.mean()]
     table.round(1).to_csv(path, sep="\t", index_label="structure")
 
@@ -124,7 +130,7 @@ def _neck(seed: int, model: Model) -> dict[str, object]:
     middle = person.centerline.points.mean(axis=0)
     affine[:3, 3] = middle - np.array([22.5, 60.0, 80.0])
     image = render(person, "T2w", ((16, 120, 160), affine), seed)
-    found = _segment(image, None, model)
+    found = segment(image, None, model)
     return {"seed": seed, "said": why_not_lumbar(found, find_discs(found)) or "taken for lumbar"}
 
 

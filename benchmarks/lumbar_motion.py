@@ -14,16 +14,14 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-from lumbar import _confusion as confusion
+from lumbar import confusion, overlap_percent, segment
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from spinalprep.image import Image, to_world
 from spinalprep.lumbar.alignment import AlignedT1w, align_t1w
-from spinalprep.lumbar.spine import clean_spine
 from spinalprep.lumbar.structures import VERTEBRAE
-from spinalprep.networks.lumbar import map_structures
-from spinalprep.networks.weights import Model, load_model
+from spinalprep.networks.weights import load_model
 from spinalprep.phantom.lumbar import make_lumbar
 from spinalprep.phantom.lumbar_scans import LumbarScan, draw_protocol, scan
 
@@ -38,12 +36,6 @@ def motion(seed: int, still: NDArray[np.float64]) -> NDArray[np.float64]:
     matrix[:3, :3] = turn
     matrix[:3, 3] = still - turn @ still + chance.normal(0, SHIFT_MM, 3)
     return matrix
-
-
-def segment(t2w: Image, t1w: Image | None, model: Model) -> Image:
-    """Return the structures as the App has them."""
-    soft = map_structures(t2w, t1w, model)
-    return clean_spine(t2w.with_data(soft.argmax(axis=0).astype(np.uint8)))
 
 
 def scan_beside(seed: int) -> tuple[LumbarScan, Image]:
@@ -93,9 +85,7 @@ def main() -> None:
             both = confusion(scanned.structures.data, found.data)
             counts[name] = counts.get(name, np.zeros_like(both)) + both
     for name, both in counts.items():
-        shared = np.diag(both)
-        each = 100 * shared / np.maximum(both.sum(axis=0) + both.sum(axis=1) - shared, 1)
-        sys.stdout.write(f"{name}: {each[1:].mean():.1f} %\n")
+        sys.stdout.write(f"{name}: {overlap_percent(both)[1:].mean():.1f} %\n")
 
 
 if __name__ == "__main__":

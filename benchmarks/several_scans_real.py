@@ -56,6 +56,12 @@ def cloud(image: Image, cord: Mask, at: NDArray[np.float64], half_mm: float) -> 
     return (mean * cord).astype(np.float32)
 
 
+def step_to_fluid(image: Image, cord: Mask) -> float:
+    """Return how much brighter the surroundings of the cord are, in the median."""
+    around = ndimage.binary_dilation(cord, iterations=3) & ~cord
+    return float(np.median(image.data[around]) - np.median(image.data[cord]))
+
+
 @dataclass(frozen=True)
 class Real:
     """A person's images and cords by contrast, the first of them the reference."""
@@ -108,8 +114,7 @@ class Real:
         changed, truth = {}, np.zeros(self.cord.shape, bool)
         for name, image in self.images.items():
             cord = self.cords[name]
-            around = ndimage.binary_dilation(cord, iterations=3) & ~cord
-            step = np.median(image.data[around]) - np.median(image.data[cord])
+            step = step_to_fluid(image, cord)
             shape = cloud(image, cord, at, half) * np.float32(volume_mm3 > 0)
             share = np.float32(chance.uniform(*CLOUD_STEPS) * step)
             truth = truth if changed else shape >= 0.5

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.image import Image
+from spinalprep.lumbar.spine import LEAST_CANAL_MM3
 from spinalprep.lumbar.structures import CANAL, Alignment
 from spinalprep.networks.lumbar import map_structures
 from spinalprep.networks.weights import Model
 from spinalprep.registration.coregister import coregister
 
-LEAST_CANAL_MM3 = 2000.0
 ALIKE = 1.01  # normalized mutual information; of noise it is up to 1.001
 
 
