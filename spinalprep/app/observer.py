@@ -120,7 +120,8 @@ class RunObserver(Observer):
         mine = self._progress[session]
         changed, gates = mine.changed, {}
         if mine.results.found:
-            table = judge(measure_quality(mine.results), self._gates)
+            contrast = self._job(session).files.reference.contrast
+            table = judge(measure_quality(mine.results, contrast), self._gates)
             gates = dict(zip(table["metric"], table["result"], strict=True))
             with self._only_this_one(session):
                 changed |= write_gates(self._writer(session, mine.results), table)

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from spinalprep import stages
+from spinalprep.cord.cauda import cauda_length
 from spinalprep.cord.edge import edge_shares, worst_stretch
+from spinalprep.cord.files import read_centerline
 from spinalprep.cord.jumps import steepest_change
 from spinalprep.cord.mask import count_components
 from spinalprep.cord.shape import is_averaged
@@ -19,9 +21,14 @@ from spinalprep.normative.table import load_norms
 from spinalprep.stages import Results
 from spinalprep.tables import is_true, read_table
 
+BRIGHT_FLUID = "T2w"  # in which cauda equina is told from cord
 
-def measure_quality(results: Results) -> dict[str, float | None]:
-    """Return the value of every gate that the finished stages of a session run allow."""
+
+def measure_quality(results: Results, contrast: str = "") -> dict[str, float | None]:
+    """Return the value of every gate that the finished stages of a session run allow.
+
+    ``contrast`` is that of the reference image.
+    """
     measured: dict[str, float | None] = {}
     automatic, manual = results.get(stages.AUTOMATIC), results.get(stages.MANUAL)
     cord = manual or automatic
@@ -30,6 +37,10 @@ def measure_quality(results: Results) -> dict[str, float | None]:
         if (seen := results.get(stages.PREPROCESS)) is not None:
             doubtful = automatic.doubtful if manual is None and automatic is not None else []
             measured["edge"] = _edge(seen.image, cord.probability, doubtful)
+            if manual is None and contrast == BRIGHT_FLUID:
+                measured["cauda_mm"] = cauda_length(
+                    load(seen.image), load(cord.probability), read_centerline(cord.centerline)
+                )
         levels = known_levels(results)
         measured["level_confidence"] = levels.confidence
         measured["disc_residual_mm"] = levels.residual_mm

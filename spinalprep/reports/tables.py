@@ -42,6 +42,10 @@ GATE_WORDS = {
     "edge": (
         "fraction of the outline with a visible edge, in the 10 mm of cord where it is smallest"
     ),
+    "cauda_mm": (
+        "length of cord that looks like cauda equina or CSF; n/a: the reference is not T2w, or its "
+        "cord was drawn"
+    ),
     "coverage": (
         "fraction of the slices between the ends of the cord in which the mask contains cord"
     ),

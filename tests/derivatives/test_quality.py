@@ -1,5 +1,6 @@
 """Gates get their values from what the stages left; what was not measured has none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 
 from spinalprep import stages
+from spinalprep.cord.centerline import Centerline
+from spinalprep.cord.files import write_centerline
 from spinalprep.derivatives.quality import measure_quality
 from spinalprep.image import Image, save
 from spinalprep.registration.measures import CoregistrationMeasures
@@ -183,3 +186,24 @@ def test_an_outline_that_the_image_does_not_show_warns(tmp_path: Path) -> None:
         seen = stages.Preprocessed(image=image)
         found = measure_quality(results((stages.PREPROCESS, seen), (stages.MANUAL, drawn)))
         assert verdicts(found)["edge"] == word
+
+
+def test_what_looks_like_fluid_is_told_from_cord_in_t2w_alone(tmp_path: Path) -> None:
+    i, j, _ = np.indices((24, 24, 30))
+    mask = (np.hypot(i - 12, j - 12) <= 5).astype(np.uint8)
+    cord = save(Image(mask, np.eye(4)), tmp_path / "cord.nii.gz", dtype=np.uint8)
+    z = np.arange(29.0, -0.1, -0.5)
+    line = write_centerline(
+        Centerline(np.stack([0 * z + 12, 0 * z + 12, z], axis=1)), tmp_path / "line.tsv"
+    )
+    auto = replace(segmented(cord), probability=cord, centerline=line)
+    drawn = stages.DrawnCord(cord=cord, probability=cord, centerline=line)
+    for inside, word in ((100.0, "PASS"), (300.0, "WARN")):
+        grey = np.where(mask > 0, inside, 200.0).astype(np.float32)
+        image = save(Image(grey, np.eye(4)), tmp_path / "image.nii.gz")
+        found = results((stages.PREPROCESS, stages.Preprocessed(image=image)))
+        found = found.having(Node(stages.AUTOMATIC), auto)
+        assert verdicts(measure_quality(found, "T2w"))["cauda_mm"] == word
+        assert verdicts(measure_quality(found, "T1w"))["cauda_mm"] == "n/a"
+        both = found.having(Node(stages.MANUAL), drawn)
+        assert verdicts(measure_quality(both, "T2w"))["cauda_mm"] == "n/a"

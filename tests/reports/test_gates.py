@@ -17,6 +17,7 @@ METRICS = [
     "area_norm",
     "area_norm_low",
     "edge",
+    "cauda_mm",
     "coverage",
     "doubtful_mm",
     "coreg_gain",
