@@ -25,6 +25,7 @@ from spinalprep.phantom.anatomy import make_person
 from spinalprep.phantom.images import render
 from spinalprep.phantom.lumbar import LumbarPerson, make_lumbar
 from spinalprep.phantom.lumbar_scans import draw_protocol, scan
+from spinalprep.training.evaluation.structures import count_pairs, overlap_percent
 
 FOUND_MM = 10.0  # a disc counts as found within
 
@@ -49,7 +50,7 @@ def main() -> None:
             began = time.monotonic()
             found = segment(scanned.t2w, t1w, model)
             spent = time.monotonic() - began
-            both = confusion(scanned.structures.data, found.data)
+            both = count_pairs(scanned.structures.data, found.data, len(STRUCTURES))
             counts[seen] = counts.get(seen, np.zeros_like(both)) + both
             rows.append({"seed": seed, "seen": seen, "seconds": spent, **_discs(person, found)})
         _write_iou(counts, given.out / "iou.tsv")
@@ -64,19 +65,6 @@ def segment(t2w: Image, t1w: Image | None, model: Model) -> Image:
     """Return the structures as the App has them."""
     soft = map_structures(t2w, t1w, model)
     return clean_spine(t2w.with_data(soft.argmax(axis=0).astype(np.uint8)))
-
-
-def confusion(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return how many voxels of each structure (rows) were called what (columns)."""
-    n = len(STRUCTURES)
-    pairs = truth.astype(int).ravel() * n + found.astype(int).ravel()
-    return np.bincount(pairs, minlength=n * n).reshape(n, n)
-
-
-def overlap_percent(both: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of each structure in percent."""
-    shared = np.diag(both)
-    return np.asarray(100 * shared / np.maximum(both.sum(axis=0) + both.sum(axis=1) - shared, 1))
 
 
 def _write_iou(counts: dict[str, np.ndarray], path: Path) -> None:

@@ -14,16 +14,17 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-from lumbar import confusion, overlap_percent, segment
+from lumbar import segment
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from spinalprep.image import Image, to_world
 from spinalprep.lumbar.alignment import AlignedT1w, align_t1w
-from spinalprep.lumbar.structures import VERTEBRAE
+from spinalprep.lumbar.structures import STRUCTURES, VERTEBRAE
 from spinalprep.networks.weights import load_model
 from spinalprep.phantom.lumbar import make_lumbar
 from spinalprep.phantom.lumbar_scans import LumbarScan, draw_protocol, scan
+from spinalprep.training.evaluation.structures import count_pairs, overlap_percent
 
 SHIFT_MM, TURN_DEG = 3.0, 2.0  # standard deviations
 
@@ -82,7 +83,7 @@ def main() -> None:
             )
             sys.stdout.flush()
         for name, found in seen.items():
-            both = confusion(scanned.structures.data, found.data)
+            both = count_pairs(scanned.structures.data, found.data, len(STRUCTURES))
             counts[name] = counts.get(name, np.zeros_like(both)) + both
     for name, both in counts.items():
         sys.stdout.write(f"{name}: {overlap_percent(both)[1:].mean():.1f} %\n")

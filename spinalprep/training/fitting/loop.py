@@ -114,7 +114,12 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     measure = objective or find_loss(USUAL)
     network = network.to(device).train()
-    state = _State(network, average_of(network), optimiser_of(network, schedule.rate), schedule)
+    state = _State(
+        network,
+        average_of(network),
+        optimiser_of(network, schedule.rate, schedule.optimizer),
+        schedule,
+    )
     _resume(folder / "checkpoint.pt", state, device)
     if validation is not None and not state.best:  # nothing learned may be the best
         _look(state, validation, measure)
@@ -200,9 +205,11 @@ def _moving(average: Tensors, now: Tensors, count: Tensor | int) -> None:
     MOVING_BY(min(AVERAGE, n / (n + 9)))(average, now, n)
 
 
-def optimiser_of(network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """Return the optimizer of a network."""
-    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
+def optimiser_of(network: nn.Module, rate: float, kind: str = "AdamW") -> torch.optim.Optimizer:
+    """Return the optimizer of a network, one of `schedules.OPTIMIZERS`; AdamW decays weights."""
+    decay = {"weight_decay": WEIGHT_DECAY} if kind == "AdamW" else {}
+    made: torch.optim.Optimizer = getattr(torch.optim, kind)(network.parameters(), lr=rate, **decay)
+    return made
 
 
 def take_step(

@@ -10,6 +10,7 @@ from spinalprep.errors import UsageError
 
 WARM_UP = 100
 SHAPES = ("cosine", "constant", "triangular", "triangular2", "restarts")
+OPTIMIZERS = ("AdamW", "Adam", "RMSprop", "Adadelta")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Schedule:
         Step at which a cosine would reach zero; the last one if it is later than this.
     bfloat16 : bool
         Convolve in bfloat16: a third less time on processors that have it; weights stay float32.
+    optimizer : str
+        One of ``OPTIMIZERS``, torch's name for it.
 
     References
     ----------
@@ -58,10 +61,15 @@ class Schedule:
     cycle: int = 400
     zero_at: int = 0
     bfloat16: bool = False
+    optimizer: str = "AdamW"
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
             raise UsageError(f"schedule {self.shape!r}: expected one of {', '.join(SHAPES)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise UsageError(
+                f"optimizer {self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}"
+            )
         if self.cycle < 2 or not 0 <= self.lowest <= self.rate:
             raise UsageError(
                 f"schedule {self.shape!r}: got a cycle of {self.cycle} steps between "

@@ -90,7 +90,17 @@ def check_protocol(protocol: Protocol, sites: Sites, out_dir: Path) -> None:
         If ``protocol.json`` says something else.
     """
     people = {"people": list(sites.own.people), "slices_read": len(sites.own)}
-    told = asdict(protocol) | people
+    keep_protocol(asdict(protocol) | people, out_dir)
+
+
+def keep_protocol(told: dict[str, object], out_dir: Path) -> None:
+    """Note in ``protocol.json`` what all rows of a folder have in common.
+
+    Raises
+    ------
+    UsageError
+        If the file says something else.
+    """
     path = out_dir / "protocol.json"
     if path.is_file() and json.loads(path.read_text()) != told:
         raise UsageError(
