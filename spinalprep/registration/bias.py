@@ -1,5 +1,6 @@
 """Evenness of an image: a mask of the neck, N4 bias field correction, denoising."""
 
+import ants
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -16,13 +17,12 @@ from spinalprep.image import (
     to_world,
     upright,
 )
-from spinalprep.registration.n4 import fit_log_field
+from spinalprep.registration.ants_arrays import from_ants, to_ants
 
 FIELD_VOXELS = 6000  # of the body, on which the field is fitted, about
 FIELD_SPACING = 4.0, 8.0  # mm between them
 SPLINE_DISTANCE = 100  # mm between the knots at the first of the levels; halved at each
 ROUNDS = [100, 100]  # of every level; 40 left most of a coil's field where it was
-TOLERANCE = 1e-4  # of the ratio of two successive fields, SD over mean
 FEWEST_VOXELS = 500
 STRONGEST_FIELD = 20.0  # times the median by which the field may brighten or darken
 
@@ -106,7 +106,7 @@ def correct_bias(
     -----
     N4 (Tustison et al. 2010, IEEE TMI, doi:10.1109/TMI.2010.2046908) on a copy with voxels of
     4 to 8 mm, by the size of the body; slices that are thicker are kept, where a shrink factor
-    would thin them out. The field is that of ANTs within 0.2 %.
+    would thin them out.
     """
     given, image = image, upright(image)
     mask = neck_mask(image) if mask is None else on_grid_of(image, mask, "the mask of the body")
@@ -117,15 +117,15 @@ def correct_bias(
             f"only {int(body.sum())} voxels of the image belong to the body; expected at least "
             f"{FEWEST_VOXELS} for the bias correction: skip it with --skip n4"
         )
-    log_field = fit_log_field(
-        coarse.data,
-        coarse_mask.data > 0,
-        coarse.voxel_sizes.tolist(),
-        SPLINE_DISTANCE,
-        [10, 10] if sloppy else ROUNDS,
-        TOLERANCE,
+    fitted = ants.n4_bias_field_correction(
+        to_ants(coarse),
+        mask=to_ants(coarse_mask),
+        shrink_factor=1,
+        spline_param=SPLINE_DISTANCE,
+        convergence={"iters": [10, 10] if sloppy else ROUNDS, "tol": 1e-4},
+        return_bias_field=True,
     )
-    field = _spread(coarse.with_data(log_field.astype(np.float32)), image)
+    field = _spread(from_ants(fitted), image)
     field /= np.median(field[body])
     np.clip(field, 1 / STRONGEST_FIELD, STRONGEST_FIELD, out=field)
     corrected, field = (back_on(values, given) for values in (image.data / field, field))
@@ -150,10 +150,10 @@ def _coarse(image: Image, body: NDArray[np.bool_]) -> tuple[Image, Image]:
     )
 
 
-def _spread(log_field: Image, image: Image) -> NDArray[np.float32]:
-    """Return a field at the voxels of ``image`` from its logarithm on a coarse grid."""
-    logs = log_field.data
-    corners = to_voxel(to_world(np.eye(4)[:, :3], image.affine), log_field.affine)
+def _spread(field: Image, image: Image) -> NDArray[np.float32]:
+    """Return a coarse positive field at the voxels of ``image`` (interpolating its logarithm)."""
+    logs = np.log(np.maximum(field.data, 1e-6))
+    corners = to_voxel(to_world(np.eye(4)[:, :3], image.affine), field.affine)
     origin, steps = corners[3], np.diag(corners[:3] - corners[3])
     axes = [
         start + step * np.arange(n)
@@ -190,8 +190,6 @@ def denoise(image: Image) -> Image:
     -----
     Adaptive non-local means (Manjon et al. 2010, doi:10.1002/jmri.22003) as in ANTs.
     """
-    from spinalprep.registration.ants_arrays import ants, from_ants, to_ants  # a second to load
-
     given, image = image, upright(image)
     lowest = float(min(image.data.min(), 0))
     shifted = image.with_data(image.data - lowest)
