@@ -26,6 +26,7 @@ import torch
 from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
+from spinalprep.defaults import EDEMA_THRESHOLD
 from spinalprep.errors import NoCordError
 from spinalprep.image import Image, load, reorient
 from spinalprep.lesion.tumors import TumorRule, call_tumors
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--tumor", default="tumor")
     parser.add_argument("--tumor-cord", default="tumor_cord")
     parser.add_argument("--held-out", nargs="+", default=["neck03", "neck05"])
+    parser.add_argument("--edema-threshold", type=float, nargs="+", default=[EDEMA_THRESHOLD])
     parser.add_argument("--crops", nargs="+", default=list(CROPS), choices=CROPS)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,15 +84,16 @@ def main() -> None:
         for n in range(given.people):
             prepared(given.first + n, KINDS[n % len(KINDS)], given.out)
         return
+    rules = [TumorRule(edema_threshold=least) for least in given.edema_threshold]
     if given.what == "patches":
-        patches(given.shared, given.held_out, load_model(given.tumor))
+        patches(given.shared, given.held_out, load_model(given.tumor), rules[0])
         return
     crops = list(given.crops)
     models = load_model(given.tumor_cord) if "cascade" in crops else None, load_model(given.tumor)
     if given.what == "healthy":
-        healthy(given.shared, given.out, models, crops)
+        healthy(given.shared, given.out, models, crops, rules)
     else:
-        synthetic(given.first, given.people, given.out, models, crops)
+        synthetic(range(given.first, given.first + given.people), given.out, models, crops, rules)
 
 
 def networks() -> Networks[Model]:
@@ -127,59 +130,80 @@ def prepared(seed: int, kind: str, folder: Path) -> Case:
     return case
 
 
-def tubes(case: Case, cord_model: Model | None) -> Iterator[tuple[str, object]]:
-    """Yield the ways to crop: a tube, None for none, or a NoCordError."""
+def tubes(case: Case, cord_model: Model | None) -> Iterator[tuple[str, object, float]]:
+    """Yield the ways to crop, a tube, None for none, or a NoCordError, and the seconds it took.
+
+    The App has a centerline whether or not a tumor is looked for: only the tube's time counts.
+    """
     image = case.scanned.t2w
+    tube: object
     if cord_model is not None:
+        began = time.perf_counter()
         try:
-            yield "cascade", find_tube(image, cord_model)
+            tube = find_tube(image, cord_model)
         except NoCordError as error:
-            yield "cascade", error
+            tube = error
+        yield "cascade", tube, time.perf_counter() - began
+    began = time.perf_counter()
     lost = NoCordError("the App finds no cord")
-    yield "centerline", tube_around(case.line, image) if case.line is not None else lost
-    yield "true centerline", tube_around(case.patient.centerline, image)
-    yield "none", None
+    tube = tube_around(case.line, image) if case.line is not None else lost
+    yield "centerline", tube, time.perf_counter() - began
+    yield "true centerline", tube_around(case.patient.centerline, image), 0.0
+    yield "none", None, 0.0
 
 
 def synthetic(
-    first: int, people: int, out: Path, models: tuple[Model | None, Model], crops: list[str]
+    seeds: Sequence[int],
+    out: Path,
+    models: tuple[Model | None, Model],
+    crops: list[str],
+    rules: Sequence[TumorRule],
 ) -> None:
-    """Judge the networks on synthetic patients and write tables."""
+    """Judge the networks on synthetic patients and write tables, by every rule."""
     tables = []
-    for n in range(people):
-        seed, kind = first + n, KINDS[n % len(KINDS)]
+    for n, seed in enumerate(seeds):
+        kind = KINDS[n % len(KINDS)]
         case = prepared(seed, kind, out)
         scanned = case.scanned
         truth = Structures(*(scanned.structures[name].data >= 0.5 for name in STRUCTURES))
-        for crop, tube in tubes(case, models[0]):
+        for crop, tube, before in tubes(case, models[0]):
             if crop not in crops:
                 continue
             for seen in ("both", "T2w", "Gd-T1w") if crop == "centerline" else ("both",):
-                table, seconds = judged(scanned, tube, models[1], truth, seen)
-                inside = contained(tube, scanned)
+                table, seconds = judged(scanned, tube, models[1], truth, seen, rules)
+                inside, on_cord = contained(tube, scanned), localised(tube, case)
                 told = {"seed": seed, "kind": kind, "crop": crop, "seen": seen}
-                tables.append(table.assign(**told, seconds=seconds, inside=inside))
+                told |= {"seconds": before + seconds, "inside": inside, "localised": on_cord}
+                tables.append(table.assign(**told))
         row = tables[-1]
-        dice, cm3 = (row[name].round(1).tolist() for name in ("dice", "truth_cm3"))
+        dice, cm3 = (row[name][:4].round(1).tolist() for name in ("dice", "truth_cm3"))
         say(f"{seed} {kind}: Dice {dice} of {cm3} cm3")
-    everybody = pd.concat(tables, ignore_index=True)
+    summarised(pd.concat(tables, ignore_index=True), out)
+
+
+def summarised(everybody: pd.DataFrame, out: Path) -> None:
+    """Write the tables of all subjects and of all with a tumor, and say them."""
     everybody.to_csv(out / "people.tsv", sep="\t", index=False)
     summary = []
-    for (crop, seen), part in everybody.groupby(["crop", "seen"], sort=False):
+    groups = ["crop", "seen", "edema_threshold"]
+    for (crop, seen, least), part in everybody.groupby(groups, sort=False):
         ill = part[part["kind"].isin(TUMOR_KINDS)]
         own = [rows for _, rows in ill.groupby("seed")]
-        summary.append(summarise_tumors(own).assign(crop=crop, seen=seen))
+        told = {"crop": crop, "seen": seen, "edema_threshold": least}
+        summary.append(summarise_tumors(own).assign(**told))
     whole = pd.concat(summary, ignore_index=True)
     whole.to_csv(out / "summary.tsv", sep="\t", index=False)
     say(whole.round(1).to_string())
-    say(everybody.groupby(["crop", "seen"])[["seconds", "inside"]].mean())
+    shown = ["seconds", "inside", "localised"]
+    say(everybody.groupby(["crop", "seen"])[shown].agg(["mean", "min"]).round(3).to_string())
     false = everybody[~everybody["kind"].isin(TUMOR_KINDS)]
-    say(false.groupby(["crop", "seen", "kind", "structure"])["found_cm3"].agg(["mean", "max"]))
+    cm3 = false.groupby([*groups, "kind", "structure"])["found_cm3"].agg(["mean", "max"])
+    say(cm3.round(2).to_string())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     say(f"peak memory of this process {peak:.0f} MiB")
 
 
-def patches(shared: Path, held_out: Sequence[str], model: Model) -> None:
+def patches(shared: Path, held_out: Sequence[str], model: Model, rule: TumorRule) -> None:
     """Judge a network on patches of held-out people into which something was drawn."""
     recipe = find_recipe("tumor")
     assert isinstance(recipe, TumorRecipe)
@@ -192,7 +216,7 @@ def patches(shared: Path, held_out: Sequence[str], model: Model) -> None:
             batch = make_tumors([neck], recipe.ranges, draw)
             with torch.inference_mode():
                 soft = torch.sigmoid(model.network(batch.image))[0].numpy()
-            masks = call_tumors(Structures(*soft), PATCH_MM3, TumorRule())
+            masks = call_tumors(Structures(*soft), PATCH_MM3, rule)
             truth = Structures(*(batch.truth[0].numpy() >= 0.5))
             table = score_tumors(masks, truth, PATCH_MM3)
             (rows if truth.tumor.any() else false).append(table.assign(owner=neck.owner.person))
@@ -202,20 +226,33 @@ def patches(shared: Path, held_out: Sequence[str], model: Model) -> None:
 
 
 def judged(
-    scanned: Scanned, tube: object, model: Model, truth: Structures, seen: str
+    scanned: Scanned,
+    tube: object,
+    model: Model,
+    truth: Structures,
+    seen: str,
+    rules: Sequence[TumorRule],
 ) -> tuple[pd.DataFrame, float]:
-    """Return the scores of one image, and seconds; nothing is called where there is no crop."""
-    began = time.perf_counter()
+    """Return the scores of one image by every rule, and the seconds of the network and the first.
+
+    Nothing is called where there is no crop.
+    """
+    began, like = time.perf_counter(), scanned.t2w
     if isinstance(tube, NoCordError):
-        none = Structures(*(np.zeros(scanned.t2w.shape, bool) for _ in STRUCTURES))
-        return score_tumors(none, truth, scanned.t2w.voxel_volume), 0.0
-    t2w = scanned.t2w if seen != "Gd-T1w" else None
-    gd_t1w = scanned.gd_t1w if seen != "T2w" else None
-    assert tube is None or isinstance(tube, Image)
-    soft = map_tumors(Contrasts(t2w, gd_t1w), model, tube)
-    masks = call_tumors(soft, scanned.t2w.voxel_volume, TumorRule())
-    spent = time.perf_counter() - began
-    return score_tumors(masks, truth, scanned.t2w.voxel_volume), spent
+        nothing = np.zeros(like.shape, np.float32)
+        soft = Structures(*(nothing for _ in STRUCTURES))
+    else:
+        t2w = scanned.t2w if seen != "Gd-T1w" else None
+        gd_t1w = scanned.gd_t1w if seen != "T2w" else None
+        assert tube is None or isinstance(tube, Image)
+        soft = map_tumors(Contrasts(t2w, gd_t1w), model, tube)
+    tables, spent = [], 0.0
+    for rule in rules:
+        masks = call_tumors(soft, like.voxel_volume, rule)
+        spent = spent or time.perf_counter() - began
+        table = score_tumors(masks, truth, like.voxel_volume)
+        tables.append(table.assign(edema_threshold=rule.edema_threshold))
+    return pd.concat(tables, ignore_index=True), spent
 
 
 def contained(tube: object, scanned: Scanned) -> float:
@@ -230,7 +267,22 @@ def contained(tube: object, scanned: Scanned) -> float:
     return float(grown[box].sum() / grown.sum()) if grown.any() else 1.0
 
 
-def healthy(shared: Path, out: Path, models: tuple[Model | None, Model], crops: list[str]) -> None:
+def localised(tube: object, case: Case) -> float:
+    """Return the Dice of a tube and that around the true centerline; NaN without a tube."""
+    if not isinstance(tube, Image):
+        return 0.0 if isinstance(tube, NoCordError) else float("nan")
+    true = tube_around(case.patient.centerline, case.scanned.t2w)
+    ours, theirs = tube.data > 0, true.data > 0
+    return 2 * float((ours & theirs).sum()) / float(ours.sum() + theirs.sum())
+
+
+def healthy(
+    shared: Path,
+    out: Path,
+    models: tuple[Model | None, Model],
+    crops: list[str],
+    rules: Sequence[TumorRule],
+) -> None:
     """Look for tumors in healthy people's images, cropped in the App's two ways; T1w as Gd-T1w."""
     rows = []
     for path in sorted(shared.glob("data/bids-*/sub-*/anat/*.nii.gz")):
@@ -248,10 +300,12 @@ def healthy(shared: Path, out: Path, models: tuple[Model | None, Model], crops: 
             except NoCordError as error:
                 rows.append({"image": path.name, "crop": crop, "note": str(error)[:40]})
                 continue
-            masks = call_tumors(soft, image.voxel_volume, TumorRule())
-            cm3 = {n: float(m.sum()) * image.voxel_volume / 1000 for n, m in masks.items()}
-            rows.append({"image": path.name, "crop": crop, **cm3})
-        say(rows[-1])
+            for rule in rules:
+                masks = call_tumors(soft, image.voxel_volume, rule)
+                cm3 = {n: float(m.sum()) * image.voxel_volume / 1000 for n, m in masks.items()}
+                told = {"image": path.name, "crop": crop, "edema_threshold": rule.edema_threshold}
+                rows.append({**told, **cm3})
+                say(rows[-1])
     table = pd.DataFrame(rows)
     table.to_csv(out / "healthy.tsv", sep="\t", index=False)
     say(table.round(2).to_string())

@@ -18,15 +18,18 @@ from spinalprep.tables import write_table
 
 @python.define(outputs=["tube", "warnings"])
 def FindTumorCord(
-    t2w: NiftiGz, centerline: File, weights: File, card: File
+    t2w: NiftiGz, centerline: File, weights: File, card: File, said: list[str]
 ) -> tuple[NiftiGz, list[str]]:
-    """Find the cord as a tube with a network, or around the centerline where it sees none."""
+    """Find the cord as a tube with a network, or around the centerline where it sees none.
+
+    Its warnings come after what was ``said`` before.
+    """
     from spinalprep.networks.tumor import cascade_tube
     from spinalprep.networks.weights import load_model
 
     line = read_centerline(Path(centerline.fspath))
     tube, warnings = cascade_tube(load(t2w.fspath), line, load_model(Path(weights.fspath)))
-    return save(tube, Path("tube.nii.gz"), dtype=np.uint8), warnings
+    return save(tube, Path("tube.nii.gz"), dtype=np.uint8), [*said, *warnings]
 
 
 @python.define(outputs=["tube"])

@@ -28,5 +28,6 @@ FAULT_KINDS = (
 )
 FAULT_SEED = 106_000  # of the figures; limits are chosen on 107000 and those that follow
 TUMOR_THRESHOLD = 0.5
+EDEMA_THRESHOLD = 0.35
 MIN_TUMOR_CM3, MIN_EDEMA_CM3, MIN_CAVITY_CM3 = 0.2, 0.5, 0.5  # smaller pieces are dropped
 TumorCrop = Literal["cascade", "centerline", "none"]

@@ -255,3 +255,12 @@ LESION_SHARE = flag(
     read=share,
     metavar="P",
 )
+TUMOR_SHARE = flag(
+    "other networks",
+    "minimum probability of a voxel of tumor, cavity or abnormality",
+    read=share,
+    metavar="P",
+)
+EDEMA_SHARE = flag(
+    "other networks", "minimum probability of an edema voxel", read=share, metavar="P"
+)

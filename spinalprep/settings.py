@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from spinalprep.defaults import (
+    EDEMA_THRESHOLD,
     EDGE_CONTRASTS,
     LESION_CONTRASTS,
     LESION_THRESHOLD,
@@ -26,10 +27,12 @@ from spinalprep.defaults import (
 )
 from spinalprep.flags import (
     CLASS_VALUES,
+    EDEMA_SHARE,
     EDGE,
     FUSION,
     LESION_SHARE,
     SEED,
+    TUMOR_SHARE,
     absolute,
     argument,
     cm3,
@@ -41,7 +44,6 @@ from spinalprep.flags import (
     named_pattern,
     not_negative,
     positive,
-    share,
     space,
     volume,
 )
@@ -200,12 +202,8 @@ class Settings:
             "(cascade), or not at all",
         ),
     )
-    tumor_threshold: float = field(
-        default=TUMOR_THRESHOLD,
-        metadata=flag(
-            "other networks", "minimum probability of a tumor voxel", read=share, metavar="P"
-        ),
-    )
+    tumor_threshold: float = field(default=TUMOR_THRESHOLD, metadata=TUMOR_SHARE)
+    edema_threshold: float = field(default=EDEMA_THRESHOLD, metadata=EDEMA_SHARE)
     min_tumor_cm3: float = field(
         default=MIN_TUMOR_CM3,
         metadata=flag("other networks", "minimum volume of a tumor", read=cm3, metavar="CM3"),

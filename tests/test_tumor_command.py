@@ -12,8 +12,9 @@ import torch
 from spinalprep.app.jobs import gather_shared
 from spinalprep.app.main import main
 from spinalprep.app.parser import parse
+from spinalprep.defaults import EDEMA_THRESHOLD
 from spinalprep.image import save
-from spinalprep.networks.cards import packaged_weights
+from spinalprep.networks.cards import packaged_weights, read_card
 from spinalprep.networks.presets import PRESETS
 from spinalprep.networks.weights import save_model
 from spinalprep.phantom.tumors import make_patient, scan_patient
@@ -71,7 +72,13 @@ def _tumor_files(home: Path, label: str) -> list[str]:
     return sorted(n for n in names if any(f"label-{s}_" in n for s in STRUCTURES))
 
 
-def test_without_weights_nothing_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_weights_nothing_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(name: str) -> Path:
+        return tmp_path if name == "tumor_cord" else packaged_weights(name)
+
+    monkeypatch.setattr("spinalprep.app.jobs.packaged_weights", lost)
     words = [str(tmp_path), str(tmp_path / "out"), "participant", "-w", str(tmp_path / "work")]
     cascade = ["--pathology", "tumor", "--tumor-crop", "cascade", "--template", "Generic"]
     assert main([*words, *cascade]) == 6
@@ -91,6 +98,32 @@ def test_shipped_weights_say_what_they_are(capsys: pytest.CaptureFixture[str]) -
     assert "no real tumor was seen" in capsys.readouterr().err
 
 
+def test_the_cascade_finds_its_way_with_the_shipped_weights(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both networks as shipped: one finds the cord, one the tumor that was drawn there."""
+    folders = [str(home / "in"), str(home / "cascade"), "participant", "-w", str(home / "work-c")]
+    more = "--participant-label 01 --sloppy --skip template --skip lesion --nprocs 1"
+    seek = "--worker debug --pathology tumor --tumor-crop cascade"
+    assert main([*folders, *more.split(), *seek.split()]) == 0
+    assert "cropped around the centerline" not in capsys.readouterr().err
+    stem = home / "cascade" / "sub-01" / "anat" / "sub-01_space-T2w_label-"
+    told = json.loads(Path(f"{stem}tumor_mask.json").read_text())["Parameters"]
+    card = read_card(packaged_weights("tumor_cord"))
+    assert told["tumor_crop"] == "cascade"
+    assert told["tumor_crop_model"]["sha256"] == card["sha256"]
+    found, soft = (
+        np.asarray(nib.load(f"{stem}tumor_{kind}.nii.gz").dataobj) for kind in ("mask", "probseg")
+    )
+    assert found.any()
+    assert soft[found > 0].min() >= 0.49
+    assert {"neck03", "neck05", "unf01", "t2"}.isdisjoint(card["data"]["people"])
+
+
+def test_the_two_networks_of_a_tumor_take_five_megabytes_at_most() -> None:
+    assert sum(packaged_weights(n).stat().st_size for n in ("tumor", "tumor_cord")) < 5e6
+
+
 def test_the_names_are_the_golden_list(home: Path) -> None:
     for label in ("01", "02"):
         assert _tumor_files(home, label) == GOLDEN
@@ -103,6 +136,7 @@ def test_sidecars_name_images_thresholds_and_what_the_weights_are(home: Path) ->
     assert "research" in told["Description"]
     assert told["Model"]["name"] == "tumor"
     assert told["Parameters"]["tumor_threshold"] == 0.5
+    assert told["Parameters"]["edema_threshold"] == EDEMA_THRESHOLD
     assert told["Parameters"]["min_tumor_cm3"] == 0.2
     assert told["Parameters"]["tumor_crop"] == "centerline"
     assert [source.rpartition("/")[2] for source in told["Sources"]] == [

@@ -90,7 +90,8 @@ def Tumor(
     """
     given = {T2W: t2w, GD_T1W: gd_t1w}
     seen = [name for name, image in given.items() if image is not None]
-    tube, warnings = _tube(t2w, cord, centerline, networks, search.crop)
+    crop, lost = search.crop, _lost(search, seen)
+    tube, warnings = _tube(t2w, cord, centerline, networks, crop, lost)
     network = networks.tumor
     step = MapTumors(t2w=t2w, gd_t1w=gd_t1w, tube=tube, weights=network.weights, card=network.card)
     soft = workflow.add(step)
@@ -116,7 +117,7 @@ def Tumor(
     return (
         *(masks.tumor, masks.edema, masks.cavity, masks.abnormality),
         *(soft.tumor, soft.edema, soft.cavity, soft.abnormality),
-        *(table, seen, [*_lost(search, seen), *warnings]),
+        *(table, seen, warnings),
     )
 
 
@@ -173,16 +174,21 @@ def _tube(
     centerline: File,
     networks: TumorWeights,
     crop: str,
+    said: list[str],
 ) -> tuple[NiftiGz | None, list[str]]:
-    """Add what says where the cord is; without T2w that is the centerline."""
+    """Add what says where the cord is, after what was said; without T2w that is the centerline."""
     if crop == "none":
-        return None, []
+        return None, said
     network = networks.tumor_cord
     if crop == "cascade" and t2w is not None and network is not None:
         step = FindTumorCord(
-            t2w=t2w, centerline=centerline, weights=network.weights, card=network.card
+            t2w=t2w,
+            centerline=centerline,
+            weights=network.weights,
+            card=network.card,
+            said=said,
         )
         found = workflow.add(step)
         return found.tube, found.warnings
     tube = workflow.add(TubeAroundCenterline(like=cord, centerline=centerline)).tube
-    return tube, []
+    return tube, said

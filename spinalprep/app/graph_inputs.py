@@ -138,6 +138,7 @@ def _tumor_search(settings: Settings, files: SessionFiles) -> TumorSearch | None
         return None
     rule = TumorRule(
         settings.tumor_threshold,
+        settings.edema_threshold,
         settings.min_tumor_cm3,
         settings.min_edema_cm3,
         settings.min_cavity_cm3,

@@ -312,13 +312,16 @@ class DerivativeWriter:
         """Return the origin of what the networks of tumors found in T2w, Gd-T1w or both."""
         s = self.settings
         t2w, gd_t1w = self.files.tumor_contrasts
-        own = {
+        own: dict[str, object] = {
             "tumor_crop": s.tumor_crop,
             "tumor_threshold": s.tumor_threshold,
+            "edema_threshold": s.edema_threshold,
             "min_tumor_cm3": s.min_tumor_cm3,
             "min_edema_cm3": s.min_edema_cm3,
             "min_cavity_cm3": s.min_cavity_cm3,
         }
+        if s.tumor_crop == "cascade" and "T2w" in seen:
+            own["tumor_crop_model"] = self.model("tumor_cord")
         images = {"T2w": t2w, "Gd-T1w": gd_t1w}
         used = (name for contrast, name in images.items() if contrast in seen)
         sources = tuple(self.files.scans[name].uri for name in used if name is not None)

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.defaults import (
+    EDEMA_THRESHOLD,
     MIN_CAVITY_CM3,
     MIN_EDEMA_CM3,
     MIN_TUMOR_CM3,
@@ -21,20 +22,25 @@ from spinalprep.networks.tumor_maps import Mask, Structures, Volume
 
 @dataclass(frozen=True)
 class TumorRule:
-    """What counts as a structure (Lemay et al. 2021, section 2.5).
+    """What counts as a structure (Lemay et al. 2021, section 2.5; there, one threshold of 0.5).
 
     Attributes
     ----------
-    threshold : float
-        Least probability.
+    threshold, edema_threshold : float
+        Least probability; of edema, which the shipped network is never sure of.
     tumor_cm3, edema_cm3, cavity_cm3 : float
         Smaller pieces are dropped; of the abnormality, those under the smallest of the three.
     """
 
     threshold: float = TUMOR_THRESHOLD
+    edema_threshold: float = EDEMA_THRESHOLD
     tumor_cm3: float = MIN_TUMOR_CM3
     edema_cm3: float = MIN_EDEMA_CM3
     cavity_cm3: float = MIN_CAVITY_CM3
+
+    def least_probability(self, structure: str) -> float:
+        """Return the probability from which a voxel counts."""
+        return self.edema_threshold if structure == "edema" else self.threshold
 
     def least_mm3(self, structure: str) -> float:
         """Return the volume of the smallest piece that is kept."""
@@ -50,7 +56,7 @@ class TumorRule:
 def call_tumors(found: Structures[Volume], voxel_mm3: float, rule: TumorRule) -> Structures[Mask]:
     """Return masks of tumor, edema, cavity and abnormality.
 
-    Each map is cut at the threshold, its holes are filled, and small pieces are dropped. The
+    Each map is cut at its threshold, its holes are filled, and small pieces are dropped. The
     abnormality is what its own map says, and whatever of the others was kept.
 
     Parameters
@@ -62,7 +68,7 @@ def call_tumors(found: Structures[Volume], voxel_mm3: float, rule: TumorRule) ->
     rule : TumorRule
     """
     masks = {
-        name: _kept(soft >= rule.threshold, rule.least_mm3(name) / voxel_mm3)
+        name: _kept(soft >= rule.least_probability(name), rule.least_mm3(name) / voxel_mm3)
         for name, soft in found.items()
     }
     whole = np.logical_or.reduce(list(masks.values()))

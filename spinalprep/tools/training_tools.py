@@ -70,6 +70,11 @@ def _add_train(sub: ArgumentParser) -> None:
     where.add_argument("--bids", type=Path, metavar="DIR", help="your own labeled dataset")
     add_dataset(sub)
     sub.add_argument("--steps", type=int, help="instead of the recipe's")
+    sub.add_argument(
+        "--start",
+        metavar="WEIGHTS",
+        help="packaged network, or a .safetensors file of the same preset, to train further",
+    )
     _add_run(sub, "validation subjects for early stopping, not used for training", patience=5)
     sub.add_argument(
         "--range-test", action="store_true", help="find learning rates instead of training"
@@ -192,10 +197,11 @@ def _add_run(sub: ArgumentParser, stopped_by: str, patience: int) -> None:
 def _train(given: Namespace) -> None:
     from spinalprep.training.material.dataset import described_dataset
     from spinalprep.training.recipes import find_recipe
-    from spinalprep.training.train import find_rates, train
+    from spinalprep.training.train import find_rates, start_from, train
 
     prepare_torch(given)
     recipe, options = find_recipe(given.name), _run_options(given)
+    start = start_from(given.start, recipe) if given.start is not None else None
     if given.bids is None:
         dataset = described_dataset(recipe.dataset, given.shared)
     else:
@@ -204,7 +210,7 @@ def _train(given: Namespace) -> None:
         bounds = find_rates(recipe, dataset, given.out_dir, options)
         LOG.info("learning rates from %.2g to %.2g; %s/range_test.png", *bounds, given.out_dir)
         return
-    LOG.info("%s", train(recipe, dataset, given.out_dir, options))
+    LOG.info("%s", train(recipe, dataset, given.out_dir, options, start))
 
 
 def _finetune(given: Namespace) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spinalprep.errors import UsageError
-from spinalprep.networks.weights import Model, save_model
+from spinalprep.networks.weights import Model, load_model, save_model
 from spinalprep.training.card import Taught, adapted_card, make_card
 from spinalprep.training.fitting.curves import draw_range_test
 from spinalprep.training.fitting.loop import Validation, fit, read_progress
@@ -60,6 +60,29 @@ class Start:
         for block in down[: self.freeze]:
             block.requires_grad_(False)
         return network
+
+
+def start_from(weights: str, recipe: Recipe) -> Start:
+    """Return weights to train further by a recipe.
+
+    Parameters
+    ----------
+    weights : str
+        Packaged network, or a ``.safetensors`` file.
+    recipe : Recipe
+
+    Raises
+    ------
+    UsageError
+        If they are of another network than the recipe's.
+    """
+    model = load_model(weights)
+    if model.card.get("preset") != recipe.preset:
+        raise UsageError(
+            f"--start {weights}: a network of preset {model.card.get('preset')!r}; "
+            f"{recipe.name} trains {recipe.preset!r}"
+        )
+    return Start(model)
 
 
 def train(

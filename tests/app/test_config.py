@@ -55,6 +55,7 @@ ASKED: dict[str, tuple[Any, list[str]]] = {
     "pathology": ("tumor", ["--pathology", "tumor"]),
     "tumor_crop": ("cascade", ["--tumor-crop", "cascade"]),
     "tumor_threshold": (0.3, ["--tumor-threshold", "0.3"]),
+    "edema_threshold": (0.4, ["--edema-threshold", "0.4"]),
     "min_tumor_cm3": (0.1, ["--min-tumor-cm3", "0.1"]),
     "min_edema_cm3": (0.0, ["--min-edema-cm3", "0"]),
     "min_cavity_cm3": (2.0, ["--min-cavity-cm3", "2"]),

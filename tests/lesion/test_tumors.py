@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spinalprep.cord.centerline import fit_centerline
+from spinalprep.defaults import EDEMA_THRESHOLD
 from spinalprep.image import Image
 from spinalprep.lesion.tumors import TumorRule, call_tumors, measure_tumors
 from spinalprep.levels.discs import Levels
@@ -42,8 +43,19 @@ def test_the_threshold_is_the_least_probability_and_holes_are_filled() -> None:
     assert not call_tumors(_maps(tumor=soft), 1.0, TumorRule(threshold=0.51)).tumor.any()
 
 
-def test_the_defaults_are_those_of_the_paper() -> None:
+def test_edema_has_a_threshold_of_its_own() -> None:
+    soft = _block(0, 20, 0.4)
+    for least, there in ((0.4, True), (0.41, False)):
+        rule = TumorRule(edema_threshold=least)
+        masks = call_tumors(_maps(tumor=soft, edema=soft, cavity=soft), 1.0, rule)
+        assert masks.edema.any() == masks.abnormality.any() == there
+        assert not masks.tumor.any()
+        assert not masks.cavity.any()
+
+
+def test_the_defaults_are_those_of_the_paper_but_for_edema() -> None:
     rule = TumorRule()
+    assert rule.edema_threshold == EDEMA_THRESHOLD < rule.threshold
     assert (rule.threshold, rule.tumor_cm3, rule.edema_cm3, rule.cavity_cm3) == (0.5, 0.2, 0.5, 0.5)
     assert rule.least_mm3("abnormality") == 200.0
 

@@ -1,15 +1,22 @@
 """Material and patches of the tumor networks: what is drawn is what is taught."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from spinalprep.errors import UsageError
 from spinalprep.image import grid_points, to_world
+from spinalprep.networks.presets import PRESETS
+from spinalprep.networks.weights import save_model
 from spinalprep.phantom.anatomy import make_person
 from spinalprep.training.material.necks import Neck, Necks, Room, digital_necks
 from spinalprep.training.recipes import find_recipe, task_of
 from spinalprep.training.synthesis.growths import Chance, Section, draw_other, draw_tumor
 from spinalprep.training.synthesis.tumors import CLASSES, TumorRanges, _acquired, make_tumors
+from spinalprep.training.train import start_from
 
 ROOM = Room(1.0, 16.0, 14.0)
 RANGES = TumorRanges(size=(48, 24, 12))
@@ -148,6 +155,15 @@ def test_tumors_widen_the_cord_and_compression_narrows_it() -> None:
         for seed in range(30)
     ]
     assert min(narrow) < 0.9
+
+
+def test_weights_are_trained_further_where_the_recipe_has_their_network(tmp_path: Path) -> None:
+    recipe = find_recipe("tumor_cord")
+    card = {"name": "mine", "preset": "tumor_cord_unet", "data": {"people": ["a"]}}
+    start = save_model(PRESETS["tumor_cord_unet"](), tmp_path / "mine.safetensors", card)
+    assert start_from(str(start), recipe).model.card["name"] == "mine"
+    with pytest.raises(UsageError, match="tumor_unet"):
+        start_from(str(start), replace(recipe, preset="tumor_unet"))
 
 
 @pytest.mark.parametrize(("name", "channels", "maps"), [("tumor", 2, 4), ("tumor_cord", 1, 1)])

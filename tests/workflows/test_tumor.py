@@ -18,7 +18,7 @@ from spinalprep.image import Image, load, save
 from spinalprep.lesion.tumors import TumorRule, call_tumors
 from spinalprep.networks.cards import card_path
 from spinalprep.networks.presets import PRESETS
-from spinalprep.networks.tumor import Contrasts, map_tumors, tube_around
+from spinalprep.networks.tumor import Contrasts, cascade_tube, map_tumors, tube_around
 from spinalprep.networks.weights import load_model, save_model
 from spinalprep.tables import read_table
 from spinalprep.workflows.cord import WeightFile
@@ -31,7 +31,7 @@ def _fails(image: NiftiGz) -> NiftiGz:
     raise RuntimeError(image)
 
 
-RULE = TumorRule(threshold=0.5, tumor_cm3=0.001, edema_cm3=0.001, cavity_cm3=0.001)
+RULE = TumorRule(tumor_cm3=0.001, edema_cm3=0.001, cavity_cm3=0.001)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,23 @@ def test_the_graph_says_what_the_library_says(
     assert masks.abnormality.any()
     assert not found.warnings
     assert found.seen == ["T2w", "Gd-T1w"]
+
+
+def test_the_cascade_crops_around_what_the_first_network_finds(
+    inputs: dict[str, Any], home: Path, line: Centerline, tmp_path: Path
+) -> None:
+    """Warnings of the search and of the first network come together."""
+    lacking = {**inputs, "gd_t1w": None}
+    found = Tumor(**lacking, search=_search("cascade"))(cache_root=tmp_path, worker="debug")
+    t2w = load(inputs["t2w"])
+    tube, warnings = cascade_tube(t2w, line, load_model(home / "tumor_cord.safetensors"))
+    model = load_model(home / "tumor.safetensors")
+    soft = map_tumors(Contrasts(t2w, None), model, tube)
+    np.testing.assert_allclose(load(Path(found.tumor_soft)).data, soft.tumor, atol=1e-5)
+    assert found.seen == ["T2w"]
+    assert len(found.warnings) == 1 + len(warnings)
+    assert "searched for in T2w alone" in found.warnings[0]
+    assert found.warnings[1:] == warnings
 
 
 def test_without_t2w_the_centerline_is_cropped_around(
