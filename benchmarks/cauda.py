@@ -3,7 +3,7 @@
 ``python benchmarks/cauda.py FIRST COUNT`` scans COUNT synthetic lumbar subjects from seed FIRST in
 three fields of view of 38 x 120 x 150 to 230 mm: that end 2 to 40 mm below the conus (``below``),
 up to 15 mm above it (``at``), and 25 to 110 mm above it (``cord``). Seeds 126000 to 126005 were for
-choosing, 126020 on are for the figures of docs/validation/lumbar.md.
+choosing, 126020 to 126023 are for the figures of docs/validation/lumbar.md.
 
 ``python benchmarks/cauda.py --real FOLDER...`` looks at every T2w image of BIDS folders, whole and
 cut to the lowest and the uppermost 20, 40 and 60 mm; every warning is false, but where the piece
