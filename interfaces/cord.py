@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
 from spinalprep.cord.centerline import centerline_from_mask, rasterise
 from spinalprep.cord.ends import trim_ends
@@ -13,12 +12,13 @@ from spinalprep.cord.files import read_centerline, write_centerline
 from spinalprep.cord.mask import binarise, fill_drawn, mask_of_drawn
 from spinalprep.cord.trace import find_centerline
 from spinalprep.cord.visible_edge import MovedOutline
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, save
 
 LINE = Path("centerline.tsv")  # in the working folder of a task
 
 
-@python.define(outputs=["heat"])
+@define_task(outputs=["heat"])
 def FindHeat(image: NiftiGz, weights: File, card: File) -> NiftiGz:
     """Map the probability of the centerline with a network."""
     from spinalprep.networks.predict import find_heat
@@ -28,20 +28,20 @@ def FindHeat(image: NiftiGz, weights: File, card: File) -> NiftiGz:
     return save(heat, Path("heat.nii.gz"))
 
 
-@python.define(outputs=["centerline", "confidence"])
+@define_task(outputs=["centerline", "confidence"])
 def TraceCenterline(heat: NiftiGz) -> tuple[File, float]:
     """Find the best curve through a heat map; the confidence is the mean along it."""
     centerline, confidence = find_centerline(load(heat.fspath))
     return write_centerline(centerline, LINE), confidence
 
 
-@python.define(outputs=["centerline"])
+@define_task(outputs=["centerline"])
 def CenterlineFromCord(cord: NiftiGz) -> File:
     """Fit the centerline through a cord mask."""
     return write_centerline(centerline_from_mask(load(cord.fspath)), LINE)
 
 
-@python.define(outputs=["cord", "gm", "lesion", "uncertainty", "plain", "moved"])
+@define_task(outputs=["cord", "gm", "lesion", "uncertainty", "plain", "moved"])
 def SegmentCord(
     image: NiftiGz, centerline: File, weights: File, card: File, at_edge: bool = False
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz, NiftiGz, MovedOutline | None]:
@@ -63,7 +63,7 @@ def SegmentCord(
     return cord, gm, lesion, sd, plain, found.moved
 
 
-@python.define(outputs=["gm"])
+@define_task(outputs=["gm"])
 def SegmentGreyMatter(
     image: NiftiGz, centerline: File, cord: NiftiGz, weights: File, card: File
 ) -> NiftiGz:
@@ -78,7 +78,7 @@ def SegmentGreyMatter(
     return save(source.with_data(found), Path("gm.nii.gz"))
 
 
-@python.define(outputs=["lesion"])
+@define_task(outputs=["lesion"])
 def SegmentLesions(image: NiftiGz, centerline: File, weights: File, card: File) -> NiftiGz:
     """Map the probability of lesions with the network made for them."""
     from spinalprep.networks.predict import lesions
@@ -90,7 +90,7 @@ def SegmentLesions(image: NiftiGz, centerline: File, weights: File, card: File) 
     return save(source.with_data(found), Path("lesion.nii.gz"))
 
 
-@python.define(outputs=["cord", "gm", "lesion", "centerline", "warnings", "unseen", "doubtful"])
+@define_task(outputs=["cord", "gm", "lesion", "centerline", "warnings", "unseen", "doubtful"])
 def TrimEnds(
     cord: NiftiGz, gm: NiftiGz, lesion: NiftiGz, plain: NiftiGz, centerline: File
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, File, list[str], int, list[int]]:
@@ -113,7 +113,7 @@ def TrimEnds(
     )
 
 
-@python.define(outputs=["cord"])
+@define_task(outputs=["cord"])
 def BinariseCord(cord: NiftiGz, centerline: File) -> NiftiGz:
     """Threshold the cord and keep what the centerline runs through."""
     probability = load(cord.fspath)
@@ -121,7 +121,7 @@ def BinariseCord(cord: NiftiGz, centerline: File) -> NiftiGz:
     return save(probability.with_data(mask), Path("cord.nii.gz"), dtype=np.uint8)
 
 
-@python.define(outputs=["cord", "probability", "warnings"])
+@define_task(outputs=["cord", "probability", "warnings"])
 def FillDrawnCord(cord: NiftiGz) -> tuple[NiftiGz, NiftiGz, list[str]]:
     """Fill the holes of a cord that a person drew, and say so; return its mask and its shares."""
     filled, warnings = fill_drawn(load(cord.fspath))
@@ -133,7 +133,7 @@ def FillDrawnCord(cord: NiftiGz) -> tuple[NiftiGz, NiftiGz, list[str]]:
     )
 
 
-@python.define(outputs=["mask"])
+@define_task(outputs=["mask"])
 def RasteriseCenterline(centerline: File, like: NiftiGz) -> NiftiGz:
     """Mark one voxel of every axial slice that the centerline crosses."""
     grid = load(like.fspath)

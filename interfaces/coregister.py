@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, save
 from spinalprep.registration.measures import CoregistrationMeasures
 
@@ -15,7 +15,7 @@ NO_OVERLAP = (
 )
 
 
-@python.define(outputs=["image", "forward", "inverse", "measures", "warnings"])
+@define_task(outputs=["image", "forward", "inverse", "measures", "warnings"])
 def Coregister(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
 ) -> tuple[NiftiGz, File, File, CoregistrationMeasures, list[str]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline, write_centerline
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, save
 from spinalprep.lesion.aligned import AlignedLesions
 from spinalprep.lesion.calling import DRAWN, LesionRule, call_lesions
@@ -28,7 +28,7 @@ LESIONS = Path("lesions.npz")  # in the working folder of a task
 ALONE = "union"  # of one image: its lesions as they are
 
 
-@python.define(outputs=["mask", "instances", "soft", "evidence", "volumes", "refused", "outside"])
+@define_task(outputs=["mask", "instances", "soft", "evidence", "volumes", "refused", "outside"])
 def CallLesions(
     lesion: NiftiGz,
     image: NiftiGz,
@@ -67,7 +67,7 @@ class LesionNetworks:
     lesion_card: File
 
 
-@python.define(outputs=["lesion", "cord", "centerline", "warnings"])
+@define_task(outputs=["lesion", "cord", "centerline", "warnings"])
 def SegmentElsewhere(
     image: NiftiGz, name: str, networks: LesionNetworks, measures: CoregistrationMeasures
 ) -> tuple[NiftiGz | None, NiftiGz | None, File | None, list[str]]:
@@ -95,7 +95,7 @@ def SegmentElsewhere(
     )
 
 
-@python.define(outputs=["lesions", "warnings"])
+@define_task(outputs=["lesions", "warnings"])
 def CallElsewhere(
     name: str,
     image: NiftiGz,
@@ -131,13 +131,13 @@ def CallElsewhere(
     return write_aligned(aligned, LESIONS), [*why, *warnings]
 
 
-@python.define(outputs=["lesions"])
+@define_task(outputs=["lesions"])
 def CollectLesions(before: File | None, found: File | None) -> File:
     """Put the lesions of the images of two files into one; None where a search failed."""
     return write_aligned([*_aligned(before), *_aligned(found)], LESIONS)
 
 
-@python.define(outputs=["mask", "instances", "soft", "evidence", "volumes", "searched"])
+@define_task(outputs=["mask", "instances", "soft", "evidence", "volumes", "searched"])
 def JoinLesions(
     own: str,
     instances: NiftiGz,
@@ -178,7 +178,7 @@ def _aligned(file: File | None) -> list[AlignedLesions]:
     return read_aligned(Path(file.fspath)) if file is not None else []
 
 
-@python.define(outputs=["table", "regions", "totals"])
+@define_task(outputs=["table", "regions", "totals"])
 def MeasureLesions(
     instances: NiftiGz,
     evidence: File,

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
 from spinalprep.cord.centerline import Centerline
 from spinalprep.cord.files import read_centerline
+from spinalprep.engine.tasks import define_task
 from spinalprep.errors import InputError
 from spinalprep.image import load, save
 from spinalprep.levels.carry import Source, choose_source
@@ -22,7 +22,7 @@ LEVELS = Path("levels.json")  # in the working folder of a task
 SOURCES = Path("sources.json")
 
 
-@python.define(outputs=["levels"])
+@define_task(outputs=["levels"])
 def LevelsFromDiscs(
     discs: NiftiGz,
     image: NiftiGz,
@@ -41,7 +41,7 @@ def LevelsFromDiscs(
     return write_levels(found, LEVELS)
 
 
-@python.define(outputs=["levels", "warnings"])
+@define_task(outputs=["levels", "warnings"])
 def LevelsFromHint(
     hint: str,
     image: NiftiGz,
@@ -59,7 +59,7 @@ def LevelsFromHint(
     return write_levels(found, LEVELS), warnings
 
 
-@python.define(outputs=["sources"])
+@define_task(outputs=["sources"])
 def DetectLevels(
     image: NiftiGz,
     centerline: File,
@@ -86,7 +86,7 @@ class DiscNetworks:
     discs_card: File
 
 
-@python.define(outputs=["sources", "warnings"])
+@define_task(outputs=["sources", "warnings"])
 def DetectElsewhere(
     image: NiftiGz | None,
     contrast: str,
@@ -120,13 +120,13 @@ def DetectElsewhere(
     return write_sources(found, SOURCES), warnings
 
 
-@python.define(outputs=["sources"])
+@define_task(outputs=["sources"])
 def JoinSources(before: File | None, found: File | None) -> File:
     """Put the sources of two files into one; None where a search failed."""
     return write_sources([*_sources(before), *_sources(found)], SOURCES)
 
 
-@python.define(outputs=["levels", "warnings"])
+@define_task(outputs=["levels", "warnings"])
 def ChooseSource(
     own: File | None, elsewhere: File | None, centerline: File
 ) -> tuple[File | None, list[str]]:
@@ -160,7 +160,7 @@ def _see_discs(image: NiftiGz, line: Centerline, weights: File) -> Evidence:
     return weigh_signs(*find_discs(load(image.fspath), line, model), model.card["scale"])
 
 
-@python.define(outputs=["vertebrae", "discs", "source"])
+@define_task(outputs=["vertebrae", "discs", "source"])
 def LabelLevels(
     cord: NiftiGz, centerline: File, levels: File | None
 ) -> tuple[NiftiGz | None, NiftiGz | None, str]:

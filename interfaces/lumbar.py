@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, resample_like, save
 from spinalprep.image.volume import save_inside
 from spinalprep.lumbar.measures import measure_lumbar
@@ -26,7 +26,7 @@ REFUSED = (
 )
 
 
-@python.define(outputs=["structures", "soft", "table", "alignment", "warnings"])
+@define_task(outputs=["structures", "soft", "table", "alignment", "warnings"])
 def SegmentLumbar(
     reference: NiftiGz, t2w: NiftiGz | None, t1w: NiftiGz | None, weights: File, card: File
 ) -> tuple[NiftiGz | None, NiftiGz | None, File | None, str | None, list[str]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, save
 from spinalprep.levels.files import read_levels
 from spinalprep.metrics.estimate import measure_metric
@@ -15,7 +15,7 @@ from spinalprep.metrics.shares import atlas_shares, tissue_shares
 from spinalprep.tables import write_table
 
 
-@python.define(outputs=["map"])
+@define_task(outputs=["map"])
 def MakeMtRatio(
     on: NiftiGz, off: NiftiGz, cord: NiftiGz, to_on: File | None, to_off: File | None
 ) -> NiftiGz:
@@ -33,7 +33,7 @@ def MakeMtRatio(
     return save(mask.with_data(ratio), Path("mtr.nii.gz"))
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def MeasureMetric(
     image: File,
     cord: NiftiGz,

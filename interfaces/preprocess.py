@@ -5,14 +5,14 @@ from pathlib import Path
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
+from spinalprep.engine.tasks import define_task
 from spinalprep.environment import MEMORY_LIMIT
 from spinalprep.image import load, save
 from spinalprep.image.sanity import check
 
 
-@python.define(outputs=["image", "warnings"])
+@define_task(outputs=["image", "warnings"])
 def Conform(image: File) -> tuple[NiftiGz, list[str]]:
     """Check an image and bring it to PAM50's voxel order, float32."""
     limit = float(os.environ.get(MEMORY_LIMIT, "inf"))  # a limit, not a parameter
@@ -20,7 +20,7 @@ def Conform(image: File) -> tuple[NiftiGz, list[str]]:
     return save(checked.image, Path("conform.nii.gz")), list(checked.warnings)
 
 
-@python.define(outputs=["image"])
+@define_task(outputs=["image"])
 def Denoise(image: NiftiGz) -> NiftiGz:
     """Remove noise by non-local means."""
     from spinalprep.registration.bias import denoise
@@ -28,7 +28,7 @@ def Denoise(image: NiftiGz) -> NiftiGz:
     return save(denoise(load(image.fspath)), Path("denoised.nii.gz"))
 
 
-@python.define(outputs=["image"])
+@define_task(outputs=["image"])
 def CorrectBias(image: NiftiGz, sloppy: bool) -> NiftiGz:
     """Divide by the bias field (N4) measured inside the body."""
     from spinalprep.registration.bias import correct_bias, neck_mask
@@ -38,7 +38,7 @@ def CorrectBias(image: NiftiGz, sloppy: bool) -> NiftiGz:
     return save(corrected, Path("preproc.nii.gz"))
 
 
-@python.define(outputs=["label"])
+@define_task(outputs=["label"])
 def ConformLabel(label: File, image: NiftiGz, role: str, value: int | None = None) -> NiftiGz:
     """Bring a manual label to the voxel order of its image, and its values to 0 to 1."""
     from spinalprep.image.drawn import read_drawn

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.whole import total_table
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load
 from spinalprep.levels.files import read_levels
 from spinalprep.levels.slices import measure_levels, slice_levels
@@ -24,7 +24,7 @@ from spinalprep.normative.table import (
 from spinalprep.tables import read_table, write_table
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def MeasureSlices(
     cord: NiftiGz,
     centerline: File,
@@ -45,7 +45,7 @@ def MeasureSlices(
     return write_table(table, Path("perslice.tsv"))
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def MeasureLevels(
     perslice: File,
     levels: File | None,
@@ -65,13 +65,13 @@ def MeasureLevels(
     return write_table(summary, Path("perlevel.tsv"))
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def MeasureTotal(perslice: File) -> File:
     """Average the slices that count, and add up the volume of all; needs no level."""
     return write_table(total_table(read_table(Path(perslice.fspath))), Path("total.tsv"))
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def ShapeOnTemplate(
     perslice: File,
     centerline: File,
@@ -96,7 +96,7 @@ def ShapeOnTemplate(
     return write_table(table, Path("template_slices.tsv"))
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def ScoreSlices(
     table: File, norms: File, calibration: File | None, age: float | None, sex: str | None
 ) -> File:

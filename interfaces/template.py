@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, read_grid, save, save_inside
 from spinalprep.levels.files import read_levels
 from spinalprep.registration.measures import TemplateMeasures
 
 
-@python.define(outputs=["forward", "inverse", "measures"])
+@define_task(outputs=["forward", "inverse", "measures"])
 def RegisterToTemplate(
     cord: NiftiGz,
     centerline: File,
@@ -53,7 +53,7 @@ def RegisterToTemplate(
     )
 
 
-@python.define(outputs=["image"])
+@define_task(outputs=["image"])
 def ApplyTransform(
     moving: NiftiGz, field: File, like: NiftiGz, order: int, threshold: float | None
 ) -> NiftiGz:
@@ -69,7 +69,7 @@ def ApplyTransform(
     return save(moved, Path("moved.nii.gz"), dtype=np.int16 if order == 0 else np.float32)
 
 
-@python.define(outputs=["tracts", "shares"])
+@define_task(outputs=["tracts", "shares"])
 def WarpAtlas(atlas: File, field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File]:
     """Bring every region of the atlas to the cord's grid; inside the cord they add up to one.
 
@@ -88,7 +88,7 @@ def WarpAtlas(atlas: File, field: NiftiGz, cord: NiftiGz) -> tuple[NiftiGz, File
     return save_inside(shares, inside, Path("tracts.nii.gz")), Path("shares.npy").absolute()
 
 
-@python.define(outputs=["image", "cord", "coverage"])
+@define_task(outputs=["image", "cord", "coverage"])
 def WarpImages(
     image: NiftiGz, cord: NiftiGz, field: NiftiGz, like: NiftiGz
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz]:
@@ -105,7 +105,7 @@ def WarpImages(
     )
 
 
-@python.define(outputs=["mask", "soft"])
+@define_task(outputs=["mask", "soft"])
 def WarpLesions(
     mask: NiftiGz, soft: NiftiGz, field: NiftiGz, like: NiftiGz
 ) -> tuple[NiftiGz, NiftiGz]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import python
 
 from spinalprep.cord.files import read_centerline
+from spinalprep.engine.tasks import define_task
 from spinalprep.image import load, save
 from spinalprep.lesion.tumors import TumorRule, call_tumors, measure_tumors
 from spinalprep.levels.discs import Levels
@@ -16,7 +16,7 @@ from spinalprep.networks.tumor_maps import Structures
 from spinalprep.tables import write_table
 
 
-@python.define(outputs=["tube", "warnings"])
+@define_task(outputs=["tube", "warnings"])
 def FindTumorCord(
     t2w: NiftiGz, centerline: File, weights: File, card: File, said: list[str]
 ) -> tuple[NiftiGz, list[str]]:
@@ -32,7 +32,7 @@ def FindTumorCord(
     return save(tube, Path("tube.nii.gz"), dtype=np.uint8), [*said, *warnings]
 
 
-@python.define(outputs=["tube"])
+@define_task(outputs=["tube"])
 def TubeAroundCenterline(like: NiftiGz, centerline: File) -> NiftiGz:
     """Draw a tube around the centerline."""
     from spinalprep.networks.tumor import tube_around
@@ -41,7 +41,7 @@ def TubeAroundCenterline(like: NiftiGz, centerline: File) -> NiftiGz:
     return save(tube, Path("tube.nii.gz"), dtype=np.uint8)
 
 
-@python.define(outputs=["tumor", "edema", "cavity", "abnormality"])
+@define_task(outputs=["tumor", "edema", "cavity", "abnormality"])
 def MapTumors(
     t2w: NiftiGz | None,
     gd_t1w: NiftiGz | None,
@@ -62,7 +62,7 @@ def MapTumors(
     return tumor, edema, cavity, whole
 
 
-@python.define(outputs=["tumor", "edema", "cavity", "abnormality"])
+@define_task(outputs=["tumor", "edema", "cavity", "abnormality"])
 def CallTumors(
     tumor: NiftiGz, edema: NiftiGz, cavity: NiftiGz, abnormality: NiftiGz, rule: TumorRule
 ) -> tuple[NiftiGz, NiftiGz, NiftiGz, NiftiGz]:
@@ -76,7 +76,7 @@ def CallTumors(
     return one, two, three, whole
 
 
-@python.define(outputs=["table"])
+@define_task(outputs=["table"])
 def MeasureTumors(
     tumor: NiftiGz,
     edema: NiftiGz,

@@ -8,6 +8,7 @@ from pydra.compose import workflow
 
 from spinalprep.cord.ends import Trimmed
 from spinalprep.cord.visible_edge import MovedOutline
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.cord import (
     BinariseCord,
     CenterlineFromCord,
@@ -125,7 +126,7 @@ class Graph(Steps[NiftiGz, File, WeightFile]):
         return workflow.add(CenterlineFromCord(cord=cord), name="centre").centerline
 
 
-@workflow.define(outputs=[field.name for field in fields(Found)])
+@define_workflow(outputs=[field.name for field in fields(Found)])
 def AutomaticCord(
     image: NiftiGz,
     networks: CordWeights,
@@ -154,7 +155,7 @@ def AutomaticCord(
     return tuple(getattr(found, field.name) for field in fields(found))
 
 
-@workflow.define(outputs=["cord", "probability", "centerline", "warnings"])
+@define_workflow(outputs=["cord", "probability", "centerline", "warnings"])
 def ManualCord(
     image: NiftiGz, label: File, centerline_label: File | None = None, value: int | None = None
 ) -> tuple[NiftiGz, NiftiGz, File, list[str]]:
@@ -173,7 +174,7 @@ def ManualCord(
     return filled.cord, filled.probability, line.centerline, filled.warnings
 
 
-@workflow.define(outputs=["mask"])
+@define_workflow(outputs=["mask"])
 def CenterlineMask(centerline: File, like: NiftiGz) -> NiftiGz:
     """Draw the centerline on the grid of an image."""
     return workflow.add(RasteriseCenterline(centerline=centerline, like=like)).mask

@@ -9,6 +9,7 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.coregister import Coregister
 from spinalprep.interfaces.template import ApplyTransform
 from spinalprep.registration.measures import CoregistrationMeasures
@@ -22,7 +23,7 @@ class Contrast:
     fit: stages.Coregistered | None
 
 
-@workflow.define(outputs=["image", "forward", "inverse", "measures", "warnings"])
+@define_workflow(outputs=["image", "forward", "inverse", "measures", "warnings"])
 def ToReference(
     moving: NiftiGz, reference: NiftiGz, cord: NiftiGz, seed: int, sloppy: bool
 ) -> tuple[NiftiGz, File, File, CoregistrationMeasures, list[str]]:
@@ -34,7 +35,7 @@ def ToReference(
 
 
 @can_do_without("lesion")
-@workflow.define(outputs=["cord", "lesion"])
+@define_workflow(outputs=["cord", "lesion"])
 def ToContrast(
     cord: NiftiGz, inverse: File, like: NiftiGz, lesion: NiftiGz | None = None
 ) -> tuple[NiftiGz, NiftiGz | None]:

@@ -10,6 +10,7 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.lesion import (
     CallElsewhere,
     CollectLesions,
@@ -49,7 +50,7 @@ class Criteria:
     min_mm3: float
 
 
-@workflow.define(outputs=["lesions", "warnings"])
+@define_workflow(outputs=["lesions", "warnings"])
 def LesionsElsewhere(
     name: str,
     image: NiftiGz,
@@ -84,7 +85,7 @@ def LesionsElsewhere(
 
 
 @can_do_without("before", "found")
-@workflow.define(outputs=["lesions"])
+@define_workflow(outputs=["lesions"])
 def CollectedLesions(before: File | None = None, found: File | None = None) -> File:
     """Put images together; a search that failed costs only its own."""
     return workflow.add(CollectLesions(before=before, found=found)).lesions

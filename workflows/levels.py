@@ -9,6 +9,7 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.levels import (
     ChooseSource,
     DetectElsewhere,
@@ -24,7 +25,7 @@ from spinalprep.workflows.coregister import Contrast
 from spinalprep.workflows.stage import add_stage
 
 
-@workflow.define(outputs=["sources"])
+@define_workflow(outputs=["sources"])
 def OwnDiscs(
     image: NiftiGz, centerline: File, template_z: dict[int, float], weights: File, card: File
 ) -> File:
@@ -36,7 +37,7 @@ def OwnDiscs(
 
 
 @can_do_without("image", "own", "to_reference")
-@workflow.define(outputs=["sources", "warnings"])
+@define_workflow(outputs=["sources", "warnings"])
 def OtherDiscs(
     contrast: str,
     networks: DiscNetworks,
@@ -61,7 +62,7 @@ def OtherDiscs(
 
 
 @can_do_without("before", "found")
-@workflow.define(outputs=["sources"])
+@define_workflow(outputs=["sources"])
 def JoinedSources(before: File | None = None, found: File | None = None) -> File:
     """Put sources together; a search that failed costs only its own."""
     return workflow.add(JoinSources(before=before, found=found)).sources
@@ -112,7 +113,7 @@ def add_other_discs(
     return sources
 
 
-@workflow.define(outputs=["levels", "vertebrae", "discs", "source", "warnings"])
+@define_workflow(outputs=["levels", "vertebrae", "discs", "source", "warnings"])
 def GivenLevels(
     image: NiftiGz,
     cord: NiftiGz,
@@ -138,7 +139,7 @@ def GivenLevels(
 
 
 @can_do_without("own", "elsewhere")
-@workflow.define(outputs=["levels", "vertebrae", "discs", "source", "warnings"])
+@define_workflow(outputs=["levels", "vertebrae", "discs", "source", "warnings"])
 def SeenLevels(
     cord: NiftiGz, centerline: File, own: File | None = None, elsewhere: File | None = None
 ) -> tuple[File | None, NiftiGz | None, NiftiGz | None, str, list[str]]:

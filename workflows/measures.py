@@ -7,6 +7,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.lesion import CallLesions, JoinLesions, MeasureLesions
 from spinalprep.interfaces.preprocess import ConformLabel
 from spinalprep.interfaces.shape import (
@@ -33,7 +34,7 @@ class Healthy:
 
 
 @can_do_without("gm")
-@workflow.define(outputs=["perslice", "perlevel", "total"])
+@define_workflow(outputs=["perslice", "perlevel", "total"])
 def Shape(
     cord: NiftiGz,
     centerline: File,
@@ -73,7 +74,7 @@ def Shape(
     return perslice, perlevel, total
 
 
-@workflow.define(outputs=["table"])
+@define_workflow(outputs=["table"])
 def TemplateSlices(
     perslice: File,
     centerline: File,
@@ -105,7 +106,7 @@ def TemplateSlices(
 
 
 @can_do_without("others")
-@workflow.define(
+@define_workflow(
     outputs=[
         *("mask", "instances", "soft", "evidence"),
         *("volumes", "refused", "outside", "searched"),
@@ -161,7 +162,7 @@ def Lesions(
     )
 
 
-@workflow.define(outputs=["table", "regions", "totals"])
+@define_workflow(outputs=["table", "regions", "totals"])
 def LesionTables(
     instances: NiftiGz,
     evidence: File,

@@ -10,6 +10,7 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.metrics import MakeMtRatio, MeasureMetric
 from spinalprep.interfaces.preprocess import Conform
 from spinalprep.workflows.stage import Regions, add_stage
@@ -36,7 +37,7 @@ class Maps:
     mt_pair: tuple[str, str] | None = None
 
 
-@workflow.define(outputs=["map", "warnings"])
+@define_workflow(outputs=["map", "warnings"])
 def MtRatio(
     on: File,
     off: File,
@@ -58,7 +59,7 @@ def MtRatio(
 
 
 @can_do_without("gm")
-@workflow.define(outputs=["table"])
+@define_workflow(outputs=["table"])
 def RegionalMetric(
     image: File,
     cord: NiftiGz,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from fileformats.generic import File
 from fileformats.medimage import NiftiGz
-from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.defaults import LESION_THRESHOLD, MIN_LESION_MM3
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.levels import DiscNetworks
 from spinalprep.workflows.cord import (
     AutomaticCord,
@@ -115,7 +115,7 @@ class Anatomy:
         return self.found.doubtful if self.found is not None else []
 
 
-@workflow.define(outputs=["cord"])
+@define_workflow(outputs=["cord"])
 def Participant(
     reference: File,
     contrasts: dict[str, File],

@@ -4,10 +4,11 @@ from fileformats.generic import File
 from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.preprocess import Conform, CorrectBias, Denoise
 
 
-@workflow.define(outputs=["image", "warnings"])
+@define_workflow(outputs=["image", "warnings"])
 def Preprocess(image: File, denoise: bool, n4: bool, sloppy: bool) -> tuple[NiftiGz, list[str]]:
     """Check, orient, denoise on demand, correct the bias field."""
     checked = step = workflow.add(Conform(image=image))

@@ -5,6 +5,7 @@ from fileformats.medimage import NiftiGz
 from pydra.compose import workflow
 
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.template import (
     ApplyTransform,
     RegisterToTemplate,
@@ -29,7 +30,7 @@ Fitted = tuple[
 
 
 @can_do_without("gm")
-@workflow.define(
+@define_workflow(
     outputs=[
         "forward",
         "inverse",
@@ -99,7 +100,7 @@ def _images_in_template(
     return moved.image, moved.cord, moved.coverage
 
 
-@workflow.define(outputs=["mask", "soft"])
+@define_workflow(outputs=["mask", "soft"])
 def LesionInTemplate(
     mask: NiftiGz, soft: NiftiGz, forward: NiftiGz, template_cord: NiftiGz
 ) -> tuple[NiftiGz, NiftiGz]:

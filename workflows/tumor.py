@@ -10,6 +10,7 @@ from pydra.compose import workflow
 
 from spinalprep import stages
 from spinalprep.engine.graph import can_do_without
+from spinalprep.engine.tasks import define_workflow
 from spinalprep.interfaces.tumor import (
     CallTumors,
     FindTumorCord,
@@ -55,7 +56,7 @@ T2W, GD_T1W = "T2w", "Gd-T1w"
 
 
 @can_do_without("t2w", "gd_t1w", "levels")
-@workflow.define(
+@define_workflow(
     outputs=[
         *("tumor", "edema", "cavity", "abnormality"),
         *("tumor_soft", "edema_soft", "cavity_soft", "abnormality_soft"),
