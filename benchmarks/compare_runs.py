@@ -79,10 +79,17 @@ def _largest(one: Path, other: Path) -> float:
 
 
 def _apart(a: Path, b: Path, path: Path) -> float:
-    """Return how far two transforms take a voxel of the cord apart at most, in mm."""
+    """Return how far two transforms take a voxel of the cord apart at most, in mm.
+
+    Without bound where they differ and there is no mask of the cord to tell how far.
+    """
+    if (a / path).read_bytes() == (b / path).read_bytes():
+        return 0.0
     source = re.search(r"from-(\w+)_to-(\w+)_", path.name)
     space = source.group(2) if source else ""  # resampling goes from the target to the source
     points = _cord_points((a / path).parent, space)
+    if not len(points):
+        return float("inf")
     one, other = (read_itk(folder / path).apply(points) for folder in (a, b))
     return float(np.linalg.norm(one - other, axis=1).max(initial=0.0))
 
