@@ -89,9 +89,14 @@ def _filled_pieces(
     for start in range(0, n_voxels, PIECE):
         piece = buffer[: n_voxels - start]
         _fill(file, piece.view(np.uint8).data)
-        numbers = piece if slope is None else piece * np.float64(slope) + np.float64(intercept)
-        places = np.flatnonzero(numbers != 0)
-        yield places + start, numbers[places].astype(np.float32)
+        if slope is None or not intercept:  # nothing but zeros is zero when scaled
+            places = np.flatnonzero(piece != 0)
+            numbers = piece[places] if slope is None else piece[places] * np.float64(slope)
+        else:
+            numbers = piece * np.float64(slope) + np.float64(intercept)
+            places = np.flatnonzero(numbers != 0)
+            numbers = numbers[places]
+        yield places + start, numbers.astype(np.float32)
 
 
 def _fill(file: IO[bytes], buffer: memoryview) -> None:

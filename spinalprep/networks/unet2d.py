@@ -1,5 +1,7 @@
 """A small two-dimensional U-Net."""
 
+import sys
+
 import torch
 from torch import Tensor, nn
 
@@ -69,7 +71,7 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the image with every channel of mean 0 and variance 1, scaled and shifted."""
-        if torch.onnx.is_in_onnx_export():  # ONNX Runtime has its own fast one
+        if _in_export():  # ONNX Runtime has its own fast one
             return super().forward(image)
         if torch.is_grad_enabled():  # training, in bfloat16 where it may
             return self._grouped(image)
@@ -90,9 +92,14 @@ class InstanceNorm(nn.InstanceNorm2d):
         return torch.addcmul(self.bias, apart, scale).view(pixels.shape).permute(0, 3, 1, 2)
 
 
+def _in_export() -> bool:
+    """Tell whether a network is on its way to ONNX; the module is there then, and slow to load."""
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
+
+
 def halve(image: Tensor) -> Tensor:
     """Return the maximum of every 2 x 2 pixels; ten times as fast as max_pool2d on a CPU."""
-    if torch.onnx.is_in_onnx_export():
+    if _in_export():
         return nn.functional.max_pool2d(image, 2)
     rows = torch.maximum(image[:, :, ::2], image[:, :, 1::2])
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
