@@ -30,7 +30,7 @@ from pydra.utils.hash import (
     register_serializer,
 )
 
-from spinalprep.engine.sources import code_key, is_ours, keep_sources_in
+from spinalprep.engine.sources import code_key, installed, is_ours, keep_sources_in
 
 __all__ = ["code_key", "keep_hashes_beside"]
 
@@ -120,16 +120,18 @@ def file_bytes(files: FileSet, cache: Cache) -> Iterator[Any]:
     """Yield contents; the digest is kept under path, size, times and inode of every file.
 
     pydra's own key is path and modification time, and misses an edit that
-    keeps the time.
+    keeps the time. What a network in ONNX gives depends on the version of ONNX Runtime as well.
     """
-    stamps = []
+    is_network = any(path.suffix == ".onnx" for path in files.fspaths)
+    runtime = f"onnxruntime={installed('onnxruntime')}" if is_network else ""
+    stamps = [runtime] if runtime else []
     for path in sorted(files.fspaths):
         stamps.append(_stamp(path))
         if path.is_dir():
             stamps.extend(_stamp(inner) for inner in sorted(path.rglob("*")))
     cache.persistent = _known_digests()
     yield CacheKey(tuple(stamps))
-    yield f"{type(files).__module__}.{type(files).__name__}:".encode()
+    yield f"{type(files).__module__}.{type(files).__name__}:{runtime}".encode()
     for key, chunks in files.byte_chunks(ignore_hidden_files=False, ignore_hidden_dirs=False):
         yield f",'{key}'=".encode()
         yield from chunks

@@ -19,7 +19,6 @@ _DISTRIBUTIONS = {
     "ants": "antspyx",
     "nibabel": "nibabel",
     "numpy": "numpy",
-    "onnxruntime": "onnxruntime",
     "scipy": "scipy",
     "skimage": "scikit-image",
     "torch": "torch",
@@ -95,8 +94,9 @@ def code_key(module: str) -> str:
     The sources are read, never imported. A name that is imported in code that
     can't be reached counts as well: the key may change too often, never too
     seldom. Modules loaded by a computed name and data files are not seen,
-    nor is the version: a commit that changes no code of a stage, such as one
-    to the documentation, leaves its results in the cache.
+    nor is our own version: a commit that changes no code of a stage, such as one
+    to the documentation, leaves its results in the cache. The version of ONNX Runtime, an extra,
+    is part of the hash of networks in its format (`hashing.file_bytes`), not of all of them.
     """
     if source_file(module) is None:
         message = f"{module} has no source file; expected a module of {', '.join(_FOLLOWED)}"
@@ -109,7 +109,7 @@ def code_key(module: str) -> str:
         tops = {imported.split(".", maxsplit=1)[0] for imported in source.imports}
         libraries.update(_DISTRIBUTIONS.keys() & tops)
     for library in sorted(libraries):
-        digest.update(f"{library}={_version(_DISTRIBUTIONS[library])}\n".encode())
+        digest.update(f"{library}={installed(_DISTRIBUTIONS[library])}\n".encode())
     _KEPT.write()
     return digest.hexdigest()
 
@@ -234,7 +234,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 @functools.cache
-def _version(distribution: str) -> str:
+def installed(distribution: str) -> str:
     """Return the installed version of a library, or an empty string."""
     try:
         return importlib.metadata.version(distribution)

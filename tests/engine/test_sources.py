@@ -9,8 +9,7 @@ import pytest
 from fileformats.generic import File
 from pydra.utils.hash import hash_function
 
-import spinalprep.engine.hashing  # noqa: F401
-from spinalprep.engine import sources
+from spinalprep.engine import hashing, sources
 
 FILES = {
     "__init__.py": "",
@@ -88,7 +87,7 @@ def test_the_version_that_a_build_wrote_does_not_count(shelf):
 def test_versions_of_reached_libraries_count(shelf, monkeypatch):
     before = sources.code_key("shelf.top")
     without = sources.code_key("shelf.apart")
-    monkeypatch.setattr(sources, "_version", lambda name: f"{name} 0")
+    monkeypatch.setattr(sources, "installed", lambda name: f"{name} 0")
     sources.forget()
     assert sources.code_key("shelf.top") != before
     assert sources.code_key("shelf.apart") == without
@@ -148,3 +147,17 @@ def test_the_engine_is_not_needed_to_import_the_package():
         "import sys, spinalprep, spinalprep.engine; assert not {'pydra', 'numpy'} & {*sys.modules}"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_onnx_runtime_matters_to_networks_of_its_format_only(tmp_path, monkeypatch):
+    def hashes(version):
+        monkeypatch.setattr(hashing, "installed", lambda _: version)
+        files = [File(tmp_path / name) for name in ("a.onnx", "a.safetensors")]
+        return [hash_function(file) for file in files]
+
+    for name in ("a.onnx", "a.safetensors"):
+        (tmp_path / name).write_bytes(b"weights")
+    with_it, without = hashes("1.22"), hashes("")
+    assert with_it[0] != without[0]
+    assert with_it[1] == without[1]
+    assert "onnxruntime" not in sources._DISTRIBUTIONS
