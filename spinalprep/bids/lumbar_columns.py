@@ -12,7 +12,7 @@ LUMBAR_COLUMNS: dict[str, tuple[str, str | None, dict[str, str] | None]] = {
         None,
         None,
     ),
-    "disc_height_mm": ("volume of the disc over its area across the spine", "mm", None),
+    "disc_height_mm": ("mean height of the disc between the middles of its end plates", "mm", None),
     "disc_signal_ratio": (
         "mean T2w signal of the disc over the median of the spinal cavity within 5 mm of it",
         None,
