@@ -2,22 +2,19 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
 from spinalprep.levels.discs import level_name, level_number
 from spinalprep.normative.calibration import Calibration
 from spinalprep.normative.table import EVERYBODY, Norms, Subject
-from spinalprep.reports import charts
-from spinalprep.reports.charts import Panel
-from spinalprep.reports.pictures import DOUBT
+from spinalprep.reports.pictures import HATCHED, to_uri
 from spinalprep.tables import is_true
 
 PANELS = {
-    "area_mm2": ("area (mm²)", "#c0392b"),
+    "area_mm2": ("area (mm$^2$)", "#c0392b"),
     "diameter_ap_mm": ("AP diameter (mm)", "#b9770e"),
     "diameter_rl_mm": ("RL diameter (mm)", "#2874a6"),
 }
-HEALTHY = "#27ae60"
 WORDS = {"F": "healthy women", "M": "healthy men", EVERYBODY: "all healthy adults"}
 ROOM = 0.05  # share of the width that the name of a level needs
 
@@ -45,32 +42,29 @@ def healthy_plot(table: pd.DataFrame, norms: Norms, subject: Subject) -> str | N
     k = known["template_slice"].to_numpy(int)
     if not np.isin(k, norms.along("area_mm2", whose).index).any():
         return None
-    boxes = ((70.0, 12.0, 560.0, 320.0), (710.0, 12.0, 350.0, 140.0), (710.0, 192.0, 350.0, 140.0))
-    panels = []
-    for box, (measure, (label, colour)) in zip(boxes, PANELS.items(), strict=True):
-        band = norms.band(measure, whose).reindex(k)
-        names = (measure, f"{measure}_lower", f"{measure}_upper")
-        own = [known[name].to_numpy(float) for name in names if name in known]
-        top = 1.08 * charts.top_of(band["upper"], *own)
-        panel = Panel(box, (float(k.max() + 1), float(k.min() - 1)), (0.0, top))
-        _name_levels(panel, known)
-        panel.band(k, band["lower"], band["upper"], HEALTHY, 0.18)
-        panel.line(k, band["mean"], HEALTHY, 1.0)
-        panel.line(k, own[0], colour, 2.0)
-        if len(own) == 3:
-            panel.band(k, own[1], own[2], colour, 0.2)
-        for slices in _neighbors(np.sort(k[is_true(known["doubtful"])])):
-            panel.hatch((slices.min() - 0.5, slices.max() + 0.5), DOUBT)
-        panel.axes(label)
-        panels.append(panel)
-    beside = [charts.words(540, 384, "slice of PAM50, superior to the left")]
-    return charts.chart(1080, 396, panels, beside)
-
-
-def _neighbors(slices: NDArray[np.int_]) -> list[NDArray[np.int_]]:
-    """Return runs of neighboring slices."""
-    runs = np.split(slices, np.flatnonzero(np.diff(slices) > 1) + 1)
-    return [run for run in runs if len(run)]
+    figure = Figure(figsize=(12, 4.4))
+    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2))
+    places = (grid[:, 0], grid[0, 1], grid[1, 1])
+    for place, (measure, (label, colour)) in zip(places, PANELS.items(), strict=True):
+        axis = figure.add_subplot(place)
+        rows = norms.band(measure, whose).reindex(k)
+        axis.fill_between(k, rows["lower"], rows["upper"], color="#27ae60", alpha=0.18, lw=0)
+        axis.plot(k, rows["mean"], color="#27ae60", lw=0.8)
+        axis.plot(k, known[measure], color=colour, lw=1.6)
+        if f"{measure}_lower" in known:
+            ends = (known[f"{measure}_lower"], known[f"{measure}_upper"])
+            axis.fill_between(k, *ends, color=colour, alpha=0.2, lw=0)
+        axis.set_ylabel(label)
+        axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
+        axis.fill_between(
+            k, 0, 1, is_true(known["doubtful"]), transform=axis.get_xaxis_transform(), **HATCHED
+        )
+        axis.set_xlim(k.max() + 1, k.min() - 1)
+        axis.spines[["top", "right"]].set_visible(False)
+        _name_levels(axis, known)
+    figure.supxlabel("slice of PAM50, superior to the left", fontsize=9)
+    figure.tight_layout()
+    return to_uri(figure, dpi=90)
 
 
 def healthy_caption(norms: Norms, subject: Subject, uncalibrated: str = "") -> str:
@@ -128,11 +122,11 @@ def calibration_note(calibration: Calibration, uncalibrated: str) -> str:
     )
 
 
-def _name_levels(panel: Panel, table: pd.DataFrame) -> None:
+def _name_levels(axis, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]
     """Write the name of each level at its middle where there is room, with a line above it."""
     groups = table.groupby("vertebral_level")["template_slice"]
     for level in sorted(groups.groups, key=level_number):
         slices = groups.get_group(level)
-        panel.rule(slices.max() + 0.5)
+        axis.axvline(slices.max() + 0.5, color="grey", lw=0.3)
         if np.ptp(slices) > ROOM * np.ptp(table["template_slice"]):
-            panel.name(float(np.mean(slices)), str(level))
+            axis.text(np.mean(slices), 0, str(level), ha="center", va="bottom", fontsize=8)

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spinalprep.image import Image, reorient
@@ -110,8 +112,6 @@ def lumbar_overlay(image: Image, structures: Image) -> str | None:
     sizes = shown.voxel_sizes
     middle = int(np.median(canal))
     beside, aside = _slice_beside(told.data > 0, middle, float(sizes[0]))
-    from matplotlib.figure import Figure  # slow to load, seldom needed
-
     figure = Figure(figsize=(14, 6.5), facecolor=DARK)
     axes = figure.subplots(1, 4)
     top = float(np.percentile(shown.data[middle], 99))
@@ -146,7 +146,6 @@ def _slice_beside(
 
 def _coloured(grey: NDArray[np.float64], told: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return a slice in gray with the structures in colors over it."""
-    levels = [[*bytes.fromhex(colour[1:])] for colour in COLOURS.values()]
-    table = np.array([[0, 0, 0], *levels]) / 255
+    table = np.array([(0.0, 0.0, 0.0), *map(to_rgb, COLOURS.values())])
     there = (told > 0)[..., None] * OPAQUE
     return np.asarray(grey[..., None] * (1 - there) + table[told.astype(int)] * there)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spinalprep.image import Image, sample, to_world
@@ -93,8 +94,6 @@ def three_planes(
     k = int(np.argmax(areas))
     middle = np.append(np.argwhere(abnormality.data[:, :, k] > 0).mean(axis=0), k)
     centre = to_world(middle, abnormality.affine)
-    from matplotlib.figure import Figure  # slow to load, seldom needed
-
     figure = Figure(figsize=(10, 4.2 * len(images)), facecolor=DARK)
     axes = figure.subplots(len(images), 3, squeeze=False)
     for row, (name, image) in zip(axes, images.items(), strict=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from spinalprep.errors import UsageError
 from spinalprep.levels.discs import level_number
@@ -172,8 +173,6 @@ def visit_plot(visits: Sequence[Visit]) -> str | None:
     levels = _levels(visits)
     if not levels:
         return None
-    from matplotlib.figure import Figure  # slow to load, seldom needed
-
     figure = Figure(figsize=(12, 0.34 * len(levels) * max(1.0, len(visits) / 2) + 1.3))
     area, lesion = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     for n, visit in enumerate(visits):

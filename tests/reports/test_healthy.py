@@ -34,7 +34,7 @@ def test_the_band_says_whose_it_is(subject: Subject, said: str, table: pd.DataFr
     assert said in healthy_caption(load_norms(), subject)
     picture = healthy_plot(table, load_norms(), subject)
     assert picture is not None
-    assert picture.startswith("data:image/svg+xml;base64,")
+    assert picture.startswith("data:image/png;base64,")
 
 
 def test_no_picture_without_levels_or_healthy_people(table: pd.DataFrame) -> None:
