@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinalprep.errors import InputError
-from spinalprep.image import Image, grid_with_spacing, resample, upright
+from spinalprep.image import Image, grid_with_spacing, resample, to_world, upright
 from spinalprep.registration.ants_arrays import ants, to_ants
 from spinalprep.registration.information import normalised_mutual_information
-from spinalprep.registration.resampling import inside, resample_through
+from spinalprep.registration.resampling import inside, values_at
 from spinalprep.registration.search import search_near, search_rigid
 from spinalprep.registration.transform import LPS, Affine, Field, read_itk
 
@@ -188,14 +188,15 @@ def similarity(
         1 for images that know nothing of each other, 2 for equal ones that cover the mask; NaN
         where fewer than a third of the mask, or 500 voxels, are inside both.
     """
-    grid = (reference.shape, reference.affine)
-    moved = resample_through(moving, transform, grid).data
-    shared = around & (inside(transform, moving, grid).data > 0)
-    if shared.sum() < max(around.sum() / 3, FEWEST_VOXELS):
+    points = to_world(np.argwhere(around).astype(np.float64), reference.affine)
+    found, shared = values_at(moving, transform.apply(points))
+    count = int(shared.sum())
+    if count < max(len(points) / 3, FEWEST_VOXELS):
         return float("nan")
-    joint = np.histogram2d(_ranked(reference.data[shared]), _ranked(moved[shared]), BINS)[0]
+    there = reference.data[around][shared]
+    joint = np.histogram2d(_ranked(there), _ranked(found), BINS)[0]
     excess = normalised_mutual_information(joint) - 1.0
-    return 1.0 + excess * float(shared.sum() / around.sum())
+    return 1.0 + excess * count / len(points)
 
 
 def _beside() -> list[Affine]:

@@ -151,6 +151,30 @@ def resample_together(
     return [Image(result, np.asarray(affine, np.float64)) for result in results]
 
 
+def values_at(
+    moving: Image, points: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the values of an image, interpolated linearly, at those of some points inside it.
+
+    Parameters
+    ----------
+    moving : Image
+    points : ndarray, shape (N, 3)
+        RAS+ mm.
+
+    Returns
+    -------
+    values : ndarray of float32, shape (M,)
+        At the points inside.
+    within : ndarray of bool, shape (N,)
+        Which points are: up to the faces of the outer voxels, as for `resample_through`.
+    """
+    ijk = to_voxel(points, moving.affine)
+    within = _between(ijk, np.full(3, -0.5), np.array(moving.shape) - 0.5)
+    source = _Source.of(Moving(moving), np.nan)  # the whole of it: no box of what is not zero
+    return source.at(ijk[within], 0.0), within
+
+
 def inside(transform: Transform, moving: Image, like: Grid) -> Image:
     """Return where a resampled image has values: 1 where the point is in ``moving``, else 0."""
     shape, affine = like

@@ -5,7 +5,12 @@ import pytest
 from scipy import ndimage
 
 from spinalprep.image import Image, grid_points, to_voxel
-from spinalprep.registration.resampling import Moving, resample_through, resample_together
+from spinalprep.registration.resampling import (
+    Moving,
+    resample_through,
+    resample_together,
+    values_at,
+)
 from spinalprep.registration.transform import Affine, Chain, Field, Transform
 
 SHAPE, STEP = (40, 36, 30), np.array([[-1.0, 0, 0, 20], [0.1, 1.2, 0, -15], [0, 0, 2, -30]])
@@ -82,3 +87,18 @@ def test_images_of_two_grids_are_refused() -> None:
     other = Image(IMAGE.data, np.eye(4))
     with pytest.raises(ValueError, match="on one grid"):
         resample_together([Moving(IMAGE), Moving(other)], SHIFT, GRID)
+
+
+def test_values_at_points_are_those_of_a_whole_grid() -> None:
+    draw = np.random.default_rng(5)
+    moving = Image(draw.normal(size=(9, 8, 7)).astype(np.float32), np.diag([1.0, 1.5, 2.0, 1.0]))
+    moving.data[:3] = 0.0  # empty, but inside
+    grid = ((12, 11, 10), np.diag([1.1, 1.3, 1.7, 1.0]))
+    points = grid_points(*grid).reshape(-1, 3) - 1.0
+    values, within = values_at(moving, points)
+    shift = np.eye(4)
+    shift[:3, 3] = -1.0
+    whole = resample_through(moving, Affine(shift), grid, outside=np.nan).data.ravel()
+    np.testing.assert_array_equal(within, np.isfinite(whole))
+    assert 0 < within.sum() < len(points)
+    np.testing.assert_allclose(values, whole[within], atol=1e-5)
