@@ -92,7 +92,7 @@ def edge_shares(image: Image, cord: Image) -> dict[int, float]:
     for k in np.flatnonzero(weights.any(axis=(0, 1))):
         box = section_box(weights[:, :, k] > 0, pitch)
         section = weights[:, :, k][box]
-        steps = _steps(image.data[:, :, k][box].astype(np.float64), section, level, pitch)
+        steps = steps_across(image.data[:, :, k][box].astype(np.float64), section, level, pitch)
         if steps is not None:
             found[int(k)] = steps
     if not found:
@@ -169,8 +169,18 @@ def read_along(grey: Array, outline: Outline, away: Array, pitch: Array) -> Arra
     return np.asarray(values)
 
 
-def _steps(grey: Array, weights: Array, level: float, pitch: Array) -> Steps | None:
-    """Return the steps across the outline of one section; None where it is too short."""
+def steps_across(grey: Array, weights: Array, level: float, pitch: Array) -> Steps | None:
+    """Return the steps across the outline of one section; None where it is too short.
+
+    Parameters
+    ----------
+    grey, weights : ndarray, shape (I, J)
+        Image, and mask or probability, in one section.
+    level : float
+        Of ``weights``, where the outline is drawn.
+    pitch : ndarray, shape (2,)
+        Edges of a pixel in mm.
+    """
     outline = outline_of(weights, level, pitch)
     if outline is None:
         return None

@@ -78,6 +78,11 @@ def test_a_lesion_in_half_of_the_section_makes_it_none_the_less_one() -> None:
     assert measured(scene(np.where((x > 0) & (k > 20) & (k < 40), LESION, CORD))) == 0
 
 
+def test_a_syrinx_in_a_rim_of_cord_makes_it_none_the_less_one() -> None:
+    x, y, k = axes()
+    assert measured(scene(np.where((np.hypot(x, y) < 2.5) & (k > 15) & (k < 45), FLUID, CORD))) == 0
+
+
 def test_the_scale_of_the_greys_does_not_matter() -> None:
     grey = scene(strands())
     assert measured(grey) == measured(0.01 * grey)
