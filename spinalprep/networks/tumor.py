@@ -65,7 +65,8 @@ def find_tube(t2w: Image, model: Model) -> Image:
     Returns
     -------
     tube : Image of bool
-        On a sagittal grid of the network's spacing; pieces of under 3 cm3 are left out.
+        On a sagittal grid of the network's spacing; the largest piece, of 3 cm3 or more: others lay
+        beside the cord of real people, and tumors were found there.
 
     Raises
     ------
@@ -78,12 +79,11 @@ def find_tube(t2w: Image, model: Model) -> Image:
     found = (logits > 0).numpy()
     pieces, count = ndimage.label(found)
     sizes = ndimage.sum_labels(found, pieces, range(1, count + 1)) * coarse.voxel_volume
-    kept = np.isin(pieces, 1 + np.flatnonzero(sizes >= LEAST_TUBE_MM3))
-    if not kept.any():
+    if not count or sizes.max() < LEAST_TUBE_MM3:
         raise NoCordError(
             "the network that localises the cord found none; try --tumor-crop centerline"
         )
-    return coarse.with_data(kept)
+    return coarse.with_data(pieces == 1 + int(np.argmax(sizes)))
 
 
 def cascade_tube(t2w: Image, centerline: Centerline, model: Model) -> tuple[Image, list[str]]:

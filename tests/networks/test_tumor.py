@@ -117,6 +117,9 @@ def test_small_pieces_are_no_cord_and_the_centerline_steps_in() -> None:
     bar[22:32, 22:32] = 1000.0
     found = find_tube(image.with_data(bar), Model(Bright(1), card))
     assert found.data.sum() * found.voxel_volume == pytest.approx(10 * 10 * 120, rel=0.3)
+    bar[2:12, 2:12, :80] = 1000.0  # as large as a cord's piece may be, but not the largest
+    alone = find_tube(image.with_data(bar), Model(Bright(1), card))
+    np.testing.assert_array_equal(alone.data, found.data)
 
 
 def test_sagittal_grids_average_and_keep_places() -> None:
