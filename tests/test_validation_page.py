@@ -8,7 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEADER = ["claim", "result", "data, n", "date", "command", "details"]
-WITHOUT_SCRIPT = {"none kept", "`spinalprep-tools evaluate`", "`spinalprep-tools finetune`"}
+WITHOUT_SCRIPT = {
+    "none kept",
+    *(f"`spinalprep-tools {name}`" for name in ("evaluate", "finetune", "protocol lumbar")),
+}
 
 
 def tables(text: str) -> Iterator[list[list[str]]]:
