@@ -49,6 +49,8 @@ ALIGNMENT_NOTES = {
     "canal.",
 }
 DARK, BESIDE_MM, OPAQUE = "#101418", 15.0, 0.45
+BEHIND_MM, BEFORE_MM = 60.0, 70.0  # of the canal, that are shown
+PANEL_INCHES, TITLE_INCHES = 3.5, 0.3
 
 
 def lumbar_section(
@@ -112,22 +114,32 @@ def lumbar_overlay(image: Image, structures: Image) -> str | None:
     sizes = shown.voxel_sizes
     middle = int(np.median(canal))
     beside, aside = _slice_beside(told.data > 0, middle, float(sizes[0]))
-    figure = Figure(figsize=(14, 6.5), facecolor=DARK)
+    near = _near_canal(told.data == CANAL, float(sizes[1]))
+    aspect = float(sizes[2] / sizes[1])
+    height = PANEL_INCHES * aspect * shown.shape[2] / (near.stop - near.start)
+    figure = Figure(figsize=(4 * PANEL_INCHES, height + TITLE_INCHES), facecolor=DARK)
     axes = figure.subplots(1, 4)
     top = float(np.percentile(shown.data[middle], 99))
     for n, (i, name) in enumerate(((middle, "middle"), (beside, aside))):
-        grey = np.clip(shown.data[i].T / max(top, 1e-6), 0, 1)
-        aspect = float(sizes[2] / sizes[1])
+        grey = np.clip(shown.data[i, near].T / max(top, 1e-6), 0, 1)
         for axis, picture in (
             (axes[2 * n], np.repeat(grey[..., None], 3, axis=2)),
-            (axes[2 * n + 1], _coloured(grey, told.data[i].T)),
+            (axes[2 * n + 1], _coloured(grey, told.data[i, near].T)),
         ):
             # radiological habit: the front at the left
             axis.imshow(picture[:, ::-1], origin="lower", aspect=aspect)
             axis.set_title(name, color="white", fontsize=9)
             axis.axis("off")
-    figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, 0.03)
+    figure.subplots_adjust(0.01, 0.01, 0.99, height / (height + TITLE_INCHES), 0.03)
     return to_uri(figure)
+
+
+def _near_canal(canal: NDArray[np.bool_], pixel_mm: float) -> slice:
+    """Return the columns (posterior to anterior) with the spine and the muscles behind it."""
+    columns = np.flatnonzero(canal.any(axis=(0, 2)))
+    low = columns[0] - round(BEHIND_MM / pixel_mm)
+    high = columns[-1] + round(BEFORE_MM / pixel_mm)
+    return slice(max(int(low), 0), min(int(high), canal.shape[1]))
 
 
 def _slice_beside(
