@@ -22,6 +22,7 @@ import pytest
 from spinalprep.cord import ends, mask, trace
 from spinalprep.cord.carried import carry_outline
 from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
+from spinalprep.cord.cauda import cauda_length
 from spinalprep.cord.edge import edge_shares
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.straight import StraightSpace
@@ -477,6 +478,7 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "cord.centerline.centerline_from_mask": lambda s: centerline_from_mask(s.cord),
     "cord.centerline.rasterise": lambda s: s.on(rasterise(s.line, s.image)),
     "cord.carried.carry_outline": carried,
+    "cord.cauda.cauda_length": lambda s: cauda_length(s.image, s.cord, s.line),
     "cord.edge.edge_shares": lambda s: edge_shares(s.image, s.cord),
     "cord.visible_edge.visible_edge": edge_seen,
     "cord.visible_edge.move_outline": outline_moved,
@@ -554,6 +556,7 @@ CHEAP: dict[str, Callable[[Scene], object]] = {
     "registration.coverage.shape_on_template": on_template,
     "registration.resampling.resample_through": moved,
     "registration.resampling.resample_together": together,
+    "registration.resampling.values_at": lambda s: resampling.values_at(s.image, s.line.points),
     "registration.resampling.inside": lambda s: resampling.inside(
         s.move, s.image, (s.image.shape, s.image.affine)
     ),
