@@ -21,8 +21,8 @@ import pytest
 
 from spinalprep.cord import ends, mask, trace
 from spinalprep.cord.carried import carry_outline
-from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
 from spinalprep.cord.cauda import cauda_length
+from spinalprep.cord.centerline import Centerline, centerline_from_mask, rasterise
 from spinalprep.cord.edge import edge_shares
 from spinalprep.cord.shape import measure_slices
 from spinalprep.cord.straight import StraightSpace
