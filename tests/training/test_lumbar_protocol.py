@@ -21,7 +21,6 @@ from spinalprep.training.protocol.lumbar_rows import LUMBAR_BY_NAME, LUMBAR_ROWS
 from spinalprep.training.protocol.lumbar_run import (
     LumbarStudy,
     LumbarTurn,
-    draw_batch,
     run_ensemble,
     run_lumbar_turn,
 )
@@ -33,6 +32,7 @@ from spinalprep.training.protocol.lumbar_table import (
     read_counts,
 )
 from spinalprep.training.protocol.run import keep_protocol
+from spinalprep.training.synthesis.lumbar import draw_lumbar_batch
 
 CLASSES = len(STRUCTURES)
 SMALL = LumbarStudy(people=4, slices=1, tested=1, size=32, batch=2, steps=2, divisor=16, folds=2)
@@ -117,7 +117,10 @@ def _material() -> LumbarSlices:
 
 
 def test_batches_follow_seed_and_step_and_show_both_contrasts() -> None:
-    one, again, other = (draw_batch(_material(), SMALL, 0, step) for step in (3, 3, 4))
+    one, again, other = (
+        draw_lumbar_batch(_material().tissues, SMALL.batch, SMALL.ranges, 0, step)
+        for step in (3, 3, 4)
+    )
     torch.testing.assert_close(one.image, again.image, rtol=0, atol=0)
     assert not torch.equal(one.image, other.image)
     assert one.image.shape == (2, 2, 32, 32)

@@ -26,7 +26,11 @@ from spinalprep.training.material.lumbar import SPACING_MM, LumbarSlices
 from spinalprep.training.material.people import people_of_fold
 from spinalprep.training.protocol.lumbar_rows import LumbarRow
 from spinalprep.training.synthesis.batch import Batch
-from spinalprep.training.synthesis.lumbar import LumbarRanges, make_lumbar_batch
+from spinalprep.training.synthesis.lumbar import (
+    LumbarRanges,
+    draw_lumbar_batch,
+    make_lumbar_batch,
+)
 
 LOG = logging.getLogger("spinalprep")
 CARD = {"spacing": [SPACING_MM, SPACING_MM], "classes": list(STRUCTURES)}
@@ -138,7 +142,7 @@ def run_lumbar_turn(
     torch.manual_seed(turn.seed)
     trained = fit(
         turn.row.network(study.divisor),
-        lambda step: draw_batch(taught, study, turn.seed, step),
+        lambda step: draw_lumbar_batch(taught.tissues, study.batch, study.ranges, turn.seed, step),
         _schedule(turn, study),
         folder,
         _loss,
@@ -188,14 +192,6 @@ def test_networks(networks: Sequence[nn.Module], people: Sequence[Path], path: P
     partial = path.with_name("voxels.part.npz")
     np.savez_compressed(partial, counts=np.array(counts))
     partial.replace(path)
-
-
-def draw_batch(material: LumbarSlices, study: LumbarStudy, seed: int, step: int) -> Batch:
-    """Return the batch of a step; the same for the same seed and step."""
-    chance = np.random.default_rng([seed, step])
-    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
-    chosen = chance.choice(len(material), study.batch)
-    return make_lumbar_batch(material.tissues[chosen], study.ranges, draw)
 
 
 def _watched_batches(material: LumbarSlices, study: LumbarStudy) -> list[Batch]:

@@ -122,6 +122,18 @@ def make_lumbar_batch(
     return Batch(image, truth, torch.ones(count, len(STRUCTURES), 1, 1))
 
 
+def draw_lumbar_batch(
+    tissues: NDArray[np.uint8], count: int, ranges: LumbarRanges, seed: int, step: int
+) -> Batch:
+    """Return the batch of a step, of so many slices; the same for the same seed and step.
+
+    See `make_lumbar_batch`.
+    """
+    chance = np.random.default_rng([seed, step])
+    draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
+    return make_lumbar_batch(tissues[chance.choice(len(tissues), count)], ranges, draw)
+
+
 def _intensities(count: int, ranges: LumbarRanges, draw: torch.Generator) -> Tensor:
     """Return an intensity of every tissue, (N, 2, tissues)."""
     usual = torch.tensor([USUAL[name] for name in TISSUES]).T

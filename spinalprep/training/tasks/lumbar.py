@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from spinalprep.lumbar.structures import STRUCTURES
@@ -13,7 +11,7 @@ from spinalprep.training.fitting.structures import structure_loss
 from spinalprep.training.material.dataset import LabelledDataset
 from spinalprep.training.material.lumbar import SPACING_MM, LumbarSlices, draw_lumbar_slices
 from spinalprep.training.synthesis.batch import Batch
-from spinalprep.training.synthesis.lumbar import LumbarRanges, make_lumbar_batch
+from spinalprep.training.synthesis.lumbar import LumbarRanges, draw_lumbar_batch
 from spinalprep.training.task import Recipe, TrainingTask
 
 
@@ -49,10 +47,8 @@ class LumbarTask(TrainingTask[LumbarRecipe, LumbarSlices]):
 
     def draw(self, material: LumbarSlices, seed: int, step: int) -> Batch:
         """Return the batch of a step."""
-        chance = np.random.default_rng([seed, step])
-        draw = torch.Generator().manual_seed(int(chance.integers(2**62)))
-        chosen = chance.choice(len(material), self.recipe.batch)
-        return make_lumbar_batch(material.tissues[chosen], self.recipe.ranges, draw)
+        recipe = self.recipe
+        return draw_lumbar_batch(material.tissues, recipe.batch, recipe.ranges, seed, step)
 
     def objective(self) -> Objective:
         """Return the loss of one structure a pixel, of every scale that the network gives."""
