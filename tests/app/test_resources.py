@@ -83,7 +83,8 @@ def test_the_cache_of_those_who_finished_is_gone(cleaned) -> None:
 def test_what_each_task_took_is_noted(cleaned) -> None:
     table = pd.read_csv(next(cleaned.out.glob("sub-01/log/*/resources.tsv")), sep="\t")
     table = table.set_index("task")
-    assert (table["cpu_s"] > 0).all()
+    assert (table["cpu_s"] >= 0).all()  # under 5 ms is written as 0
+    assert (table.loc[["Conform", "FindHeat", "SegmentCord"], "cpu_s"] > 0).all()
     assert (table["cpu_s"] < 2 * table["wall_s"] + 2).all()  # one thread each, on a busy machine
     image = next(cleaned.out.glob("sub-01/anat/*_desc-preproc_T2w.nii.gz")).stat().st_size
     assert table.loc["Conform", "read_bytes"] >= image / 2
